@@ -1,0 +1,63 @@
+/**
+ * The fully-connected layer as the definition says it: matrix products as three loops.
+ *
+ * Source: affine_forward and affine_backward of the CS231n / ECE C147 course.
+ *
+ * @module
+ */
+
+import type { AffineKernel } from "../kernel.ts";
+import type { AffineShape, FloatArray } from "../shape.ts";
+
+/** The naive fully-connected layer for one geometry. */
+export function naiveAffine({ D, M }: AffineShape): AffineKernel {
+  function forward(
+    N: number,
+    x: FloatArray,
+    w: FloatArray,
+    b: FloatArray,
+    out: FloatArray,
+    relu = false,
+  ): void {
+    for (let n = 0; n < N; n++) {
+      for (let m = 0; m < M; m++) {
+        let sum = b[m];
+        for (let d = 0; d < D; d++) sum += x[n * D + d] * w[d * M + m];
+        out[n * M + m] = relu ? Math.max(0, sum) : sum;
+      }
+    }
+  }
+
+  function backwardData(N: number, dout: FloatArray, w: FloatArray, dx: FloatArray): void {
+    for (let n = 0; n < N; n++) {
+      for (let d = 0; d < D; d++) {
+        let sum = 0;
+        for (let m = 0; m < M; m++) sum += dout[n * M + m] * w[d * M + m];
+        dx[n * D + d] = sum;
+      }
+    }
+  }
+
+  function backwardWeights(
+    N: number,
+    x: FloatArray,
+    dout: FloatArray,
+    dw: FloatArray,
+    db: FloatArray,
+  ): void {
+    for (let d = 0; d < D; d++) {
+      for (let m = 0; m < M; m++) {
+        let sum = 0;
+        for (let n = 0; n < N; n++) sum += x[n * D + d] * dout[n * M + m];
+        dw[d * M + m] = sum;
+      }
+    }
+    for (let m = 0; m < M; m++) {
+      let sum = 0;
+      for (let n = 0; n < N; n++) sum += dout[n * M + m];
+      db[m] = sum;
+    }
+  }
+
+  return { name: "affine-naive", tier: "naive", forward, backwardData, backwardWeights };
+}

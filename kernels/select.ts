@@ -1,0 +1,139 @@
+/**
+ * Which kernel runs for a shape, and why: the tiers in order, most special first.
+ *
+ * @module
+ */
+
+import type {
+  AffineKernel,
+  Answer,
+  ConvKernel,
+  KernelInfo,
+  KernelSource,
+  PoolKernel,
+  Tier,
+} from "./kernel.ts";
+import { naiveSource } from "./naive/source.ts";
+import type { AffineShape, ConvShape, DType, PoolShape } from "./shape.ts";
+import { describe } from "./shape.ts";
+
+/** Every tier, most special first. naive always answers, so the list is total. */
+const sources: readonly KernelSource[] = [naiveSource];
+
+/** What {@linkcode useKernels} takes: "auto" is the best there is. */
+export type KernelChoice = "auto" | Tier;
+
+const choices: readonly KernelChoice[] = ["auto", "simd", "generated", "naive"];
+
+/** The kernel that runs for a shape, and why. */
+export interface Explanation extends KernelInfo {
+  /** Why this tier, and why none before it. */
+  readonly reason: string;
+}
+
+/** A kernel with the reason why it was chosen. */
+interface Selected<K extends KernelInfo> {
+  readonly kernel: K;
+  readonly reason: string;
+}
+
+/** Enough for the layers of any net, few enough to forget shapes that are no longer used. */
+const CACHE_LIMIT = 256;
+
+let choice: KernelChoice = "auto";
+const cache = new Map<string, Selected<KernelInfo>>();
+
+/**
+ * Sets which kernels run from now on: "auto" and "simd" take the best tier that serves a shape,
+ * "generated" leaves out SIMD, "naive" runs the generic loops alone.
+ *
+ * @example Compare a layer with its definition
+ * ```ts
+ * import { convForward, full, useKernels } from "@cnn-layers/cnn-layers";
+ *
+ * const x = full([1, 1, 4, 4], 1), w = full([1, 1, 3, 3], 1), b = full([1], 0);
+ * const fast = convForward(x, w, b, { stride: 1, pad: 1 });
+ * {
+ *   using _ = useKernels("naive");
+ *   const naive = convForward(x, w, b, { stride: 1, pad: 1 });
+ *   if (naive.out.data.join() !== fast.out.data.join()) throw new Error("they differ");
+ * }
+ * ```
+ *
+ * @param kernels The choice.
+ * @returns A Disposable that restores the choice that was in force.
+ * @throws {TypeError} If the choice is none of the four.
+ */
+export function useKernels(kernels: KernelChoice): Disposable {
+  if (!choices.includes(kernels)) {
+    throw new TypeError(
+      `kernels must be one of ${choices.join(", ")}: received ${describe(kernels)}`,
+    );
+  }
+  const previous = choice;
+  setChoice(kernels);
+  return { [Symbol.dispose]: () => setChoice(previous) };
+}
+
+function setChoice(kernels: KernelChoice): void {
+  choice = kernels;
+  forgetChoices();
+}
+
+/** Forgets every choice made: needed when the tiers' answers may have changed. */
+export function forgetChoices(): void {
+  cache.clear();
+}
+
+/** The tiers that take part in the present choice. */
+function allowed(): readonly KernelSource[] {
+  const first = choice === "auto" ? 0 : sources.findIndex((source) => source.tier === choice);
+  return sources.slice(Math.max(0, first));
+}
+
+/** The first kernel that a tier offers, remembered under a key. */
+function choose<K extends KernelInfo>(
+  key: string,
+  ask: (source: KernelSource) => Answer<K>,
+): Selected<K> {
+  const known = cache.get(key) as Selected<K> | undefined;
+  if (known !== undefined) {
+    // Last in the map is most recently used.
+    cache.delete(key);
+    cache.set(key, known);
+    return known;
+  }
+  const refusals: string[] = [];
+  for (const source of allowed()) {
+    const { kernel, reason } = ask(source);
+    if (kernel === undefined) {
+      refusals.push(`${source.tier}: ${reason}`);
+      continue;
+    }
+    const selected = { kernel, reason: [`${source.tier}: ${reason}`, ...refusals].join("; ") };
+    cache.set(key, selected);
+    if (cache.size > CACHE_LIMIT) cache.delete(cache.keys().next().value!);
+    return selected;
+  }
+  throw new Error("No tier serves this shape, though naive serves every one");
+}
+
+/** The numbers of a shape as a key; every shape of one kind lists them in the same order. */
+function keyOf(kind: string, shape: object, dtype: DType): string {
+  return `${kind} ${dtype} ${Object.values(shape).join()}`;
+}
+
+/** The convolution kernel for a geometry and dtype. */
+export function selectConv(shape: ConvShape, dtype: DType): Selected<ConvKernel> {
+  return choose(keyOf("conv", shape, dtype), (source) => source.conv(shape, dtype));
+}
+
+/** The max-pool kernel for a geometry and dtype. */
+export function selectMaxPool(shape: PoolShape, dtype: DType): Selected<PoolKernel> {
+  return choose(keyOf("maxpool", shape, dtype), (source) => source.maxPool(shape, dtype));
+}
+
+/** The fully-connected kernel for a geometry and dtype. */
+export function selectAffine(shape: AffineShape, dtype: DType): Selected<AffineKernel> {
+  return choose(keyOf("affine", shape, dtype), (source) => source.affine(shape, dtype));
+}

@@ -1,0 +1,437 @@
+/**
+ * Geometry: output sizes, and every check of a shape or a parameter, in one place.
+ *
+ * Every check throws before anything is written: a `TypeError` for a wrong type, dtype or rank, a
+ * `RangeError` for a size that cannot be. Messages say what was expected and what came.
+ *
+ * @module
+ */
+
+/** The typed arrays that hold a tensor's numbers. */
+export type FloatArray = Float32Array | Float64Array;
+
+/** The name of a tensor's number type. */
+export type DType = "float32" | "float64";
+
+/** Numbers in row-major order, and the sizes of their dimensions. */
+export interface Tensor<A extends FloatArray = FloatArray> {
+  /** The numbers, the last dimension varying fastest. */
+  readonly data: A;
+  /** The size of each dimension, for example (N, C, H, W). */
+  readonly shape: readonly number[];
+}
+
+/** How a convolution walks over its input: the course's `conv_param`. */
+export interface ConvParams {
+  /** Step between windows: one number, or [vertical, horizontal]. 1 if left out. */
+  readonly stride?: number | readonly [number, number];
+  /** Zeros around the input: a number, [vertical, horizontal] or [top, left, bottom, right]. 0 if left out. */
+  readonly pad?: Pad;
+}
+
+/** Padding: one number, [vertical, horizontal] or [top, left, bottom, right]. */
+export type Pad =
+  | number
+  | readonly [number, number]
+  | readonly [number, number, number, number];
+
+/** How a max-pool walks over its input: the course's `pool_param`. */
+export interface PoolParams {
+  /** Height of the window. */
+  readonly poolHeight: number;
+  /** Width of the window. */
+  readonly poolWidth: number;
+  /** Step between windows: one number, or [vertical, horizontal]. */
+  readonly stride: number | readonly [number, number];
+  /** Minus infinity around the input, as for {@linkcode ConvParams}. 0 if left out. */
+  readonly pad?: Pad;
+}
+
+/** A window that walks over a plane: what convolution and pooling have in common. */
+export interface WindowShape {
+  /** Channels of the input. */
+  readonly C: number;
+  /** Height of the input. */
+  readonly H: number;
+  /** Width of the input. */
+  readonly W: number;
+  /** Height of the window. */
+  readonly KH: number;
+  /** Width of the window. */
+  readonly KW: number;
+  /** Vertical step. */
+  readonly strideY: number;
+  /** Horizontal step. */
+  readonly strideX: number;
+  /** Rows of padding above. */
+  readonly padTop: number;
+  /** Columns of padding on the left. */
+  readonly padLeft: number;
+  /** Rows of padding below. */
+  readonly padBottom: number;
+  /** Columns of padding on the right. */
+  readonly padRight: number;
+  /** Height of the output, H'. */
+  readonly OH: number;
+  /** Width of the output, W'. */
+  readonly OW: number;
+}
+
+/** A max-pool's geometry. The batch size N is not part of it: a kernel serves any. */
+export type PoolShape = WindowShape;
+
+/** A convolution's geometry. The batch size N is not part of it: a kernel serves any. */
+export interface ConvShape extends WindowShape {
+  /** Filters: channels of the output. */
+  readonly F: number;
+}
+
+/** A fully-connected layer's geometry: x is (N, D), w is (D, M). */
+export interface AffineShape {
+  /** Numbers in one example of the input. */
+  readonly D: number;
+  /** Numbers in one example of the output. */
+  readonly M: number;
+}
+
+/** `[2,3,8,8]`: a shape as it stands in a message. */
+export function show(shape: readonly number[]): string {
+  return `[${shape.join(",")}]`;
+}
+
+/** A short account of any value, for a message that says what came. */
+export function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return `an Array of length ${value.length}`;
+  if (ArrayBuffer.isView(value)) {
+    return `a ${value.constructor.name} of ${value.byteLength} bytes`;
+  }
+  if (typeof value === "object") return `an object with keys [${Object.keys(value).join(", ")}]`;
+  if (typeof value === "string") return JSON.stringify(value);
+  return typeof value === "function" ? "a function" : String(value);
+}
+
+/** The product of a shape's sizes: how many numbers it holds. */
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** The dtype of an array of numbers. */
+export function dtypeOf(data: FloatArray): DType {
+  return data instanceof Float32Array ? "float32" : "float64";
+}
+
+/**
+ * Checks that a value names a dtype.
+ *
+ * @param dtype The value to check.
+ * @returns The dtype.
+ * @throws {TypeError} If it is neither "float64" nor "float32".
+ */
+export function checkDType(dtype: unknown): DType {
+  if (dtype === "float64" || dtype === "float32") return dtype;
+  throw new TypeError(`dtype must be "float64" or "float32": received ${describe(dtype)}`);
+}
+
+/**
+ * Checks that a value is a list of sizes.
+ *
+ * @param name What the message calls it.
+ * @param shape The value to check.
+ * @throws {TypeError} If it is not an array of numbers.
+ * @throws {RangeError} If a size is negative or not whole.
+ */
+export function checkShape(
+  name: string,
+  shape: unknown,
+): asserts shape is readonly number[] {
+  if (!Array.isArray(shape)) {
+    throw new TypeError(`${name} must be an array of sizes: received ${describe(shape)}`);
+  }
+  for (const size of shape) {
+    if (typeof size !== "number") {
+      throw new TypeError(`${name} must hold numbers: received ${describe(size)} in [${shape}]`);
+    }
+    if (!Number.isInteger(size) || size < 0) {
+      throw new RangeError(`${name} must hold whole sizes of 0 or more: received ${show(shape)}`);
+    }
+  }
+}
+
+/**
+ * Checks that a value is a tensor whose data fits its shape.
+ *
+ * @param name What the message calls it.
+ * @param value The value to check.
+ * @param rank The number of dimensions it must have; any number if left out.
+ * @throws {TypeError} If it is no tensor, its data is no Float32Array or Float64Array, or its rank differs.
+ * @throws {RangeError} If its data length is not the product of its shape.
+ */
+export function checkTensor(
+  name: string,
+  value: unknown,
+  rank?: number,
+): asserts value is Tensor {
+  if (typeof value !== "object" || value === null || !("data" in value) || !("shape" in value)) {
+    throw new TypeError(`${name} must be a tensor { data, shape }: received ${describe(value)}`);
+  }
+  const { data, shape } = value;
+  if (!(data instanceof Float64Array || data instanceof Float32Array)) {
+    throw new TypeError(
+      `The data of ${name} must be a Float32Array or a Float64Array: received ${describe(data)}`,
+    );
+  }
+  checkShape(`The shape of ${name}`, shape);
+  if (rank !== undefined && shape.length !== rank) {
+    throw new TypeError(
+      `${name} must have ${rank} dimensions: it has ${shape.length}, shape ${show(shape)}`,
+    );
+  }
+  if (data.length !== sizeOf(shape)) {
+    throw new RangeError(
+      `The data of ${name} must hold ${sizeOf(shape)} numbers, the product of its shape ` +
+        `${show(shape)}: it holds ${data.length}`,
+    );
+  }
+}
+
+/**
+ * Checks that tensors have one dtype.
+ *
+ * @param tensors The tensors by the names that the message gives them.
+ * @throws {TypeError} If one is float32 and another float64.
+ */
+export function checkSameDType(tensors: Readonly<Record<string, Tensor>>): void {
+  const dtypes = Object.values(tensors).map((t) => dtypeOf(t.data));
+  if (dtypes.some((dtype) => dtype !== dtypes[0])) {
+    const list = Object.entries(tensors).map(([name, { data, shape }]) =>
+      `${name} is ${dtypeOf(data)} ${show(shape)}`
+    );
+    throw new TypeError(`Tensors of one call must have one dtype: ${list.join(", ")}`);
+  }
+}
+
+/**
+ * Checks that a tensor has exactly one shape.
+ *
+ * @param name What the message calls it.
+ * @param value The tensor to check.
+ * @param shape The shape it must have.
+ * @param why What asks for that shape, for example "the output of the convolution".
+ * @throws {TypeError} If it is no tensor, or its rank differs.
+ * @throws {RangeError} If a size differs.
+ */
+export function checkTensorShape(
+  name: string,
+  value: unknown,
+  shape: readonly number[],
+  why: string,
+): asserts value is Tensor {
+  checkTensor(name, value);
+  const same = value.shape.length === shape.length && shape.every((s, i) => s === value.shape[i]);
+  if (same) return;
+  const wrong = value.shape.length === shape.length ? RangeError : TypeError;
+  throw new wrong(
+    `${name} must have the shape of ${why}, ${show(shape)}: received ${show(value.shape)}`,
+  );
+}
+
+/**
+ * Checks that a value is an options object with known keys only.
+ *
+ * @param name What the message calls it.
+ * @param value The value to check.
+ * @param known The keys it may have.
+ * @throws {TypeError} If it is no object, or has a key that is not known.
+ */
+export function checkOptions(
+  name: string,
+  value: unknown,
+  known: readonly string[],
+): asserts value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new TypeError(`${name} must be an object of options: received ${describe(value)}`);
+  }
+  for (const key of Object.keys(value)) {
+    if (!known.includes(key)) {
+      throw new TypeError(`${name} has an unknown option "${key}": known are ${known.join(", ")}`);
+    }
+  }
+}
+
+/**
+ * Checks that a value is a whole number not below a minimum.
+ *
+ * @param name What the message calls it.
+ * @param value The value to check.
+ * @param minimum The smallest value allowed.
+ * @throws {TypeError} If it is not a number.
+ * @throws {RangeError} If it is not whole, or too small.
+ */
+export function checkWhole(
+  name: string,
+  value: unknown,
+  minimum: number,
+): asserts value is number {
+  if (typeof value !== "number") {
+    throw new TypeError(`${name} must be a number: received ${describe(value)}`);
+  }
+  if (!Number.isSafeInteger(value) || value < minimum) {
+    throw new RangeError(`${name} must be a whole number of ${minimum} or more: received ${value}`);
+  }
+}
+
+function pair(name: string, value: unknown, minimum: number): [number, number] {
+  if (!Array.isArray(value)) {
+    checkWhole(name, value, minimum);
+    return [value, value];
+  }
+  if (value.length !== 2) {
+    throw new TypeError(
+      `${name} must be a number or [vertical, horizontal]: received [${value.join(",")}]`,
+    );
+  }
+  const [y, x] = value;
+  checkWhole(`${name}[0]`, y, minimum);
+  checkWhole(`${name}[1]`, x, minimum);
+  return [y, x];
+}
+
+function padding(name: string, value: unknown): [number, number, number, number] {
+  if (!Array.isArray(value) || value.length !== 4) {
+    if (Array.isArray(value) && value.length !== 2) {
+      throw new TypeError(
+        `${name} must be a number, [vertical, horizontal] or [top, left, bottom, right]: ` +
+          `received [${value.join(",")}]`,
+      );
+    }
+    const [y, x] = pair(name, value, 0);
+    return [y, x, y, x];
+  }
+  const [top, left, bottom, right] = value;
+  for (const [i, side] of value.entries()) checkWhole(`${name}[${i}]`, side, 0);
+  return [top, left, bottom, right];
+}
+
+/** The window's walk over H x W, or a RangeError if the window does not fit. */
+function windowShape(
+  what: string,
+  [C, H, W]: readonly [number, number, number],
+  [KH, KW]: readonly [number, number],
+  stride: unknown,
+  pad: unknown,
+): WindowShape {
+  const [strideY, strideX] = pair("stride", stride, 1);
+  const [padTop, padLeft, padBottom, padRight] = padding("pad", pad);
+  const paddedH = H + padTop + padBottom;
+  const paddedW = W + padLeft + padRight;
+  if (KH > paddedH || KW > paddedW) {
+    throw new RangeError(
+      `${what} must not be larger than the padded input: it is ${show([KH, KW])}, ` +
+        `the padded input is ${show([paddedH, paddedW])} (input ${show([H, W])}, ` +
+        `pad ${show([padTop, padLeft, padBottom, padRight])})`,
+    );
+  }
+  const OH = 1 + Math.floor((paddedH - KH) / strideY);
+  const OW = 1 + Math.floor((paddedW - KW) / strideX);
+  return { C, H, W, KH, KW, strideY, strideX, padTop, padLeft, padBottom, padRight, OH, OW };
+}
+
+function checkNonEmpty(name: string, shape: readonly number[], from: number): void {
+  if (shape.slice(from).some((size) => size === 0)) {
+    throw new RangeError(`${name} must have no empty dimension: it has shape ${show(shape)}`);
+  }
+}
+
+/**
+ * The geometry of a convolution.
+ *
+ * @param xShape Shape of the input, (N, C, H, W).
+ * @param wShape Shape of the filters, (F, C, KH, KW).
+ * @param params Stride and padding.
+ * @returns The convolution's sizes, H' = 1 + floor((H + padTop + padBottom - KH) / strideY) among them.
+ * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
+ * @throws {RangeError} If the channels differ, or the kernel is larger than the padded input.
+ */
+export function convShape(
+  xShape: readonly number[],
+  wShape: readonly number[],
+  params: ConvParams,
+): ConvShape {
+  checkShape("The shape of x", xShape);
+  checkShape("The shape of w", wShape);
+  if (xShape.length !== 4 || wShape.length !== 4) {
+    throw new TypeError(
+      `A convolution takes x of (N,C,H,W) and w of (F,C,KH,KW): ` +
+        `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
+    );
+  }
+  checkOptions("convParam", params, ["stride", "pad"]);
+  checkNonEmpty("x", xShape, 1);
+  checkNonEmpty("w", wShape, 0);
+  const [, C, H, W] = xShape;
+  const [F, CW, KH, KW] = wShape;
+  if (C !== CW) {
+    throw new RangeError(
+      `Cannot convolve x with w as their channels must match: ` +
+        `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
+    );
+  }
+  const { stride = 1, pad = 0 } = params;
+  return { ...windowShape("The kernel", [C, H, W], [KH, KW], stride, pad), F };
+}
+
+/**
+ * The geometry of a max-pool.
+ *
+ * @param xShape Shape of the input, (N, C, H, W).
+ * @param params Window, stride and padding.
+ * @returns The pool's sizes.
+ * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
+ * @throws {RangeError} If the window is larger than the padded input, or the padding as large as the window.
+ */
+export function poolShape(xShape: readonly number[], params: PoolParams): PoolShape {
+  checkShape("The shape of x", xShape);
+  if (xShape.length !== 4) {
+    throw new TypeError(`A max-pool takes x of (N,C,H,W): x has shape ${show(xShape)}`);
+  }
+  checkOptions("poolParam", params, ["poolHeight", "poolWidth", "stride", "pad"]);
+  checkNonEmpty("x", xShape, 1);
+  const { poolHeight, poolWidth, stride, pad = 0 } = params;
+  checkWhole("poolHeight", poolHeight, 1);
+  checkWhole("poolWidth", poolWidth, 1);
+  const [, C, H, W] = xShape;
+  const shape = windowShape("The pool window", [C, H, W], [poolHeight, poolWidth], stride, pad);
+  // A window that lies wholly in the padding would have minus infinity as its maximum.
+  const { padTop, padLeft, padBottom, padRight } = shape;
+  if (Math.max(padTop, padBottom) >= poolHeight || Math.max(padLeft, padRight) >= poolWidth) {
+    throw new RangeError(
+      `The pad of a pool must be smaller than its window: pad is ` +
+        `${show([padTop, padLeft, padBottom, padRight])}, the window ` +
+        `${show([poolHeight, poolWidth])}, x has shape ${show(xShape)}`,
+    );
+  }
+  return shape;
+}
+
+/** The shape part of a kernel's name: `3x31x31-25x3x3-s2p1`. */
+export function convLabel(s: ConvShape): string {
+  return `${s.C}x${s.H}x${s.W}-${s.F}x${s.KH}x${s.KW}-${walkLabel(s)}`;
+}
+
+/** The shape part of a pool's name: `3x32x32-2x2-s2`. */
+export function poolLabel(s: PoolShape): string {
+  return `${s.C}x${s.H}x${s.W}-${s.KH}x${s.KW}-${walkLabel(s)}`;
+}
+
+/** Stride and padding as short as they can be said: `s2p1`, `s2x1p0x1`, `s1p0x1x2x3`, `s2` without padding. */
+function walkLabel(s: WindowShape): string {
+  const stride = s.strideY === s.strideX ? `${s.strideY}` : `${s.strideY}x${s.strideX}`;
+  const symmetric = s.padTop === s.padBottom && s.padLeft === s.padRight;
+  const pad = !symmetric
+    ? `${s.padTop}x${s.padLeft}x${s.padBottom}x${s.padRight}`
+    : s.padTop === s.padLeft
+    ? `${s.padTop}`
+    : `${s.padTop}x${s.padLeft}`;
+  return `s${stride}` + (pad === "0" ? "" : `p${pad}`);
+}

@@ -1,0 +1,464 @@
+/**
+ * Convolution and max-pooling layers: the naive definition, and the fast path that gives its numbers.
+ *
+ * Source: nndl/conv_layers.py and cs231n/fast_layers.py of the CS231n / ECE C147 course.
+ *
+ * @module
+ */
+
+import type { ConvKernel, PoolKernel } from "../kernels/kernel.ts";
+import { naiveConv } from "../kernels/naive/conv.ts";
+import { naiveMaxPool } from "../kernels/naive/pool.ts";
+import { type Explanation, selectConv, selectMaxPool } from "../kernels/select.ts";
+import type { ConvParams, ConvShape, DType, PoolParams, PoolShape } from "../kernels/shape.ts";
+import {
+  checkDType,
+  checkOptions,
+  checkSameDType,
+  checkTensor,
+  checkTensorShape,
+  convShape,
+  dtypeOf,
+  poolShape,
+  show,
+} from "../kernels/shape.ts";
+import { type FloatArray, type Tensor, zerosLike } from "./tensor.ts";
+
+export type { ConvParams, Pad, PoolParams } from "../kernels/shape.ts";
+export type { Explanation } from "../kernels/select.ts";
+
+/** What a convolution's backward pass needs of its forward pass. */
+export interface ConvCache<A extends FloatArray = FloatArray> {
+  /** Input, (N, C, H, W). */
+  readonly x: Tensor<A>;
+  /** Filters, (F, C, KH, KW). */
+  readonly w: Tensor<A>;
+  /** Biases, (F). */
+  readonly b: Tensor<A>;
+  /** Stride and padding. */
+  readonly convParam: ConvParams;
+}
+
+/** The gradients of a layer with weights and biases. */
+export interface Gradients<A extends FloatArray = FloatArray> {
+  /** Gradient of the input. */
+  readonly dx: Tensor<A>;
+  /** Gradient of the weights. */
+  readonly dw: Tensor<A>;
+  /** Gradient of the biases. */
+  readonly db: Tensor<A>;
+}
+
+/** Which gradients a backward pass computes. */
+export interface BackwardOptions {
+  /** False leaves out dx, which the first layer of a net has no use for. True if left out. */
+  readonly dx?: boolean;
+}
+
+/** What a max-pool's backward pass needs of its forward pass. */
+export interface PoolCache<A extends FloatArray = FloatArray> {
+  /** Input, (N, C, H, W). */
+  readonly x: Tensor<A>;
+  /** Window, stride and padding. */
+  readonly poolParam: PoolParams;
+}
+
+type ConvPick = (shape: ConvShape, dtype: DType) => ConvKernel;
+type PoolPick = (shape: PoolShape, dtype: DType) => PoolKernel;
+
+const fastConv: ConvPick = (shape, dtype) => selectConv(shape, dtype).kernel;
+const fastPool: PoolPick = (shape, dtype) => selectMaxPool(shape, dtype).kernel;
+
+/** Checks the arguments of a forward pass, runs the kernel, and keeps what backward needs. */
+export function runConvForward<A extends FloatArray>(
+  pick: ConvPick,
+  x: Tensor<A>,
+  w: Tensor<A>,
+  b: Tensor<A>,
+  convParam: ConvParams,
+  relu: boolean,
+): { out: Tensor<A>; cache: ConvCache<A> } {
+  const shape = checkConv(x, w, b, convParam);
+  const N = x.shape[0];
+  const out = zerosLike(x, [N, shape.F, shape.OH, shape.OW]);
+  pick(shape, dtypeOf(x.data)).forward(N, x.data, w.data, b.data, out.data, relu);
+  return { out, cache: { x, w, b, convParam } };
+}
+
+function checkConv(x: unknown, w: unknown, b: unknown, convParam: ConvParams): ConvShape {
+  checkTensor("x", x, 4);
+  checkTensor("w", w, 4);
+  const shape = convShape(x.shape, w.shape, convParam);
+  checkTensorShape("b", b, [shape.F], `one bias a filter of w ${show(w.shape)}`);
+  checkSameDType({ x, w, b });
+  return shape;
+}
+
+function runConvBackward<A extends FloatArray>(
+  pick: ConvPick,
+  dout: Tensor<A>,
+  cache: ConvCache<A>,
+  options: BackwardOptions,
+): Partial<Gradients<A>> & Pick<Gradients<A>, "dw" | "db"> {
+  checkOptions("cache", cache, ["x", "w", "b", "convParam"]);
+  checkOptions("options", options, ["dx"]);
+  const { x, w, b, convParam } = cache;
+  const shape = checkConv(x, w, b, convParam);
+  const N = x.shape[0];
+  checkTensorShape("dout", dout, [N, shape.F, shape.OH, shape.OW], "the convolution's output");
+  checkSameDType({ dout, x });
+  const kernel = pick(shape, dtypeOf(x.data));
+  const dw = zerosLike(w), db = zerosLike(b);
+  kernel.backwardWeights(N, x.data, dout.data, dw.data, db.data);
+  if (options.dx === false) return { dw, db };
+  const dx = zerosLike(x);
+  kernel.backwardData(N, dout.data, w.data, dx.data);
+  return { dx, dw, db };
+}
+
+/**
+ * Convolution by the definition: loops over every image, filter, position and tap.
+ *
+ * Cross-correlation, no flip: out[n,f,y,x] = b[f] + sum of x[n,c,y*stride+ky-pad,x*stride+kx-pad] *
+ * w[f,c,ky,kx]. Source: conv_forward_naive in nndl/conv_layers.py.
+ *
+ * @example The notebook's first cell
+ * ```ts
+ * import { convForwardNaive, linspace } from "@cnn-layers/cnn-layers";
+ *
+ * const x = linspace(-0.1, 0.5, [2, 3, 4, 4]);
+ * const w = linspace(-0.2, 0.3, [3, 3, 4, 4]);
+ * const b = linspace(-0.1, 0.2, [3]);
+ * const { out } = convForwardNaive(x, w, b, { stride: 2, pad: 1 });
+ * if (Math.abs(out.data[0] - -0.08759809) > 1e-8) throw new Error("not the notebook's number");
+ * ```
+ *
+ * @param x Input, (N, C, H, W).
+ * @param w Filters, (F, C, KH, KW).
+ * @param b Biases, (F).
+ * @param convParam Stride (1) and padding (0).
+ * @returns `out` (N, F, H', W') with H' = 1 + floor((H + padTop + padBottom - KH) / stride), and the cache.
+ * @throws {TypeError} If a tensor has a wrong type, dtype or rank, or an option is unknown.
+ * @throws {RangeError} If sizes do not fit each other, or the kernel is larger than the padded input.
+ */
+export function convForwardNaive<A extends FloatArray>(
+  x: Tensor<A>,
+  w: Tensor<A>,
+  b: Tensor<A>,
+  convParam: ConvParams,
+): { out: Tensor<A>; cache: ConvCache<A> } {
+  return runConvForward(naiveConv, x, w, b, convParam, false);
+}
+
+/**
+ * Gradients of a convolution by the definition. Source: conv_backward_naive in nndl/conv_layers.py.
+ *
+ * @example
+ * ```ts
+ * import { convBackwardNaive, convForwardNaive, RandomState } from "@cnn-layers/cnn-layers";
+ *
+ * const random = new RandomState(231);
+ * const x = random.randn([4, 3, 5, 5]), w = random.randn([2, 3, 3, 3]), b = random.randn([2]);
+ * const { out, cache } = convForwardNaive(x, w, b, { stride: 1, pad: 1 });
+ * const { dx, dw, db } = convBackwardNaive(out, cache);
+ * ```
+ *
+ * @param dout Gradient of the output, (N, F, H', W').
+ * @param cache From the forward pass.
+ * @param options `dx: false` leaves out dx.
+ * @returns `dx` (N, C, H, W), `dw` (F, C, KH, KW) and `db` (F).
+ * @throws {TypeError} If dout or the cache has a wrong type, dtype or rank.
+ * @throws {RangeError} If dout does not have the output's shape.
+ */
+export function convBackwardNaive<A extends FloatArray>(
+  dout: Tensor<A>,
+  cache: ConvCache<A>,
+  options?: { readonly dx?: true },
+): Gradients<A>;
+/** The same without dx. */
+export function convBackwardNaive<A extends FloatArray>(
+  dout: Tensor<A>,
+  cache: ConvCache<A>,
+  options: BackwardOptions,
+): Omit<Gradients<A>, "dx">;
+export function convBackwardNaive<A extends FloatArray>(
+  dout: Tensor<A>,
+  cache: ConvCache<A>,
+  options: BackwardOptions = {},
+): Omit<Gradients<A>, "dx"> {
+  return runConvBackward(naiveConv, dout, cache, options);
+}
+
+/**
+ * Convolution by the fastest kernel for its shape: the course's conv_forward_fast. The numbers are
+ * those of {@linkcode convForwardNaive}: equal on integers, to 1e-12 (float64) or 1e-5 (float32)
+ * relative on others. {@linkcode explainConv} tells which kernel runs.
+ *
+ * @example
+ * ```ts
+ * import { convForward, RandomState } from "@cnn-layers/cnn-layers";
+ *
+ * const random = new RandomState(0);
+ * const x = random.randn([100, 3, 32, 32]), w = random.randn([32, 3, 7, 7]), b = random.randn([32]);
+ * const { out, cache } = convForward(x, w, b, { stride: 1, pad: 3 });
+ * ```
+ *
+ * @param x Input, (N, C, H, W).
+ * @param w Filters, (F, C, KH, KW).
+ * @param b Biases, (F).
+ * @param convParam Stride (1) and padding (0).
+ * @returns `out` (N, F, H', W') with H' = 1 + floor((H + padTop + padBottom - KH) / stride), and the cache.
+ * @throws {TypeError} If a tensor has a wrong type, dtype or rank, or an option is unknown.
+ * @throws {RangeError} If sizes do not fit each other, or the kernel is larger than the padded input.
+ */
+export function convForward<A extends FloatArray>(
+  x: Tensor<A>,
+  w: Tensor<A>,
+  b: Tensor<A>,
+  convParam: ConvParams,
+): { out: Tensor<A>; cache: ConvCache<A> } {
+  return runConvForward(fastConv, x, w, b, convParam, false);
+}
+
+/** {@linkcode convForward} and relu in one pass over the output: for the cascaded layers. */
+export function convForwardFusedRelu<A extends FloatArray>(
+  x: Tensor<A>,
+  w: Tensor<A>,
+  b: Tensor<A>,
+  convParam: ConvParams,
+): { out: Tensor<A>; cache: ConvCache<A> } {
+  return runConvForward(fastConv, x, w, b, convParam, true);
+}
+
+/**
+ * Gradients of a convolution by the fastest kernel for its shape: the course's conv_backward_fast.
+ *
+ * @example The first layer of a net needs no dx
+ * ```ts
+ * import { convBackward, convForward, RandomState } from "@cnn-layers/cnn-layers";
+ *
+ * const random = new RandomState(0);
+ * const x = random.randn([8, 3, 32, 32]), w = random.randn([32, 3, 7, 7]), b = random.randn([32]);
+ * const { out, cache } = convForward(x, w, b, { stride: 1, pad: 3 });
+ * const { dw, db } = convBackward(out, cache, { dx: false });
+ * ```
+ *
+ * @param dout Gradient of the output, (N, F, H', W').
+ * @param cache From the forward pass.
+ * @param options `dx: false` leaves out dx.
+ * @returns `dx` (N, C, H, W), `dw` (F, C, KH, KW) and `db` (F).
+ * @throws {TypeError} If dout or the cache has a wrong type, dtype or rank.
+ * @throws {RangeError} If dout does not have the output's shape.
+ */
+export function convBackward<A extends FloatArray>(
+  dout: Tensor<A>,
+  cache: ConvCache<A>,
+  options?: { readonly dx?: true },
+): Gradients<A>;
+/** The same without dx. */
+export function convBackward<A extends FloatArray>(
+  dout: Tensor<A>,
+  cache: ConvCache<A>,
+  options: BackwardOptions,
+): Omit<Gradients<A>, "dx">;
+export function convBackward<A extends FloatArray>(
+  dout: Tensor<A>,
+  cache: ConvCache<A>,
+  options: BackwardOptions = {},
+): Omit<Gradients<A>, "dx"> {
+  return runConvBackward(fastConv, dout, cache, options);
+}
+
+function runPoolForward<A extends FloatArray>(
+  pick: PoolPick,
+  x: Tensor<A>,
+  poolParam: PoolParams,
+): { out: Tensor<A>; cache: PoolCache<A> } {
+  checkTensor("x", x, 4);
+  const shape = poolShape(x.shape, poolParam);
+  const N = x.shape[0];
+  const out = zerosLike(x, [N, shape.C, shape.OH, shape.OW]);
+  pick(shape, dtypeOf(x.data)).forward(N, x.data, out.data);
+  return { out, cache: { x, poolParam } };
+}
+
+function runPoolBackward<A extends FloatArray>(
+  pick: PoolPick,
+  dout: Tensor<A>,
+  cache: PoolCache<A>,
+): Tensor<A> {
+  checkOptions("cache", cache, ["x", "poolParam"]);
+  const { x, poolParam } = cache;
+  checkTensor("x", x, 4);
+  const shape = poolShape(x.shape, poolParam);
+  const N = x.shape[0];
+  checkTensorShape("dout", dout, [N, shape.C, shape.OH, shape.OW], "the pool's output");
+  checkSameDType({ dout, x });
+  const dx = zerosLike(x);
+  pick(shape, dtypeOf(x.data)).backward(N, x.data, dout.data, dx.data);
+  return dx;
+}
+
+/**
+ * Max-pooling by the definition: loops over every window. The first maximum in row-major order wins,
+ * and a NaN wins over any number. Source: max_pool_forward_naive in nndl/conv_layers.py.
+ *
+ * @example
+ * ```ts
+ * import { linspace, maxPoolForwardNaive } from "@cnn-layers/cnn-layers";
+ *
+ * const x = linspace(-0.3, 0.4, [2, 3, 4, 4]);
+ * const { out } = maxPoolForwardNaive(x, { poolHeight: 2, poolWidth: 2, stride: 2 });
+ * if (out.data[23] !== 0.4) throw new Error("not the notebook's number");
+ * ```
+ *
+ * @param x Input, (N, C, H, W).
+ * @param poolParam Window, stride and padding (0); padding counts as minus infinity.
+ * @returns `out` (N, C, H', W') and the cache.
+ * @throws {TypeError} If x has a wrong type or rank, or an option is unknown.
+ * @throws {RangeError} If the window is larger than the padded input.
+ */
+export function maxPoolForwardNaive<A extends FloatArray>(
+  x: Tensor<A>,
+  poolParam: PoolParams,
+): { out: Tensor<A>; cache: PoolCache<A> } {
+  return runPoolForward(naiveMaxPool, x, poolParam);
+}
+
+/**
+ * Gradient of a max-pool by the definition: each number of dout goes to the one that won its window.
+ * Source: max_pool_backward_naive in nndl/conv_layers.py.
+ *
+ * @example
+ * ```ts
+ * import { maxPoolBackwardNaive, maxPoolForwardNaive, RandomState } from "@cnn-layers/cnn-layers";
+ *
+ * const x = new RandomState(231).randn([3, 2, 8, 8]);
+ * const { out, cache } = maxPoolForwardNaive(x, { poolHeight: 2, poolWidth: 2, stride: 2 });
+ * const dx = maxPoolBackwardNaive(out, cache);
+ * ```
+ *
+ * @param dout Gradient of the output, (N, C, H', W').
+ * @param cache From the forward pass.
+ * @returns dx, (N, C, H, W).
+ * @throws {TypeError} If dout or the cache has a wrong type, dtype or rank.
+ * @throws {RangeError} If dout does not have the output's shape.
+ */
+export function maxPoolBackwardNaive<A extends FloatArray>(
+  dout: Tensor<A>,
+  cache: PoolCache<A>,
+): Tensor<A> {
+  return runPoolBackward(naiveMaxPool, dout, cache);
+}
+
+/**
+ * Max-pooling by the fastest kernel for its shape: the course's max_pool_forward_fast, with the
+ * results of {@linkcode maxPoolForwardNaive} for ties and NaN too.
+ *
+ * @example
+ * ```ts
+ * import { maxPoolForward, RandomState } from "@cnn-layers/cnn-layers";
+ *
+ * const x = new RandomState(0).randn([100, 3, 32, 32]);
+ * const { out } = maxPoolForward(x, { poolHeight: 2, poolWidth: 2, stride: 2 });
+ * ```
+ *
+ * @param x Input, (N, C, H, W).
+ * @param poolParam Window, stride and padding (0); padding counts as minus infinity.
+ * @returns `out` (N, C, H', W') and the cache.
+ * @throws {TypeError} If x has a wrong type or rank, or an option is unknown.
+ * @throws {RangeError} If the window is larger than the padded input.
+ */
+export function maxPoolForward<A extends FloatArray>(
+  x: Tensor<A>,
+  poolParam: PoolParams,
+): { out: Tensor<A>; cache: PoolCache<A> } {
+  return runPoolForward(fastPool, x, poolParam);
+}
+
+/**
+ * Gradient of a max-pool by the fastest kernel for its shape: the course's max_pool_backward_fast.
+ *
+ * @example
+ * ```ts
+ * import { maxPoolBackward, maxPoolForward, RandomState } from "@cnn-layers/cnn-layers";
+ *
+ * const x = new RandomState(0).randn([100, 3, 32, 32]);
+ * const { out, cache } = maxPoolForward(x, { poolHeight: 2, poolWidth: 2, stride: 2 });
+ * const dx = maxPoolBackward(out, cache);
+ * ```
+ *
+ * @param dout Gradient of the output, (N, C, H', W').
+ * @param cache From the forward pass.
+ * @returns dx, (N, C, H, W).
+ * @throws {TypeError} If dout or the cache has a wrong type, dtype or rank.
+ * @throws {RangeError} If dout does not have the output's shape.
+ */
+export function maxPoolBackward<A extends FloatArray>(
+  dout: Tensor<A>,
+  cache: PoolCache<A>,
+): Tensor<A> {
+  return runPoolBackward(fastPool, dout, cache);
+}
+
+/**
+ * Which kernel {@linkcode convForward} and {@linkcode convBackward} run for a shape, and why.
+ *
+ * @example
+ * ```ts
+ * import { explainConv } from "@cnn-layers/cnn-layers";
+ *
+ * const { name, tier, reason } = explainConv([100, 3, 31, 31], [25, 3, 3, 3], { stride: 2, pad: 1 });
+ * console.log(name, tier, reason);
+ * ```
+ *
+ * @param xShape Shape of the input, (N, C, H, W).
+ * @param wShape Shape of the filters, (F, C, KH, KW).
+ * @param convParam Stride (1) and padding (0).
+ * @param dtype Number type of the tensors.
+ * @returns The kernel's name and tier, and the reason why each tier before it does not serve the shape.
+ * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
+ * @throws {RangeError} If sizes do not fit each other, or the kernel is larger than the padded input.
+ */
+export function explainConv(
+  xShape: readonly number[],
+  wShape: readonly number[],
+  convParam: ConvParams,
+  dtype: DType = "float64",
+): Explanation {
+  const { kernel: { name, tier }, reason } = selectConv(
+    convShape(xShape, wShape, convParam),
+    checkDType(dtype),
+  );
+  return { name, tier, reason };
+}
+
+/**
+ * Which kernel {@linkcode maxPoolForward} and {@linkcode maxPoolBackward} run for a shape, and why.
+ *
+ * @example
+ * ```ts
+ * import { explainMaxPool } from "@cnn-layers/cnn-layers";
+ *
+ * const { name } = explainMaxPool([100, 3, 32, 32], { poolHeight: 2, poolWidth: 2, stride: 2 });
+ * console.log(name);
+ * ```
+ *
+ * @param xShape Shape of the input, (N, C, H, W).
+ * @param poolParam Window, stride and padding (0).
+ * @param dtype Number type of the tensors.
+ * @returns The kernel's name and tier, and the reason why each tier before it does not serve the shape.
+ * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
+ * @throws {RangeError} If the window is larger than the padded input.
+ */
+export function explainMaxPool(
+  xShape: readonly number[],
+  poolParam: PoolParams,
+  dtype: DType = "float64",
+): Explanation {
+  const { kernel: { name, tier }, reason } = selectMaxPool(
+    poolShape(xShape, poolParam),
+    checkDType(dtype),
+  );
+  return { name, tier, reason };
+}
