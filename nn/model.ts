@@ -1,0 +1,60 @@
+/**
+ * What a net is to whoever trains it.
+ *
+ * @module
+ */
+
+import type { FloatArray, Tensor } from "../kernels/shape.ts";
+import type { RandomStateData } from "./random.ts";
+
+/** The class of each example of a batch: whole numbers from 0. */
+export type Labels = ArrayLike<number>;
+
+/** What one step of training needs: how wrong the net is, and which way is better. */
+export interface LossAndGradients<A extends FloatArray = FloatArray> {
+  /** The loss of the batch, regularisation included. */
+  readonly loss: number;
+  /** The gradient of the loss by each parameter, under the parameter's name. */
+  readonly grads: Record<string, Tensor<A>>;
+}
+
+/** What a net carries from one step of training to the next beside its parameters. */
+export interface ModelState {
+  /** The running mean and variance of each batch-normalisation, by name. */
+  readonly statistics: Readonly<Record<string, Tensor>>;
+  /** Where dropout's random numbers stand; left out if the net draws none. */
+  readonly random?: RandomStateData;
+}
+
+/** A net, as the solver sees it: the course's models have `params` and `loss(X, y=None)`. */
+export interface Model<A extends FloatArray = FloatArray> {
+  /** The learnable parameters by name: W1, b1, gamma1 and so on. Replace or overwrite them to learn. */
+  readonly params: Record<string, Tensor<A>>;
+  /**
+   * The scores of a batch, (N, classes), in test mode.
+   *
+   * @param x The batch, (N, ...).
+   * @returns The scores.
+   */
+  loss(x: Tensor<A>): Tensor<A>;
+  /**
+   * The loss of a batch and its gradients, in training mode.
+   *
+   * @param x The batch, (N, ...).
+   * @param y The N labels.
+   * @returns The loss and the gradients.
+   */
+  loss(x: Tensor<A>, y: Labels): LossAndGradients<A>;
+  /**
+   * A copy of what a training that is resumed needs beside the parameters, if there is anything.
+   *
+   * @returns The state, plain data.
+   */
+  getState?(): ModelState;
+  /**
+   * Continues where {@linkcode Model.getState} was called.
+   *
+   * @param state What getState returned.
+   */
+  setState?(state: ModelState): void;
+}
