@@ -17,6 +17,8 @@
 
 export type { ArrayOf, DType, FloatArray, Tensor } from "./nn/tensor.ts";
 export { full, linspace, tensor, zeros } from "./nn/tensor.ts";
+export type { ChoiceOptions, RandomStateData, Shufflable } from "./nn/random.ts";
+export { RandomState } from "./nn/random.ts";
 export type {
   BackwardOptions,
   ConvCache,
