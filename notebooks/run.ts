@@ -1,0 +1,116 @@
+/**
+ * Runs the notebooks as a reader would: with jupyter-nbconvert and Deno's own kernel.
+ *
+ *   deno task notebooks [--check] [NAME.ipynb ...]
+ *
+ * Every cell is type-checked, then executed. A cell that throws, as one does whose number is outside
+ * the bound that it prints, fails the run. The outputs are written back into the notebooks; with
+ * --check nothing is written, and the run fails where the committed outputs are not those of these
+ * cells: another text, another kind of output, or none. Numbers may differ, as times and the last
+ * digits do from machine to machine: the bounds in the cells are what holds them.
+ *
+ * Needs jupyter-nbconvert (Debian: apt-get install jupyter-nbconvert). The kernel is installed into a
+ * temporary folder, so the user's own Jupyter stays as it is.
+ *
+ * @module
+ */
+
+/** A notebook, as far as this file looks into it. */
+interface Notebook {
+  cells: Cell[];
+  metadata: Record<string, unknown>;
+}
+
+interface Cell {
+  cell_type: string;
+  source: string | string[];
+  execution_count?: number | null;
+  outputs?: Output[];
+}
+
+interface Output {
+  output_type: string;
+  name?: string;
+  text?: string | string[];
+  data?: Record<string, unknown>;
+}
+
+const folder = new URL("./", import.meta.url);
+
+async function run(program: string, args: string[], env: Record<string, string>): Promise<void> {
+  const { success, stdout, stderr } = await new Deno.Command(program, {
+    args,
+    env,
+    cwd: folder,
+  }).output();
+  if (success) return;
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  throw new Error(`${program} ${args.join(" ")} failed\n${decode(stdout)}${decode(stderr)}`);
+}
+
+const join = (text: string | string[]) => Array.isArray(text) ? text.join("") : text;
+
+/** The kernel runs TypeScript without checking its types: the compiler checks the cells as one module. */
+async function checkTypes(name: string, notebook: Notebook, temporary: string): Promise<void> {
+  const code = notebook.cells.filter((cell) => cell.cell_type === "code")
+    .map((cell) => join(cell.source)).join("\n;\n")
+    .replace(/from "(\.[^"]*)"/g, (_, path) => `from "${new URL(path, folder).href}"`);
+  const file = `${temporary}/${name}.ts`;
+  await Deno.writeTextFile(file, `${code}\nexport {};\n`);
+  const config = new URL("../deno.json", import.meta.url).pathname;
+  await run(Deno.execPath(), ["check", "--config", config, "--no-lock", file], { NO_COLOR: "1" });
+}
+
+/** What a cell printed and showed, every number replaced by #. */
+function outline(cell: Cell): string[] {
+  return (cell.outputs ?? []).map((output) =>
+    output.output_type === "stream"
+      ? `${output.name}: ${join(output.text ?? "").replace(/-?\d+(\.\d+)?(e[+-]?\d+)?/g, "#")}`
+      : `${output.output_type}: ${Object.keys(output.data ?? {}).sort().join(" ")}`
+  );
+}
+
+/** Throws where the committed outputs are not those that the cells have now. */
+function compare(name: string, committed: Notebook, executed: Notebook): void {
+  executed.cells.forEach((cell, i) => {
+    const now = outline(cell).join("\n"), then = outline(committed.cells[i]).join("\n");
+    if (now !== then) {
+      throw new Error(
+        `${name}, cell ${i}: the committed output is not this cell's. Run "deno task notebooks".\n` +
+          `--- committed\n${then}\n--- now\n${now}`,
+      );
+    }
+  });
+}
+
+const check = Deno.args.includes("--check");
+const asked = Deno.args.filter((arg) => arg !== "--check");
+const names = asked.length > 0
+  ? asked
+  : [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".ipynb"))
+    .sort();
+
+const temporary = await Deno.makeTempDir();
+try {
+  await run(Deno.execPath(), ["jupyter", "--install"], { XDG_DATA_HOME: temporary });
+  for (const name of names) {
+    const start = performance.now();
+    const file = new URL(name, folder);
+    const committed: Notebook = JSON.parse(await Deno.readTextFile(file));
+    await checkTypes(name, committed, temporary);
+    await run("jupyter-nbconvert", [
+      "--to=notebook",
+      "--execute",
+      "--ExecutePreprocessor.timeout=300",
+      "--ExecutePreprocessor.record_timing=False",
+      `--output-dir=${temporary}`,
+      name,
+    ], { JUPYTER_PATH: `${temporary}/jupyter`, NO_COLOR: "1" });
+    const text = await Deno.readTextFile(`${temporary}/${name}`);
+    if (check) compare(name, committed, JSON.parse(text));
+    else await Deno.writeTextFile(file, text);
+    console.log(`${name}: ran in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  }
+} finally {
+  await Deno.remove(temporary, { recursive: true });
+}
