@@ -1,0 +1,88 @@
+/**
+ * What this host's WebAssembly can do, and how the kernels may round.
+ *
+ * @module
+ */
+
+import { Assembly } from "./assembler.ts";
+
+/** How kernels may compute: see `useArithmetic`. */
+export type Arithmetic = "fast" | "reproducible";
+
+/** What the SIMD kernels may use here. */
+export interface Features {
+  /** Whether vectors work at all. */
+  readonly simd: boolean;
+  /** Whether multiply-add may be one relaxed instruction, rounded once where the host can. */
+  readonly fused: boolean;
+  /** Whether faster algorithms with other intermediate sums may be used, such as Winograd's. */
+  readonly reassociate: boolean;
+  /** Why so. */
+  readonly reason: string;
+}
+
+let arithmetic: Arithmetic = "fast";
+
+/** Sets the arithmetic of kernels chosen from now on, and returns what it was. */
+export function setArithmetic(value: Arithmetic): Arithmetic {
+  const previous = arithmetic;
+  arithmetic = value;
+  return previous;
+}
+
+/** What the host can do, found out once, and again if a test or a page replaces `WebAssembly`. */
+let known: { readonly host: unknown; readonly simd: string | true; readonly fused: boolean } = {
+  host: undefined,
+  simd: "WebAssembly is not defined",
+  fused: false,
+};
+
+/** What the kernels may use now. */
+export function features(): Features {
+  const host: unknown = globalThis.WebAssembly;
+  if (host !== known.host) known = probe(host);
+  if (known.simd !== true) {
+    return { simd: false, fused: false, reassociate: false, reason: known.simd };
+  }
+  if (arithmetic === "reproducible") {
+    return {
+      simd: true,
+      fused: false,
+      reassociate: false,
+      reason: "SIMD, reproducible arithmetic",
+    };
+  }
+  const reason = known.fused
+    ? "SIMD with relaxed multiply-add"
+    : "SIMD without relaxed multiply-add";
+  return { simd: true, fused: known.fused, reassociate: true, reason };
+}
+
+/** The probes: a module is made, not only validated, as a page's policy may forbid just that. */
+function probe(host: unknown): typeof known {
+  try {
+    new WebAssembly.Module(simdProbe());
+    return { host, simd: true, fused: WebAssembly.validate(relaxedProbe()) };
+  } catch (error) {
+    const why = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    return { host, simd: `WebAssembly with SIMD does not work here (${why})`, fused: false };
+  }
+}
+
+/** A module with SIMD, larger than the 4 KB that some hosts compile at once on a page's main thread. */
+function simdProbe(): Uint8Array<ArrayBuffer> {
+  const assembly = new Assembly();
+  const f = assembly.func("probe");
+  for (let i = 0; i < 256; i++) f.vector(new Uint8Array(16)).op("v128.any_true").op("drop");
+  return assembly.bytes();
+}
+
+function relaxedProbe(): Uint8Array<ArrayBuffer> {
+  const assembly = new Assembly();
+  const f = assembly.func("probe");
+  for (const madd of ["f32x4.relaxed_madd", "f64x2.relaxed_madd"] as const) {
+    for (let i = 0; i < 3; i++) f.vector(new Uint8Array(16));
+    f.op(madd).op("drop");
+  }
+  return assembly.bytes();
+}

@@ -1,0 +1,135 @@
+/**
+ * The two kinds of vectors, so that one emitter serves both dtypes.
+ *
+ * @module
+ */
+
+import type { LaneOp, Local, MemoryLaneOp, MemoryOp, PlainOp } from "./assembler.ts";
+import type { Func } from "./assembler.ts";
+import type { DType } from "../shape.ts";
+
+/** A vector of 16 bytes and the names of its instructions. */
+export interface Vector {
+  readonly dtype: DType;
+  /** Bytes of one number. */
+  readonly bytes: 4 | 8;
+  /** Numbers in a vector. */
+  readonly lanes: 4 | 2;
+  readonly add: PlainOp;
+  readonly sub: PlainOp;
+  readonly mul: PlainOp;
+  /** a * b + c, rounded once or twice as the host likes. */
+  readonly relaxedMadd: PlainOp;
+  readonly max: PlainOp;
+  readonly pmax: PlainOp;
+  readonly eq: PlainOp;
+  readonly ne: PlainOp;
+  readonly lt: PlainOp;
+  readonly gt: PlainOp;
+  readonly splat: PlainOp;
+  readonly extractLane: LaneOp;
+  readonly loadSplat: MemoryOp;
+  readonly loadLane: MemoryLaneOp;
+  readonly storeLane: MemoryLaneOp;
+  /** One number, as a scalar. */
+  readonly loadScalar: MemoryOp;
+  readonly storeScalar: MemoryOp;
+  readonly addScalar: PlainOp;
+  readonly scalar: "f32" | "f64";
+}
+
+/** The vectors by dtype. */
+export const vectors: Readonly<Record<DType, Vector>> = {
+  float32: {
+    dtype: "float32",
+    bytes: 4,
+    lanes: 4,
+    add: "f32x4.add",
+    sub: "f32x4.sub",
+    mul: "f32x4.mul",
+    relaxedMadd: "f32x4.relaxed_madd",
+    max: "f32x4.max",
+    pmax: "f32x4.pmax",
+    eq: "f32x4.eq",
+    ne: "f32x4.ne",
+    lt: "f32x4.lt",
+    gt: "f32x4.gt",
+    splat: "f32x4.splat",
+    extractLane: "f32x4.extract_lane",
+    loadSplat: "v128.load32_splat",
+    loadLane: "v128.load32_lane",
+    storeLane: "v128.store32_lane",
+    loadScalar: "f32.load",
+    storeScalar: "f32.store",
+    addScalar: "f32.add",
+    scalar: "f32",
+  },
+  float64: {
+    dtype: "float64",
+    bytes: 8,
+    lanes: 2,
+    add: "f64x2.add",
+    sub: "f64x2.sub",
+    mul: "f64x2.mul",
+    relaxedMadd: "f64x2.relaxed_madd",
+    max: "f64x2.max",
+    pmax: "f64x2.pmax",
+    eq: "f64x2.eq",
+    ne: "f64x2.ne",
+    lt: "f64x2.lt",
+    gt: "f64x2.gt",
+    splat: "f64x2.splat",
+    extractLane: "f64x2.extract_lane",
+    loadSplat: "v128.load64_splat",
+    loadLane: "v128.load64_lane",
+    storeLane: "v128.store64_lane",
+    loadScalar: "f64.load",
+    storeScalar: "f64.store",
+    addScalar: "f64.add",
+    scalar: "f64",
+  },
+};
+
+/**
+ * Writes sum += a * b for vectors.
+ *
+ * @param f The function to write into.
+ * @param vector The kind of vector.
+ * @param fused Whether the host's fused multiply-add may be used.
+ * @param sum The local that is added to.
+ * @param a Pushes the first factor.
+ * @param b Pushes the second factor.
+ */
+export function multiplyAdd(
+  f: Func,
+  vector: Vector,
+  fused: boolean,
+  sum: Local,
+  a: () => void,
+  b: () => void,
+): void {
+  if (!fused) f.get(sum);
+  a();
+  b();
+  if (fused) f.get(sum).op(vector.relaxedMadd);
+  else f.op(vector.mul).op(vector.add);
+  f.set(sum);
+}
+
+/** Pushes one number, repeated in every lane, from a vector that holds it in one lane. */
+export function splatLane(f: Func, vector: Vector, from: Local, lane: number): void {
+  f.get(from).get(from).shuffle(Array(vector.lanes).fill(lane));
+}
+
+const zeros = new Uint8Array(16);
+
+/** Pushes a vector of zeros. */
+export function pushZero(f: Func): void {
+  f.vector(zeros);
+}
+
+/** Pushes a vector with every bit set in the lanes [from, to), none in the others. */
+export function pushMask(f: Func, vector: Vector, from: number, to: number): void {
+  const mask = new Uint8Array(16).fill(0xff, from * vector.bytes, to * vector.bytes);
+  f.vector(mask);
+}
