@@ -62,66 +62,46 @@ export function figure(title: string, options: Plot.PlotOptions): Displayable {
 }
 
 /**
- * Pictures side by side, each stretched to the full range from black to white.
+ * A picture, each pixel a square that can be seen.
  *
- * @param title What they show, for readers who cannot see them.
- * @param images Pictures, (N, C, H, W), C being 1 for gray or 3 for red, green and blue.
- * @param captions One a picture, or none.
- * @param columns How many side by side.
+ * @param title What it shows, for readers who cannot see it.
+ * @param image Numbers from 0 to 255, (H, W, C), as visualizeGrid makes them: C is 1 for gray, or 3 for
+ * red, green and blue.
+ * @param zoom The side of a pixel on the page.
+ * @param rows Names of the rows of a grid of pictures, from top to bottom.
  * @returns The figure, shown where it is the value of a cell.
  */
-export function pictures(
+export function picture(
   title: string,
-  images: Tensor,
-  captions: readonly string[] = [],
-  columns = 8,
+  image: Tensor,
+  zoom: number,
+  rows: readonly string[] = [],
 ): Displayable {
-  const [N, , H, W] = images.shape;
-  const size = 76, gap = 8, caption = captions.length > 0 ? 16 : 0;
-  const width = Math.min(columns, N) * (size + gap) + gap;
-  const height = Math.ceil(N / columns) * (size + caption + gap) + gap;
-  const x = (i: number) => gap + (i % columns) * (size + gap) + size / 2;
-  const y = (i: number) => gap + Math.floor(i / columns) * (size + caption + gap) + size / 2;
-  const all = Array.from({ length: N }, (_, i) => i);
+  const [H, W, channels] = image.shape, width = W * zoom, height = H * zoom;
+  const data = Uint8Array.from(image.data, Math.round);
+  const png = encode({ width: W, height: H, channels, data }).toBase64();
+  const margin = 10, marginLeft = rows.length > 0 ? 80 : margin;
   return figure(title, {
-    width,
-    height,
-    marginTop: 0,
-    marginRight: 0,
-    marginLeft: 0,
-    marginBottom: 0,
-    x: { domain: [0, width], range: [0, width], axis: null },
-    y: { domain: [0, height], range: [0, height], axis: null },
+    width: width + marginLeft + margin,
+    height: height + 2 * margin,
+    marginTop: margin,
+    marginRight: margin,
+    marginBottom: margin,
+    marginLeft,
+    x: { axis: null },
+    y: { type: "band", domain: rows, label: null, tickSize: 0 },
     marks: [
-      Plot.image(all, {
-        x,
-        y,
-        width: size,
-        height: size * H / W,
-        src: (i: number) => png(images, i),
+      Plot.image([`data:image/png;base64,${png}`], {
+        src: Plot.identity,
+        x: marginLeft + width / 2,
+        frameAnchor: "middle",
+        width,
+        height,
         imageRendering: "pixelated",
+        preserveAspectRatio: "none",
       }),
-      Plot.text(captions, { x: (_, i) => x(i), y: (_, i) => y(i) + size / 2 + 9, fontSize: 11 }),
     ],
   });
-}
-
-function png(images: Tensor, i: number): string {
-  const [, C, H, W] = images.shape, plane = H * W;
-  const values = images.data.subarray(i * C * plane, (i + 1) * C * plane);
-  let low = Infinity, high = -Infinity;
-  for (const value of values) {
-    low = Math.min(low, value);
-    high = Math.max(high, value);
-  }
-  const scale = high > low ? 255 / (high - low) : 0;
-  const data = new Uint8Array(C * plane);
-  for (let c = 0; c < C; c++) {
-    for (let p = 0; p < plane; p++) {
-      data[p * C + c] = Math.round((values[c * plane + p] - low) * scale);
-    }
-  }
-  return "data:image/png;base64," + encode({ width: W, height: H, channels: C, data }).toBase64();
 }
 
 /**
