@@ -296,7 +296,9 @@ export class RandomState {
       throw new TypeError(`replace must be true or false: received ${describe(replace)}`);
     }
     if (size !== undefined) checkWhole("size", size, 0);
-    const n = countOf(from);
+    if (typeof from === "number") checkCount(from);
+    else checkItems(from);
+    const n = typeof from === "number" ? from : from.length;
     const drawn = size ?? 1;
     if (n === 0 ? drawn > 0 : !replace && drawn > n) {
       throw new RangeError(
@@ -329,7 +331,8 @@ export class RandomState {
    * @throws {RangeError} If n is negative, not whole, or above 2^31.
    */
   permutation(n: number): Int32Array<ArrayBuffer> {
-    const result = new Int32Array(countOf(n));
+    checkCount(n);
+    const result = new Int32Array(n);
     for (let i = 0; i < result.length; i++) result[i] = i;
     this.shuffle(result);
     return result;
@@ -351,7 +354,8 @@ export class RandomState {
    * @throws {TypeError} If it is none.
    */
   shuffle<T>(items: Shufflable<T>): void {
-    for (let i = countOf(items) - 1; i > 0; i--) {
+    checkItems(items);
+    for (let i = items.length - 1; i > 0; i--) {
       const j = this.#upTo(i);
       const item = items[i];
       items[i] = items[j];
@@ -418,19 +422,14 @@ function checkWord(name: string, value: unknown): void {
   }
 }
 
-/** How many items there are to draw from: n itself, or the length of an array. */
-function countOf(from: unknown): number {
-  if (typeof from === "number") {
-    checkWhole("n", from, 0);
-    if (from > 2 ** 31) throw new RangeError(`n must be at most 2^31: received ${from}`);
-    return from;
-  }
-  if (Array.isArray(from)) return from.length;
-  if (ArrayBuffer.isView(from) && "length" in from) {
-    const { length } = from;
-    if (typeof length === "number") return length;
-  }
-  throw new TypeError(
-    `There must be a number n or an array to draw from: received ${describe(from)}`,
-  );
+/** Checks that a value is a number of things that 32 bits can count. */
+function checkCount(value: unknown): asserts value is number {
+  checkWhole("n", value, 0);
+  if (value > 2 ** 31) throw new RangeError(`n must be at most 2^31: received ${value}`);
+}
+
+/** Checks that a value is an array or a typed array. */
+function checkItems(value: unknown): void {
+  if (Array.isArray(value) || ArrayBuffer.isView(value) && !(value instanceof DataView)) return;
+  throw new TypeError(`The items must be an array or a typed array: received ${describe(value)}`);
 }
