@@ -19,6 +19,13 @@ export type { ArrayOf, DType, FloatArray, Tensor } from "./nn/tensor.ts";
 export { full, linspace, tensor, zeros } from "./nn/tensor.ts";
 export type { ChoiceOptions, RandomStateData, Shufflable } from "./nn/random.ts";
 export { RandomState } from "./nn/random.ts";
+export type { GradientCheck } from "./nn/gradient_check.ts";
+export {
+  evalNumericalGradient,
+  evalNumericalGradientArray,
+  gradCheckSparse,
+  relError,
+} from "./nn/gradient_check.ts";
 export type {
   BackwardOptions,
   ConvCache,
