@@ -48,6 +48,14 @@ export {
   maxPoolForward,
   maxPoolForwardNaive,
 } from "./nn/conv_layers.ts";
-export type { KernelInfo, Tier } from "./kernels/kernel.ts";
+export type {
+  GeneratedConv,
+  GeneratedPass,
+  GeneratedPool,
+  KernelInfo,
+  PassSizes,
+  PoolSizes,
+  Tier,
+} from "./kernels/kernel.ts";
 export type { KernelChoice } from "./kernels/select.ts";
-export { useKernels } from "./kernels/select.ts";
+export { registerKernels, useKernels } from "./kernels/select.ts";

@@ -6,7 +6,17 @@
  * @module
  */
 
-import type { AffineShape, ConvShape, DType, FloatArray, PoolShape } from "./shape.ts";
+import type {
+  AffineShape,
+  ConvShape,
+  DType,
+  FloatArray,
+  PassSizes,
+  PoolShape,
+  PoolSizes,
+} from "./shape.ts";
+
+export type { PassSizes, PoolSizes } from "./shape.ts";
 
 /** The kind of a kernel, most special first. */
 export type Tier = "simd" | "generated" | "naive";
@@ -91,4 +101,39 @@ export interface KernelSource {
   maxPool(shape: PoolShape, dtype: DType): Answer<PoolKernel>;
   /** A fully-connected layer for this geometry and dtype. */
   affine(shape: AffineShape, dtype: DType): Answer<AffineKernel>;
+}
+
+/** A generated inner function: it adds products to `sums`, which the caller has filled. */
+export type GeneratedPass = (
+  x: Float64Array,
+  other: Float64Array,
+  sums: Float64Array,
+  sizes: PassSizes,
+) => void;
+
+/** What a generated convolution file exports. The functions see float64 scratch alone. */
+export interface GeneratedConv {
+  /** `conv-3x31x31-25x3x3-s2p1-generated`, or `conv-3x3-s2-generated` for a family. */
+  readonly name: string;
+  /** y += x convolved with w. */
+  readonly forward: GeneratedPass;
+  /** y += the gradient of the input, from x = the gradient of the output, and w. */
+  readonly backwardData: GeneratedPass;
+  /** dw += the gradient of the filters, from x and y = the gradient of the output. */
+  readonly backwardWeights: GeneratedPass;
+}
+
+/** What a generated max-pool file exports. The functions see float64 arrays alone. */
+export interface GeneratedPool {
+  /** `maxpool-32x32-2x2-s2-generated`, or `maxpool-2x2-s2-generated` for a family. */
+  readonly name: string;
+  /** y = the maximum of each window of x. */
+  readonly forward: (x: Float64Array, y: Float64Array, sizes: PoolSizes) => void;
+  /** dx += each number of dy, at the first maximum of its window of x. */
+  readonly backward: (
+    x: Float64Array,
+    dy: Float64Array,
+    dx: Float64Array,
+    sizes: PoolSizes,
+  ) => void;
 }

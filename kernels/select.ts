@@ -8,17 +8,20 @@ import type {
   AffineKernel,
   Answer,
   ConvKernel,
+  GeneratedConv,
+  GeneratedPool,
   KernelInfo,
   KernelSource,
   PoolKernel,
   Tier,
 } from "./kernel.ts";
 import { naiveSource } from "./naive/source.ts";
+import { addKernels, generatedSource } from "./registry.ts";
 import type { AffineShape, ConvShape, DType, PoolShape } from "./shape.ts";
 import { describe } from "./shape.ts";
 
 /** Every tier, most special first. naive always answers, so the list is total. */
-const sources: readonly KernelSource[] = [naiveSource];
+const sources: readonly KernelSource[] = [generatedSource, naiveSource];
 
 /** What {@linkcode useKernels} takes: "auto" is the best there is. */
 export type KernelChoice = "auto" | Tier;
@@ -83,6 +86,20 @@ function setChoice(kernels: KernelChoice): void {
 /** Forgets every choice made: needed when the tiers' answers may have changed. */
 export function forgetChoices(): void {
   cache.clear();
+}
+
+/**
+ * Adds generated kernels of your own. Files written by the generator call it when they are imported.
+ *
+ * @param convs Convolutions; one of the same name takes the place of the library's.
+ * @param pools Max-pools, likewise.
+ */
+export function registerKernels(
+  convs: readonly GeneratedConv[],
+  pools: readonly GeneratedPool[] = [],
+): void {
+  addKernels(convs, pools);
+  forgetChoices();
 }
 
 /** The tiers that take part in the present choice. */

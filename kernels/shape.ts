@@ -419,19 +419,176 @@ export function convLabel(s: ConvShape): string {
   return `${s.C}x${s.H}x${s.W}-${s.F}x${s.KH}x${s.KW}-${walkLabel(s)}`;
 }
 
-/** The shape part of a pool's name: `3x32x32-2x2-s2`. */
+/** The shape part of a pool's name: `32x32-2x2-s2`. A pool's kernel serves any number of planes. */
 export function poolLabel(s: PoolShape): string {
-  return `${s.C}x${s.H}x${s.W}-${s.KH}x${s.KW}-${walkLabel(s)}`;
+  return `${s.H}x${s.W}-${s.KH}x${s.KW}-${walkLabel(s)}`;
+}
+
+/** The name of the family of a window: `3x3-s2`, sizes and padding free. */
+export function familyLabel(s: Pick<WindowShape, "KH" | "KW" | "strideY" | "strideX">): string {
+  return `${s.KH}x${s.KW}-s${strideLabel(s)}`;
+}
+
+function strideLabel(s: Pick<WindowShape, "strideY" | "strideX">): string {
+  return s.strideY === s.strideX ? `${s.strideY}` : `${s.strideY}x${s.strideX}`;
 }
 
 /** Stride and padding as short as they can be said: `s2p1`, `s2x1p0x1`, `s1p0x1x2x3`, `s2` without padding. */
 function walkLabel(s: WindowShape): string {
-  const stride = s.strideY === s.strideX ? `${s.strideY}` : `${s.strideY}x${s.strideX}`;
   const symmetric = s.padTop === s.padBottom && s.padLeft === s.padRight;
   const pad = !symmetric
     ? `${s.padTop}x${s.padLeft}x${s.padBottom}x${s.padRight}`
     : s.padTop === s.padLeft
     ? `${s.padTop}`
     : `${s.padTop}x${s.padLeft}`;
-  return `s${stride}` + (pad === "0" ? "" : `p${pad}`);
+  return `s${strideLabel(s)}` + (pad === "0" ? "" : `p${pad}`);
+}
+
+/**
+ * The sizes of one pass of a generated convolution kernel. A pass walks over rows x cols positions:
+ * forward, they are the positions of the output; for the gradient of the input, the positions of the
+ * output's gradient.
+ */
+export interface PassSizes {
+  /** Planes that are read. */
+  readonly inputs: number;
+  /** Planes that are written. */
+  readonly outputs: number;
+  /** Positions from top to bottom. */
+  readonly rows: number;
+  /** Positions from left to right. */
+  readonly cols: number;
+  /** Numbers from one row of x to the next. */
+  readonly xPitch: number;
+  /** Numbers from one plane of x to the next. */
+  readonly xPlane: number;
+  /** Numbers from one row of y to the next. */
+  readonly yPitch: number;
+  /** Numbers from one plane of y to the next. */
+  readonly yPlane: number;
+  /** Numbers in w from the taps of one input plane to those of the next. */
+  readonly wInput: number;
+  /** Numbers in w from the taps of one output plane to those of the next. */
+  readonly wOutput: number;
+}
+
+/** The sizes that a generated pool takes at run time. */
+export interface PoolSizes {
+  /** Planes of the input. */
+  readonly planes: number;
+  /** Height of the output. */
+  readonly rows: number;
+  /** Width of the output. */
+  readonly cols: number;
+  /** Numbers from one row of x to the next. */
+  readonly xPitch: number;
+  /** Numbers from one plane of x to the next. */
+  readonly xPlane: number;
+}
+
+/** Where a plane of a tensor lies in the plane that a kernel walks over. */
+export interface Placement {
+  /** Height of the kernel's plane. */
+  readonly height: number;
+  /** Width of the kernel's plane. */
+  readonly width: number;
+  /** The row where the tensor's first row lies; negative if rows are left out. */
+  readonly top: number;
+  /** The column where the tensor's first column lies; negative if columns are left out. */
+  readonly left: number;
+}
+
+/** How a generated convolution sees its tensors. */
+export interface ConvStage {
+  /** Sizes of the forward pass and of the gradient of the filters. */
+  readonly forward: PassSizes;
+  /** Sizes of the gradient of the input. */
+  readonly backwardData: PassSizes;
+  /** The input with the border that the windows reach. */
+  readonly x: Placement;
+  /** The gradient of the output with the border that the taps reach. */
+  readonly dout: Placement;
+  /** The gradient of the input. */
+  readonly dx: Placement;
+}
+
+/**
+ * The staging of a convolution.
+ *
+ * The gradient of the input is computed in padded coordinates, from the last multiple of the stride at
+ * or above the first real row: position P writes rows P * stride to P * stride + stride - 1, and tap ky
+ * reaches row ky mod stride from the output's row P - floor(ky / stride).
+ */
+export function convStage(s: ConvShape): ConvStage {
+  const { C, F, KH, KW, strideY, strideX, padTop, padLeft, OH, OW } = s;
+  const taps = KH * KW;
+  const x = {
+    height: (OH - 1) * strideY + KH,
+    width: (OW - 1) * strideX + KW,
+    top: padTop,
+    left: padLeft,
+  };
+  const y = gradientWalk(s.H, KH, strideY, padTop);
+  const xx = gradientWalk(s.W, KW, strideX, padLeft);
+  const dout = { height: y.source, width: xx.source, top: y.lead, left: xx.lead };
+  const dx = {
+    height: y.positions * strideY,
+    width: xx.positions * strideX,
+    top: y.shift,
+    left: xx.shift,
+  };
+  return {
+    x,
+    dout,
+    dx,
+    forward: {
+      inputs: C,
+      outputs: F,
+      rows: OH,
+      cols: OW,
+      xPitch: x.width,
+      xPlane: x.height * x.width,
+      yPitch: OW,
+      yPlane: OH * OW,
+      wInput: taps,
+      wOutput: C * taps,
+    },
+    backwardData: {
+      inputs: F,
+      outputs: C,
+      rows: y.positions,
+      cols: xx.positions,
+      xPitch: dout.width,
+      xPlane: dout.height * dout.width,
+      yPitch: dx.width,
+      yPlane: dx.height * dx.width,
+      wInput: C * taps,
+      wOutput: taps,
+    },
+  };
+}
+
+/** One dimension of the gradient of the input. */
+function gradientWalk(
+  size: number,
+  K: number,
+  stride: number,
+  pad: number,
+): { positions: number; source: number; lead: number; shift: number } {
+  const skipped = Math.floor(pad / stride);
+  const shift = pad - skipped * stride;
+  const positions = Math.ceil((size + shift) / stride);
+  const reach = Math.floor((K - 1) / stride);
+  return { positions, source: positions + reach, lead: reach - skipped, shift };
+}
+
+/** How a generated max-pool sees its input: with its whole border. */
+export function poolStage(
+  s: PoolShape,
+): { readonly sizes: Omit<PoolSizes, "planes">; readonly x: Placement } {
+  const height = s.padTop + s.H + s.padBottom, width = s.padLeft + s.W + s.padRight;
+  return {
+    sizes: { rows: s.OH, cols: s.OW, xPitch: width, xPlane: height * width },
+    x: { height, width, top: s.padTop, left: s.padLeft },
+  };
 }

@@ -1,0 +1,356 @@
+/**
+ * Schedule -> ts-morph structures: the functions of a convolution kernel.
+ *
+ * @module
+ */
+
+import type { CodeBlockWriter, FunctionDeclarationStructure } from "ts-morph";
+import { StructureKind } from "ts-morph";
+import type { AccumulateSchedule, CorrelateSchedule, Place } from "./schedule.ts";
+import { advance, at, declareRows, type SizeText, sum, type Text, times } from "./text.ts";
+
+/** A block of planes: how many, and from which plane to which. */
+interface Block {
+  readonly size: number;
+  readonly from: string;
+  readonly to: string;
+}
+
+/**
+ * Splits a run of planes into full blocks and single planes.
+ *
+ * @param count How many planes: a number, or the name of a size known at run time.
+ * @param size Planes in a full block.
+ * @param full The name of the number of planes in full blocks, where that is known at run time.
+ */
+function blocks(count: number | string, size: number, full: string): Block[] {
+  if (size === 1) return [{ size, from: "0", to: `${count}` }];
+  if (typeof count === "string") {
+    return [{ size, from: "0", to: full }, { size: 1, from: full, to: count }];
+  }
+  const split = count - count % size;
+  return [
+    { size, from: "0", to: `${split}` },
+    { size: 1, from: `${split}`, to: `${count}` },
+  ].filter(({ from, to }) => from !== to);
+}
+
+/** `const fullInputs = inputs - inputs % 4;` where the number of planes is known at run time only. */
+function declareFull(
+  writer: CodeBlockWriter,
+  name: string,
+  count: number | string,
+  size: number,
+): void {
+  if (typeof count === "string" && size > 1) {
+    writer.writeLine(`const ${name} = ${count} - ${count} % ${size};`);
+  }
+}
+
+/** A loop over the planes of a block. */
+function overPlanes(
+  writer: CodeBlockWriter,
+  variable: string,
+  { size, from, to }: Block,
+  body: () => void,
+): void {
+  writer.write(
+    `for (let ${variable} = ${from}; ${variable} < ${to}; ${advance(variable, size)})`,
+  ).block(body);
+}
+
+/**
+ * A loop over the columns of a row, `tile` positions at a time, and then over the rest. Where the
+ * number of columns is known the rest is straight-line code, else a loop over single positions.
+ */
+function overColumns(
+  writer: CodeBlockWriter,
+  cols: number | string,
+  tile: number,
+  stepX: number,
+  stepY: number,
+  body: (positions: number) => void,
+): void {
+  const tiled = typeof cols === "number" ? cols - cols % tile : tile === 1 ? cols : "tiledCols";
+  if (tiled !== 0) {
+    writer.write(
+      `for (const end = yi + ${times(tiled, stepY)}; yi < end; ${advance("yi", tile * stepY)})`,
+    ).block(() => {
+      body(tile);
+      writer.writeLine(`${advance("xi", tile * stepX)};`);
+    });
+  }
+  if (typeof cols === "number") {
+    if (cols % tile !== 0) body(cols % tile);
+  } else if (tile > 1) {
+    writer.write(
+      `for (const end = yi + ${times("(cols - tiledCols)", stepY)}; yi < end; ${
+        advance("yi", stepY)
+      })`,
+    ).block(() => {
+      body(1);
+      writer.writeLine(`${advance("xi", stepX)};`);
+    });
+  }
+}
+
+function declareTiled(writer: CodeBlockWriter, cols: number | string, tile: number): void {
+  if (typeof cols === "string" && tile > 1) {
+    writer.writeLine(`const tiledCols = cols - cols % ${tile};`);
+  }
+}
+
+/** Writes a sum of products as statements of at most four products each. */
+function writeProducts(writer: CodeBlockWriter, target: string, products: string[]): void {
+  for (let i = 0; i < products.length; i += 4) {
+    const group = products.slice(i, i + 4);
+    writer.writeLine(
+      group.length === 1
+        ? `${target} += ${group[0]};`
+        : `${target} = ${target} + ${group.join(" + ")};`,
+    );
+  }
+}
+
+/** The distinct places of a list, in reading order. */
+function distinct(places: readonly (Place & { plane: number })[]): (Place & { plane: number })[] {
+  const seen = new Map(places.map((p) => [`${p.plane},${p.row},${p.col}`, p]));
+  return [...seen.values()].sort((p, q) => p.plane - q.plane || p.row - q.row || p.col - q.col);
+}
+
+const passParameters = (second: string, sums: string, known: boolean) => [
+  { name: "x", type: "Float64Array" },
+  { name: second, type: "Float64Array" },
+  { name: sums, type: "Float64Array" },
+  ...(known ? [] : [{ name: "s", type: "PassSizes" }]),
+];
+
+/** A pass that adds products to y: forward, or the gradient of the input. */
+export function accumulateFunction(
+  name: string,
+  doc: string,
+  pass: AccumulateSchedule,
+  sizes: SizeText,
+): FunctionDeclarationStructure {
+  const { KH, KW, stepX, stepY } = pass;
+  const rowByRow = pass.taps === "row";
+  const pointwise = KH * KW === 1;
+
+  function tile(writer: CodeBlockWriter, positions: number, outputs: number, inputs: number) {
+    const reads: (Place & { plane: number })[] = [];
+    const writes: (Place & { plane: number })[] = [];
+    const products = new Map<string, string[]>();
+    const yName = (p: Place & { plane: number }) =>
+      pointwise ? `y${p.plane}_${p.col}` : `y${p.row}_${p.col}`;
+    const xName = (p: Place & { plane: number }) =>
+      pointwise ? `x${p.plane}_${p.col}` : `x${p.row}_${p.col}`;
+    for (let output = 0; output < outputs; output++) {
+      for (let input = 0; input < inputs; input++) {
+        for (const { ky, kx, from, to } of pass.terms) {
+          for (let position = 0; position < positions; position++) {
+            const read = { plane: input, row: from.row, col: from.col + position * stepX.x };
+            const write = { plane: output, row: to.row, col: to.col + position * stepY.x };
+            reads.push(read);
+            writes.push(write);
+            const weight = pointwise ? `w${output}_${input}` : `w${ky}_${kx}`;
+            const list = products.get(yName(write)) ?? [];
+            list.push(`${xName(read)} * ${weight}`);
+            products.set(yName(write), list);
+          }
+        }
+      }
+    }
+    const readAt = declareRows(writer, "xi", distinct(reads), sizes.xPlane, sizes.xPitch);
+    const writeAt = declareRows(writer, "yi", distinct(writes), sizes.yPlane, sizes.yPitch);
+    for (const p of distinct(reads)) writer.writeLine(`const ${xName(p)} = x[${readAt(p)}];`);
+    for (const p of distinct(writes)) {
+      writer.writeLine(`let ${yName(p)} = y[${writeAt(p)}];`);
+      writeProducts(writer, yName(p), products.get(yName(p))!);
+      writer.writeLine(`y[${writeAt(p)}] = ${yName(p)};`);
+    }
+  }
+
+  function planes(writer: CodeBlockWriter, outputs: number, inputs: number): void {
+    const taps = rowByRow ? times("ky", KW) : "0";
+    writer.writeLine(
+      `const wi = ${sum(times("o", sizes.wOutput), times("i", sizes.wInput), taps)};`,
+    );
+    for (let output = 0; output < outputs; output++) {
+      for (let input = 0; input < inputs; input++) {
+        for (const { ky, kx } of pass.terms) {
+          const weight = pointwise ? `w${output}_${input}` : `w${ky}_${kx}`;
+          const offset = sum(
+            times(output, sizes.wOutput),
+            times(input, sizes.wInput),
+            ky * KW + kx,
+          );
+          writer.writeLine(`const ${weight} = w[${at("wi", offset)}];`);
+        }
+      }
+    }
+    // Where a row of taps reads and writes: the same formulas as in the schedule's terms.
+    let readRow = "", writeRow = "";
+    if (rowByRow && pass.direction === "forward") readRow = "ky";
+    if (rowByRow && pass.direction === "backwardData") {
+      const lastRow = Math.floor((KH - 1) / stepY.y);
+      writer.writeLine(
+        stepY.y === 1
+          ? `const readRow = ${lastRow} - ky;`
+          : `const readRow = ${lastRow} - Math.floor(ky / ${stepY.y});`,
+      );
+      readRow = "readRow";
+      if (stepY.y > 1) {
+        writer.writeLine(`const writeRow = ky % ${stepY.y};`);
+        writeRow = "writeRow";
+      }
+    }
+    const row = (step: number, extra: string, pitch: Text) =>
+      sum(times("r", times(step, pitch)), times(extra || 0, pitch));
+    writer.write(`for (let r = 0; r < ${sizes.rows}; r++)`).block(() => {
+      const x = row(stepX.y, readRow, sizes.xPitch);
+      const y = row(stepY.y, writeRow, sizes.yPitch);
+      writer.writeLine(`let xi = ${sum(times("i", sizes.xPlane), x)};`);
+      writer.writeLine(`let yi = ${sum(times("o", sizes.yPlane), y)};`);
+      overColumns(
+        writer,
+        sizes.cols,
+        pass.tile,
+        stepX.x,
+        stepY.x,
+        (positions) => tile(writer, positions, outputs, inputs),
+      );
+    });
+  }
+
+  return {
+    kind: StructureKind.Function,
+    name,
+    docs: [doc],
+    parameters: passParameters("w", "y", sizes.known),
+    returnType: "void",
+    statements: (writer) => {
+      sizes.declare(writer);
+      declareFull(writer, "fullOutputs", sizes.outputs, pass.outputs);
+      declareFull(writer, "fullInputs", sizes.inputs, pass.inputs);
+      declareTiled(writer, sizes.cols, pass.tile);
+      for (const output of blocks(sizes.outputs, pass.outputs, "fullOutputs")) {
+        overPlanes(writer, "o", output, () => {
+          for (const input of blocks(sizes.inputs, pass.inputs, "fullInputs")) {
+            overPlanes(writer, "i", input, () => {
+              if (!rowByRow) planes(writer, output.size, input.size);
+              else {
+                writer.write(`for (let ky = 0; ky < ${KH}; ky++)`).block(() =>
+                  planes(writer, output.size, input.size)
+                );
+              }
+            });
+          }
+        });
+      }
+    },
+  };
+}
+
+/** A pass that sums products over whole planes: the gradient of the filters. */
+export function correlateFunction(
+  name: string,
+  doc: string,
+  pass: CorrelateSchedule,
+  sizes: SizeText,
+): FunctionDeclarationStructure {
+  const { KH, KW, stepX } = pass;
+  const pointwise = KH * KW === 1;
+  const sumName = (output: number, input: number, kx: number) =>
+    `dw${output}_${pointwise ? input : kx}`;
+
+  function tile(writer: CodeBlockWriter, positions: number, outputs: number, inputs: number) {
+    const reads: (Place & { plane: number })[] = [];
+    const gradients: (Place & { plane: number })[] = [];
+    const products = new Map<string, string[]>();
+    for (let output = 0; output < outputs; output++) {
+      for (let position = 0; position < positions; position++) {
+        gradients.push({ plane: output, row: 0, col: position });
+        for (let input = 0; input < inputs; input++) {
+          for (let kx = 0; kx < KW; kx++) {
+            const col = position * stepX.x + kx;
+            reads.push({ plane: input, row: 0, col });
+            const target = sumName(output, input, kx);
+            const list = products.get(target) ?? [];
+            list.push(`x${input}_${col} * y${output}_${position}`);
+            products.set(target, list);
+          }
+        }
+      }
+    }
+    const readAt = declareRows(writer, "xi", distinct(reads), sizes.xPlane, sizes.xPitch);
+    const gradientAt = declareRows(writer, "yi", distinct(gradients), sizes.yPlane, sizes.yPitch);
+    for (const p of distinct(reads)) {
+      writer.writeLine(`const x${p.plane}_${p.col} = x[${readAt(p)}];`);
+    }
+    for (const p of distinct(gradients)) {
+      writer.writeLine(`const y${p.plane}_${p.col} = y[${gradientAt(p)}];`);
+    }
+    for (const [target, list] of products) writeProducts(writer, target, list);
+  }
+
+  function planes(writer: CodeBlockWriter, outputs: number, inputs: number): void {
+    const sums = Array.from({ length: outputs }, (_, output) => output).flatMap((output) =>
+      Array.from({ length: inputs }, (_, input) => input).flatMap((input) =>
+        Array.from({ length: KW }, (_, kx) => ({ output, input, kx }))
+      )
+    );
+    for (const { output, input, kx } of sums) {
+      writer.writeLine(`let ${sumName(output, input, kx)} = 0;`);
+    }
+    writer.write(`for (let r = 0; r < ${sizes.rows}; r++)`).block(() => {
+      const row = times("r", times(stepX.y, sizes.xPitch));
+      const tapRow = times(KH > 1 ? "ky" : 0, sizes.xPitch);
+      writer.writeLine(`let xi = ${sum(times("i", sizes.xPlane), row, tapRow)};`);
+      writer.writeLine(`let yi = ${sum(times("o", sizes.yPlane), times("r", sizes.yPitch))};`);
+      overColumns(
+        writer,
+        sizes.cols,
+        pass.tile,
+        stepX.x,
+        1,
+        (positions) => tile(writer, positions, outputs, inputs),
+      );
+    });
+    const taps = KH > 1 ? times("ky", KW) : 0;
+    writer.writeLine(
+      `const wi = ${sum(times("o", sizes.wOutput), times("i", sizes.wInput), taps)};`,
+    );
+    for (const { output, input, kx } of sums) {
+      const offset = sum(times(output, sizes.wOutput), times(input, sizes.wInput), kx);
+      writer.writeLine(`dw[${at("wi", offset)}] += ${sumName(output, input, kx)};`);
+    }
+  }
+
+  return {
+    kind: StructureKind.Function,
+    name,
+    docs: [doc],
+    parameters: passParameters("y", "dw", sizes.known),
+    returnType: "void",
+    statements: (writer) => {
+      sizes.declare(writer);
+      declareFull(writer, "fullOutputs", sizes.outputs, pass.outputs);
+      declareFull(writer, "fullInputs", sizes.inputs, pass.inputs);
+      declareTiled(writer, sizes.cols, pass.tile);
+      for (const output of blocks(sizes.outputs, pass.outputs, "fullOutputs")) {
+        overPlanes(writer, "o", output, () => {
+          for (const input of blocks(sizes.inputs, pass.inputs, "fullInputs")) {
+            overPlanes(writer, "i", input, () => {
+              if (KH === 1) planes(writer, output.size, input.size);
+              else {
+                writer.write(`for (let ky = 0; ky < ${KH}; ky++)`).block(() =>
+                  planes(writer, output.size, input.size)
+                );
+              }
+            });
+          }
+        });
+      }
+    },
+  };
+}

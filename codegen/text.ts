@@ -1,0 +1,111 @@
+/**
+ * Small arithmetic on program text: sums and products of numbers and names, simplified.
+ *
+ * A size is a number where the configuration fixes it, and a name where it is known at run time.
+ *
+ * @module
+ */
+
+import type { CodeBlockWriter } from "ts-morph";
+import type { PassSizes } from "../kernels/kernel.ts";
+import type { Place } from "./schedule.ts";
+
+/** A number known now, or the text that computes it at run time. */
+export type Text = number | string;
+
+/** The sizes of a pass as text: all numbers, or all names. */
+export interface SizeText extends Readonly<Record<keyof PassSizes, Text>> {
+  /** Whether they are numbers. */
+  readonly known: boolean;
+  /** Writes the line that gives the names their values; nothing for numbers. */
+  declare(writer: CodeBlockWriter): void;
+}
+
+/** Sizes that the configuration fixes. */
+export function knownSizes(sizes: PassSizes): SizeText {
+  return { ...sizes, known: true, declare: () => {} };
+}
+
+/** Sizes that a family takes at run time. */
+export function runtimeSizes(): SizeText {
+  const names = {
+    inputs: "inputs",
+    outputs: "outputs",
+    rows: "rows",
+    cols: "cols",
+    xPitch: "xPitch",
+    xPlane: "xPlane",
+    yPitch: "yPitch",
+    yPlane: "yPlane",
+    wInput: "wInput",
+    wOutput: "wOutput",
+  } satisfies Record<keyof PassSizes, string>;
+  return {
+    ...names,
+    known: false,
+    declare: (writer) => {
+      const list = Object.values(names);
+      writer.writeLine(`const { ${list.slice(0, 4).join(", ")} } = s;`);
+      writer.writeLine(`const { ${list.slice(4).join(", ")} } = s;`);
+    },
+  };
+}
+
+/** a * b, simplified. */
+export function times(a: Text, b: Text): Text {
+  if (typeof a === "number" && typeof b === "number") return a * b;
+  if (a === 0 || b === 0) return 0;
+  if (a === 1) return b;
+  if (b === 1) return a;
+  const factor = (t: Text) => typeof t === "string" && /^[^(]*[ ]/.test(t) ? `(${t})` : t;
+  return typeof a === "number" ? `${factor(b)} * ${a}` : `${factor(a)} * ${factor(b)}`;
+}
+
+/** The sum of the terms, zeros left out and numbers added up. */
+export function sum(...terms: Text[]): Text {
+  let constant = 0;
+  const names: string[] = [];
+  for (const term of terms) {
+    if (typeof term === "number") constant += term;
+    else if (/^\d+$/.test(term)) constant += Number(term);
+    else names.push(term);
+  }
+  if (names.length === 0) return constant;
+  return [...names, ...(constant === 0 ? [] : [`${constant}`])].join(" + ");
+}
+
+/** `i += step`, as short as it can be said. */
+export function advance(variable: string, step: number): string {
+  return step === 1 ? `${variable}++` : `${variable} += ${step}`;
+}
+
+/** An index: a base variable and an offset. */
+export function at(base: string, offset: Text): string {
+  return `${sum(base, offset)}`;
+}
+
+/**
+ * How to index places of a plane from a base variable. Numbers fold into the index; where pitch and
+ * plane are known at run time only, each row gets a variable of its own, declared here.
+ */
+export function declareRows(
+  writer: CodeBlockWriter,
+  base: string,
+  places: readonly (Place & { plane: number })[],
+  plane: Text,
+  pitch: Text,
+): (place: Place & { plane: number }) => string {
+  const rows = new Map<string, string>();
+  const rowText = (p: Place & { plane: number }) => sum(times(p.plane, plane), times(p.row, pitch));
+  for (const place of places) {
+    const text = rowText(place);
+    if (typeof text === "number" || rows.has(text)) continue;
+    const name = `${base}${place.plane || place.row}`;
+    writer.writeLine(`const ${name} = ${base} + ${text};`);
+    rows.set(text, name);
+  }
+  return (place) => {
+    const text = rowText(place);
+    return typeof text === "number" ? at(base, text + place.col) : at(rows.get(text)!, place.col);
+  };
+}

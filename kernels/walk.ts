@@ -1,0 +1,382 @@
+/**
+ * The walk of a generated kernel: stage one image, run the inner function, copy the result out.
+ *
+ * Scratch is bounded by one image (and the weights in float64), shared by all kernels and reused; the
+ * users' tensors stay ordinary typed arrays. Staging also converts the dtype, so an inner function sees
+ * Float64Arrays alone and serves both dtypes.
+ *
+ * @module
+ */
+
+import type {
+  AffineKernel,
+  ConvKernel,
+  GeneratedConv,
+  GeneratedPass,
+  GeneratedPool,
+  PoolKernel,
+} from "./kernel.ts";
+import { naiveMaxPool } from "./naive/pool.ts";
+import type { AffineShape, ConvShape, FloatArray, Placement, PoolShape } from "./shape.ts";
+import { convStage, poolStage } from "./shape.ts";
+
+/** What scratch is for; each use has one buffer, as large as the largest request so far. */
+type Use = "x" | "y" | "w" | "dw" | "dx";
+
+const buffers = new Map<Use, Float64Array>();
+
+/** Scratch of a length, with whatever the last kernel left in it. */
+function scratch(use: Use, length: number): Float64Array {
+  let buffer = buffers.get(use);
+  if (buffer === undefined || buffer.length < length) {
+    buffer = new Float64Array(length);
+    buffers.set(use, buffer);
+  }
+  return buffer.subarray(0, length);
+}
+
+/** The array itself if it is float64, else a float64 copy in scratch. */
+function asFloat64(use: Use, array: FloatArray): Float64Array {
+  if (array instanceof Float64Array) return array;
+  const copy = scratch(use, array.length);
+  copy.set(array);
+  return copy;
+}
+
+/** Part of an array as float64: a view if it is float64 itself, else a copy in scratch. */
+function partAsFloat64(use: Use, array: FloatArray, from: number, to: number): Float64Array {
+  return asFloat64(use, array.subarray(from, to));
+}
+
+/** The rows or columns of a plane of `size` that lie inside the kernel's plane of `room`. */
+function visible(size: number, lead: number, room: number): [from: number, to: number] {
+  return [Math.max(0, -lead), Math.min(size, room - lead)];
+}
+
+/** Copies planes of H x W from `source` into the kernel's planes; the border is left as it is. */
+function stageIn(
+  source: FloatArray,
+  offset: number,
+  planes: number,
+  H: number,
+  W: number,
+  { height, width, top, left }: Placement,
+  target: Float64Array,
+): void {
+  const [fromY, toY] = visible(H, top, height);
+  const [fromX, toX] = visible(W, left, width);
+  for (let p = 0; p < planes; p++) {
+    for (let y = fromY; y < toY; y++) {
+      const from = offset + (p * H + y) * W;
+      const to = (p * height + y + top) * width + left;
+      for (let x = fromX; x < toX; x++) target[to + x] = source[from + x];
+    }
+  }
+}
+
+/** Copies the kernel's planes out to planes of H x W, which they cover wholly. */
+function stageOut(
+  source: Float64Array,
+  planes: number,
+  H: number,
+  W: number,
+  { height, width, top, left }: Placement,
+  target: FloatArray,
+  offset: number,
+): void {
+  for (let p = 0; p < planes; p++) {
+    for (let y = 0; y < H; y++) {
+      const from = (p * height + y + top) * width + left;
+      const to = offset + (p * H + y) * W;
+      for (let x = 0; x < W; x++) target[to + x] = source[from + x];
+    }
+  }
+}
+
+function reluInPlace(values: Float64Array): void {
+  for (let i = 0; i < values.length; i++) values[i] = Math.max(0, values[i]);
+}
+
+/** Adds up each of the planes. */
+function addPlaneSums(planes: Float64Array, size: number, sums: Float64Array): void {
+  for (let p = 0; p < sums.length; p++) {
+    let sum = 0;
+    for (let i = p * size; i < (p + 1) * size; i++) sum += planes[i];
+    sums[p] += sum;
+  }
+}
+
+/** A generated convolution as a kernel for one geometry. */
+export function walkConv(generated: GeneratedConv, shape: ConvShape): ConvKernel {
+  const { C, H, W, F, OH, OW } = shape;
+  const stage = convStage(shape);
+  const xLength = C * H * W, outLength = F * OH * OW;
+
+  function forward(
+    N: number,
+    x: FloatArray,
+    w: FloatArray,
+    b: FloatArray,
+    out: FloatArray,
+    relu = false,
+  ): void {
+    const xs = scratch("x", C * stage.forward.xPlane).fill(0);
+    const ys = scratch("y", outLength);
+    const ws = asFloat64("w", w);
+    for (let n = 0; n < N; n++) {
+      stageIn(x, n * xLength, C, H, W, stage.x, xs);
+      for (let f = 0; f < F; f++) ys.fill(b[f], f * OH * OW, (f + 1) * OH * OW);
+      generated.forward(xs, ws, ys, stage.forward);
+      if (relu) reluInPlace(ys);
+      out.set(ys, n * outLength);
+    }
+  }
+
+  function backwardData(N: number, dout: FloatArray, w: FloatArray, dx: FloatArray): void {
+    const douts = scratch("y", F * stage.backwardData.xPlane).fill(0);
+    const dxs = scratch("dx", C * stage.backwardData.yPlane);
+    const ws = asFloat64("w", w);
+    for (let n = 0; n < N; n++) {
+      stageIn(dout, n * outLength, F, OH, OW, stage.dout, douts);
+      dxs.fill(0);
+      generated.backwardData(douts, ws, dxs, stage.backwardData);
+      stageOut(dxs, C, H, W, stage.dx, dx, n * xLength);
+    }
+  }
+
+  function backwardWeights(
+    N: number,
+    x: FloatArray,
+    dout: FloatArray,
+    dw: FloatArray,
+    db: FloatArray,
+  ): void {
+    const xs = scratch("x", C * stage.forward.xPlane).fill(0);
+    const dws = scratch("dw", dw.length).fill(0);
+    const dbs = new Float64Array(F);
+    for (let n = 0; n < N; n++) {
+      stageIn(x, n * xLength, C, H, W, stage.x, xs);
+      const douts = partAsFloat64("y", dout, n * outLength, (n + 1) * outLength);
+      generated.backwardWeights(xs, douts, dws, stage.forward);
+      addPlaneSums(douts, OH * OW, dbs);
+    }
+    dw.set(dws);
+    db.set(dbs);
+  }
+
+  return { name: generated.name, tier: "generated", forward, backwardData, backwardWeights };
+}
+
+/** A generated max-pool as a kernel for one geometry. */
+export function walkMaxPool(generated: GeneratedPool, shape: PoolShape): PoolKernel {
+  const { C, H, W, OH, OW } = shape;
+  const { sizes, x: placement } = poolStage(shape);
+  const padded = placement.height > H || placement.width > W;
+  const image = { ...sizes, planes: C };
+  const xLength = C * H * W, stagedLength = C * sizes.xPlane, outLength = C * OH * OW;
+
+  /** A border of minus infinity, for stageIn to leave as it is. */
+  function border(): Float64Array {
+    return scratch("x", stagedLength).fill(-Infinity);
+  }
+
+  function forward(N: number, x: FloatArray, out: FloatArray): void {
+    // Without a border or a conversion there is nothing to stage.
+    if (!padded && x instanceof Float64Array && out instanceof Float64Array) {
+      generated.forward(x, out, { ...sizes, planes: N * C });
+      return;
+    }
+    const xs = border();
+    const ys = scratch("y", outLength);
+    for (let n = 0; n < N; n++) {
+      stageIn(x, n * xLength, C, H, W, placement, xs);
+      generated.forward(xs, ys, image);
+      out.set(ys, n * outLength);
+    }
+  }
+
+  function backward(N: number, x: FloatArray, dout: FloatArray, dx: FloatArray): void {
+    if (
+      !padded && x instanceof Float64Array && dout instanceof Float64Array &&
+      dx instanceof Float64Array
+    ) {
+      dx.fill(0);
+      generated.backward(x, dout, dx, { ...sizes, planes: N * C });
+      return;
+    }
+    const xs = border();
+    const dxs = scratch("dx", stagedLength);
+    for (let n = 0; n < N; n++) {
+      stageIn(x, n * xLength, C, H, W, placement, xs);
+      dxs.fill(0);
+      const douts = partAsFloat64("y", dout, n * outLength, (n + 1) * outLength);
+      generated.backward(xs, douts, dxs, image);
+      // A window whose real numbers are all minus infinity ties with its border, which may stand
+      // first and take the gradient: the definition gives it to the real number.
+      if (padded && borderTouched(dxs)) {
+        const from = n * xLength, to = from + xLength;
+        const at = n * outLength;
+        naiveMaxPool(shape).backward(
+          1,
+          x.subarray(from, to),
+          dout.subarray(at, at + outLength),
+          dx.subarray(from, to),
+        );
+      } else stageOut(dxs, C, H, W, placement, dx, n * xLength);
+    }
+  }
+
+  function borderTouched(dxs: Float64Array): boolean {
+    const { height, width, top, left } = placement;
+    for (let row = 0; row < C * height; row++) {
+      const y = row % height - top;
+      for (let column = 0; column < width; column++) {
+        const inside = y >= 0 && y < H && column >= left && column < left + W;
+        if (!inside && dxs[row * width + column] !== 0) return true;
+      }
+    }
+    return false;
+  }
+
+  return { name: generated.name, tier: "generated", forward, backward };
+}
+
+/** Examples at a time: they are the columns of the staged planes. */
+const EXAMPLES = 128;
+
+/** Numbers of an example at a time: with 128 examples they fill half a megabyte of scratch. */
+const NUMBERS = 512;
+
+/**
+ * A fully-connected layer by the 1x1 convolution: with examples as columns, each number of an example
+ * is a plane of one row, and the layer mixes planes as a 1x1 convolution mixes channels.
+ */
+export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): AffineKernel {
+  /** Sizes of a product whose planes hold `examples` numbers each. */
+  function passSizes(
+    inputs: number,
+    outputs: number,
+    examples: number,
+    wInput: number,
+    wOutput: number,
+  ) {
+    return {
+      inputs,
+      outputs,
+      rows: 1,
+      cols: examples,
+      xPitch: examples,
+      xPlane: examples,
+      yPitch: examples,
+      yPlane: examples,
+      wInput,
+      wOutput,
+    };
+  }
+
+  /** Calls back for every block of at most `size`. */
+  function blocks(count: number, size: number, each: (from: number, length: number) => void) {
+    for (let from = 0; from < count; from += size) each(from, Math.min(size, count - from));
+  }
+
+  /**
+   * target (N, outputs) = source (N, inputs) times w, where number i of the input and number o of the
+   * output meet in w[i * wInput + o * wOutput].
+   */
+  function product(
+    pass: GeneratedPass,
+    N: number,
+    source: FloatArray,
+    inputs: number,
+    w: FloatArray,
+    wInput: number,
+    wOutput: number,
+    target: FloatArray,
+    outputs: number,
+    bias?: FloatArray,
+    relu = false,
+  ): void {
+    blocks(N, EXAMPLES, (n, examples) => {
+      blocks(outputs, NUMBERS, (o, os) => {
+        const ys = scratch("y", os * examples);
+        for (let i = 0; i < os; i++) {
+          ys.fill(bias === undefined ? 0 : bias[o + i], i * examples, (i + 1) * examples);
+        }
+        blocks(inputs, NUMBERS, (i, is) => {
+          const xs = transposed("x", source, inputs, n, examples, i, is);
+          const from = i * wInput + o * wOutput;
+          const to = from + (is - 1) * wInput + (os - 1) * wOutput + 1;
+          const ws = partAsFloat64("w", w, from, to);
+          pass(xs, ws, ys, passSizes(is, os, examples, wInput, wOutput));
+        });
+        if (relu) reluInPlace(ys);
+        for (let e = 0; e < examples; e++) {
+          const row = (n + e) * outputs + o;
+          for (let i = 0; i < os; i++) target[row + i] = ys[i * examples + e];
+        }
+      });
+    });
+  }
+
+  function forward(
+    N: number,
+    x: FloatArray,
+    w: FloatArray,
+    b: FloatArray,
+    out: FloatArray,
+    relu = false,
+  ): void {
+    product(pointwise.forward, N, x, D, w, M, 1, out, M, b, relu);
+  }
+
+  function backwardData(N: number, dout: FloatArray, w: FloatArray, dx: FloatArray): void {
+    product(pointwise.forward, N, dout, M, w, 1, M, dx, D);
+  }
+
+  function backwardWeights(
+    N: number,
+    x: FloatArray,
+    dout: FloatArray,
+    dw: FloatArray,
+    db: FloatArray,
+  ): void {
+    blocks(D, NUMBERS, (d, ds) => {
+      blocks(M, NUMBERS, (m, ms) => {
+        const dws = scratch("dw", ds * ms).fill(0);
+        blocks(N, EXAMPLES, (n, examples) => {
+          const xs = transposed("x", x, D, n, examples, d, ds);
+          const ys = transposed("y", dout, M, n, examples, m, ms);
+          pointwise.backwardWeights(xs, ys, dws, passSizes(ds, ms, examples, ms, 1));
+        });
+        for (let i = 0; i < ds; i++) {
+          dw.set(dws.subarray(i * ms, (i + 1) * ms), (d + i) * M + m);
+        }
+      });
+    });
+    const sums = new Float64Array(M);
+    for (let n = 0; n < N; n++) {
+      for (let m = 0; m < M; m++) sums[m] += dout[n * M + m];
+    }
+    db.set(sums);
+  }
+
+  return { name: "affine-generated", tier: "generated", forward, backwardData, backwardWeights };
+}
+
+/** A block of a matrix of examples (N, width) in scratch, numbers as rows and examples as columns. */
+function transposed(
+  use: Use,
+  source: FloatArray,
+  width: number,
+  n: number,
+  examples: number,
+  from: number,
+  count: number,
+): Float64Array {
+  const target = scratch(use, count * examples);
+  for (let e = 0; e < examples; e++) {
+    const row = (n + e) * width + from;
+    for (let i = 0; i < count; i++) target[i * examples + e] = source[row + i];
+  }
+  return target;
+}
