@@ -19,9 +19,10 @@ import { naiveSource } from "./naive/source.ts";
 import { addKernels, generatedSource } from "./registry.ts";
 import type { AffineShape, ConvShape, DType, PoolShape } from "./shape.ts";
 import { describe } from "./shape.ts";
+import { simdSource } from "./simd/source.ts";
 
 /** Every tier, most special first. naive always answers, so the list is total. */
-const sources: readonly KernelSource[] = [generatedSource, naiveSource];
+const sources: readonly KernelSource[] = [simdSource, generatedSource, naiveSource];
 
 /** What {@linkcode useKernels} takes: "auto" is the best there is. */
 export type KernelChoice = "auto" | Tier;

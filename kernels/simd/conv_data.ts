@@ -1,0 +1,216 @@
+/**
+ * The gradient of a convolution's input: again convolutions, of the padded gradient of the output.
+ *
+ * With stride s, row y of dx gets its terms from the kernel's rows py, py + s, ... where
+ * py = (y + padTop) % s: one small dense convolution for each phase (y % s, x % s) of the positions. Phases
+ * whose taps lie alike are computed as one, as if their outputs were more channels.
+ *
+ * @module
+ */
+
+import { Assembly } from "./assembler.ts";
+import type { Plan } from "./conv_forward.ts";
+import { type TapConv, writeConv } from "./emit_conv.ts";
+import type { Features } from "./features.ts";
+import { instantiate, Layout, scratch } from "./memory.ts";
+import { packWeights } from "./pack.ts";
+import { convTiles } from "./plan.ts";
+import { mergeRow, padded, type Planes, writeCopy } from "./planes.ts";
+import type { Vector } from "./vector.ts";
+import type { ConvShape, FloatArray } from "../shape.ts";
+
+/** A kernel's function for dx; it returns false, with dx unwritten, if it cannot serve these weights. */
+export type BackwardData = (
+  N: number,
+  dout: FloatArray,
+  w: FloatArray,
+  dx: FloatArray,
+) => boolean;
+
+/** One phase in one direction: positions rest, rest + stride, ... of dx. */
+interface Phase {
+  /** Position modulo stride. */
+  readonly rest: number;
+  /** The first of the phase's taps; the others follow a stride apart. */
+  readonly tap: number;
+  /** How many taps there are. */
+  readonly taps: number;
+  /** Place i of the phase takes tap j from dout at i + shift - j. */
+  readonly shift: number;
+  /** How many positions the phase has. */
+  readonly count: number;
+}
+
+function phasesOf(size: number, kernel: number, stride: number, pad: number): Phase[] {
+  return Array.from({ length: Math.min(stride, size) }, (_, rest) => {
+    const tap = (rest + pad) % stride;
+    return {
+      rest,
+      tap,
+      taps: Math.max(0, Math.ceil((kernel - tap) / stride)),
+      shift: Math.floor((rest + pad) / stride),
+      count: Math.ceil((size - rest) / stride),
+    };
+  });
+}
+
+/** How far the phases read before the first and behind the last of dout's rows or columns. */
+function border(phases: readonly Phase[]): { before: number; extent: number } {
+  const before = Math.max(0, ...phases.map(({ taps, shift }) => taps - 1 - shift));
+  return { before, extent: Math.max(...phases.map((p) => p.count + p.shift + before)) };
+}
+
+/** Phases that one convolution computes. */
+interface Group {
+  readonly phases: { readonly y: Phase; readonly x: Phase }[];
+}
+
+function groupsOf(ys: readonly Phase[], xs: readonly Phase[]): Group[] {
+  const groups = new Map<string, Group>();
+  for (const y of ys) {
+    for (const x of xs) {
+      const key = [y.taps, y.shift, x.taps, x.shift].join();
+      const group = groups.get(key) ?? { phases: [] };
+      group.phases.push({ y, x });
+      groups.set(key, group);
+    }
+  }
+  return [...groups.values()];
+}
+
+/** Straight-line taps; more are looped over by rows. */
+const STRAIGHT_TAPS = 16;
+
+/** Plans dx for a geometry. */
+export function planBackwardData(
+  shape: ConvShape,
+  vector: Vector,
+  { fused }: Features,
+): Plan<BackwardData> {
+  const { C, H, W, F, KH, KW, strideY, strideX, padTop, padLeft, OH, OW } = shape;
+  const { bytes, lanes, dtype } = vector;
+  const layout = new Layout();
+  const ys = phasesOf(H, KH, strideY, padTop), xs = phasesOf(W, KW, strideX, padLeft);
+  const borderY = border(ys), borderX = border(xs);
+  const dout = padded(layout, vector, "dout", {
+    planes: F,
+    H: OH,
+    W: OW,
+    top: borderY.before,
+    left: borderX.before,
+    rows: borderY.extent,
+    columns: borderX.extent,
+    stride: 1,
+  });
+  const dx = layout.region("dx", C * H * W * bytes);
+  const result: Planes = { start: dx, plane: H * W * bytes, row: W * bytes };
+  const groups = groupsOf(ys, xs);
+  // Whole rows of a single phase are stored where they belong; others are merged from their planes.
+  const direct = strideX === 1 && W >= lanes && groups.every(({ phases }) => phases.length === 1);
+
+  const convs: TapConv[] = [];
+  const packing: { outputs: Int32Array; taps: Int32Array }[] = [];
+  const phaseStart = new Map<string, number>();
+  const row = Math.max(Math.ceil(W / strideX), lanes) * bytes;
+  const plane = Math.ceil(H / strideY) * row;
+  for (const { phases } of groups) {
+    const [{ y, x }] = phases;
+    const rows = Math.max(...phases.map((phase) => phase.y.count));
+    const columns = Math.max(...phases.map((phase) => phase.x.count));
+    const outputs = phases.length * C;
+    const start = direct ? 0 : layout.region(`phase ${y.rest},${x.rest}`, outputs * plane);
+    for (const [i, phase] of phases.entries()) {
+      phaseStart.set(`${phase.y.rest},${phase.x.rest}`, start + i * C * plane);
+    }
+    const taps = y.taps * x.taps;
+    const straight = taps <= STRAIGHT_TAPS;
+    // The taps in the order of dout's rows and columns: the last of the kernel first.
+    const order = Array.from({ length: taps }, (_, i) => ({
+      j: Math.floor(i / x.taps),
+      i: i % x.taps,
+    }));
+    const { row: pitch } = dout.planes;
+    convs.push({
+      vector,
+      fused,
+      channels: F,
+      tiles: convTiles(outputs, rows, columns, lanes),
+      input: {
+        ...dout.planes,
+        start: dout.planes.start + (borderY.before + y.shift - (y.taps - 1)) * pitch +
+          (borderX.before + x.shift - (x.taps - 1)) * bytes,
+      },
+      output: direct
+        ? { ...result, start: dx + y.rest * W * bytes, row: strideY * W * bytes }
+        : { start, plane, row },
+      taps: order.slice(0, straight ? taps : x.taps).map(({ j, i }) => j * pitch + i * bytes),
+      tapRows: { times: straight ? 1 : y.taps, step: pitch },
+      weights: layout.region(`weights ${y.rest},${x.rest}`, outputs * F * taps * bytes),
+      relu: false,
+    });
+    packing.push({
+      outputs: Int32Array.from(
+        phases.flatMap(({ y, x }) =>
+          Array.from({ length: C }, (_, c) => (c * KH + y.tap) * KW + x.tap)
+        ),
+      ),
+      taps: Int32Array.from(
+        order,
+        ({ j, i }) => (y.taps - 1 - j) * strideY * KW + (x.taps - 1 - i) * strideX,
+      ),
+    });
+  }
+
+  function make(): BackwardData {
+    const assembly = new Assembly();
+    const pad = assembly.func("pad");
+    dout.write(pad);
+    const sums = convs.map((conv, i) => {
+      const f = assembly.func(`sums${i}`);
+      writeConv(f, conv);
+      return f;
+    });
+    const merge = assembly.func("merge");
+    if (!direct) {
+      for (const y of ys) {
+        const starts = xs.map((x) => phaseStart.get(`${y.rest},${x.rest}`)!);
+        const from = { start: starts[0], plane, row };
+        const to = { ...result, start: dx + y.rest * W * bytes, row: strideY * W * bytes };
+        const offsets = starts.map((start) => start - starts[0]);
+        writeCopy(merge, C, y.count, from, to, mergeRow(vector, W, offsets));
+      }
+    }
+    const image = assembly.func("image").call(pad);
+    for (const f of [...sums, merge]) image.call(f);
+    const run = instantiate(assembly)[image.name];
+
+    const doutSize = F * OH * OW, doutStart = dout.staged / bytes;
+    const dxSize = C * H * W, dxStart = dx / bytes;
+    return (N, douts, w, dxs) => {
+      const memory = scratch(dtype);
+      for (const [i, { weights, tiles }] of convs.entries()) {
+        const { outputs, taps } = packing[i];
+        const finite = packWeights(
+          memory,
+          weights / bytes,
+          w,
+          tiles.blocks,
+          outputs,
+          F,
+          C * KH * KW,
+          taps,
+        );
+        // The padding's zeros times infinity would be NaN, where the definition has no term.
+        if (!finite) return false;
+      }
+      dout.clear(memory);
+      for (let n = 0; n < N; n++) {
+        memory.set(douts.subarray(n * doutSize, (n + 1) * doutSize), doutStart);
+        run();
+        dxs.set(memory.subarray(dxStart, dxStart + dxSize), n * dxSize);
+      }
+      return true;
+    };
+  }
+  return { layout, make };
+}

@@ -1,0 +1,174 @@
+/**
+ * The inner loops of a convolution of stride 1 in the memory: sums of taps, in register tiles. Forward
+ * passes and gradients of the input are both this, on planes that are padded and split as they need.
+ *
+ * @module
+ */
+
+import type { Func } from "./assembler.ts";
+import type { ColumnTile, ConvTiles } from "./plan.ts";
+import type { Planes } from "./planes.ts";
+import { multiplyAdd, pushZero, splatLane, type Vector } from "./vector.ts";
+
+/** A convolution: output[f](y, x) = bias[f] + sum over c and taps of weight * input[c](y, x + tap). */
+export interface TapConv {
+  readonly vector: Vector;
+  /** Whether relaxed multiply-add may be used. */
+  readonly fused: boolean;
+  /** Input planes. */
+  readonly channels: number;
+  readonly tiles: ConvTiles;
+  /** The first tap of output (0, 0); `row` is the step from one output row to the next. */
+  readonly input: Planes;
+  readonly output: Planes;
+  /** Byte offsets of taps. */
+  readonly taps: readonly number[];
+  /** How often the taps are repeated, each time a step further in bytes. */
+  readonly tapRows: { readonly times: number; readonly step: number };
+  /** Packed weights: filter block, channel, tap row, tap, filter of the block. */
+  readonly weights: number;
+  /** One bias a filter; none is zero. */
+  readonly bias?: number;
+  /** Whether negative outputs become 0. */
+  readonly relu: boolean;
+}
+
+/** Taps that a loop over channels should have, so that the loop itself costs little. */
+const LOOP_TAPS = 8;
+
+/** Writes the convolution as one function. */
+export function writeConv(f: Func, conv: TapConv): void {
+  const { vector, channels, tiles, input, output, taps, tapRows } = conv;
+  const { bytes, lanes } = vector;
+  const blockMost = tiles.blocks[0].size;
+  const vectorsMost = Math.max(
+    ...tiles.rows.flatMap(({ rows, tiles }) => tiles.map((tile) => rows * tile.columns.length)),
+  );
+  const sums = f.locals("v128", blockMost * vectorsMost);
+  const inputs = f.locals("v128", vectorsMost);
+  const [packed, weight] = f.locals("v128", 2);
+  const [x, w, wEnd, wRowEnd] = f.locals("i32", 4);
+  const [xRow, outOuter, out, column, wBlock, bias, y, b] = f.locals("i32", 8);
+
+  const tapCount = taps.length * tapRows.times;
+  const weightBytes = channels * tapCount * bytes;
+  const straight = tapRows.times === 1 || tapCount === 0;
+  // Straight code for several channels, where a channel has few taps.
+  const unroll = straight ? Math.min(channels, Math.ceil(LOOP_TAPS / Math.max(1, tapCount))) : 1;
+
+  /** The products of some taps: `first` counts the weights from the pointer w. */
+  function writeTaps(block: number, offsets: readonly number[], first: number, base: number): void {
+    let index = first;
+    for (const tap of taps) {
+      for (const [v, offset] of offsets.entries()) {
+        f.get(x).at("v128.load", base + tap + offset).set(inputs[v]);
+      }
+      for (let i = 0; i < block; i++, index++) {
+        if (conv.fused) {
+          // One load serves several weights.
+          const lane = index % lanes;
+          if (lane === 0) f.get(w).at("v128.load", index * bytes).set(packed);
+          splatLane(f, vector, packed, lane);
+        } else {
+          // Multiply and add apart are twice the arithmetic: here a load each is cheaper.
+          f.get(w).at(vector.loadSplat, index * bytes);
+        }
+        f.set(weight);
+        for (let v = 0; v < offsets.length; v++) {
+          const sum = sums[i * offsets.length + v];
+          multiplyAdd(f, vector, conv.fused, sum, () => f.get(weight), () => f.get(inputs[v]));
+        }
+      }
+    }
+  }
+
+  /** All channels and taps of a tile, from x and w on. */
+  function writeChannels(block: number, offsets: readonly number[]): void {
+    const perChannel = tapCount * block * bytes;
+    if (tapCount === 0) return;
+    if (!straight) {
+      f.get(w).const(channels * perChannel).op("i32.add").set(wEnd);
+      f.loop(() => {
+        f.get(w).const(perChannel).op("i32.add").set(wRowEnd);
+        f.loop(() => {
+          writeTaps(block, offsets, 0, 0);
+          f.advance(x, tapRows.step);
+          f.get(w).const(taps.length * block * bytes).op("i32.add").tee(w);
+          f.get(wRowEnd).op("i32.ne").branchIf(0);
+        });
+        f.advance(x, input.plane - tapRows.times * tapRows.step);
+        f.get(w).get(wEnd).op("i32.ne").branchIf(0);
+      });
+      return;
+    }
+    const several = (count: number) => {
+      for (let c = 0; c < count; c++) {
+        writeTaps(block, offsets, c * tapCount * block, c * input.plane);
+      }
+    };
+    const times = Math.floor(channels / unroll);
+    if (times === 1) {
+      several(channels);
+      return;
+    }
+    f.get(w).const(times * unroll * perChannel).op("i32.add").set(wEnd);
+    f.loop(() => {
+      several(unroll);
+      f.advance(x, unroll * input.plane);
+      f.get(w).const(unroll * perChannel).op("i32.add").tee(w).get(wEnd).op("i32.ne").branchIf(0);
+    });
+    several(channels % unroll);
+  }
+
+  /** One tile of outputs: some filters, rows and vectors. */
+  function writeTile(block: number, rows: number, tile: ColumnTile, looped: boolean): void {
+    const places = Array.from({ length: rows }, (_, row) => row).flatMap((row) =>
+      tile.columns.map((column) => ({ row, column: column * bytes }))
+    );
+    const pushAddress = (base: number) => {
+      f.get(base);
+      if (looped) f.get(column).op("i32.add");
+    };
+    pushAddress(xRow);
+    f.set(x).get(wBlock).set(w);
+    for (let i = 0; i < block; i++) {
+      const first = sums[i * places.length];
+      if (conv.bias === undefined) pushZero(f);
+      else f.get(bias).at(vector.loadSplat, i * bytes);
+      f.set(first);
+      for (let v = 1; v < places.length; v++) f.get(first).set(sums[i * places.length + v]);
+    }
+    writeChannels(block, places.map(({ row, column }) => row * input.row + column));
+    for (let i = 0; i < block; i++) {
+      for (const [v, { row, column }] of places.entries()) {
+        pushAddress(out);
+        f.get(sums[i * places.length + v]);
+        if (conv.relu) {
+          pushZero(f);
+          f.op(vector.max);
+        }
+        f.at("v128.store", i * output.plane + row * output.row + column);
+      }
+    }
+  }
+
+  f.const(conv.weights).set(wBlock).const(conv.bias ?? 0).set(bias);
+  f.const(output.start).set(outOuter);
+  for (const { size: block, times } of tiles.blocks) {
+    f.repeat(b, times, () => {
+      f.const(input.start).set(xRow).get(outOuter).set(out);
+      for (const group of tiles.rows) {
+        f.repeat(y, group.times, () => {
+          for (const tile of group.tiles) {
+            const step = tile.columns.length * lanes * bytes;
+            const write = () => writeTile(block, group.rows, tile, tile.times > 1);
+            f.repeat(column, tile.times, write, 0, step);
+          }
+          f.advance(xRow, group.rows * input.row).advance(out, group.rows * output.row);
+        });
+      }
+      f.advance(wBlock, block * weightBytes).advance(bias, block * bytes);
+      f.advance(outOuter, block * output.plane);
+    });
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * The inner loops of a convolution's weight gradient: dot products along rows of dout and x.
+ *
+ * Every sum stays a vector, in a register through an image and in memory between images; its lanes are
+ * added once a call.
+ *
+ * @module
+ */
+
+import type { Func, Local } from "./assembler.ts";
+import type { Tap, WeightTiles } from "./plan.ts";
+import type { Planes } from "./planes.ts";
+import { multiplyAdd, pushMask, pushZero, type Vector } from "./vector.ts";
+
+/** Sums over y, x of dout[f](y, x) * x[c](y, x + tap), for every filter, channel and tap. */
+export interface WeightSums {
+  readonly vector: Vector;
+  readonly fused: boolean;
+  readonly tiles: WeightTiles;
+  /** The first tap's number for output (0, 0); `row` is the step from one output row to the next. */
+  readonly x: Planes;
+  readonly dout: Planes;
+  /** Rows and columns of dout. */
+  readonly rows: number;
+  readonly columns: number;
+  /** The sums' vectors: filter block, channel, tap row, group, filter of the block, tap of the group. */
+  readonly sums: number;
+}
+
+/** Vectors of a row, or of several, that are multiplied in straight code. */
+const STRAIGHT = 16;
+const UNROLL = 8;
+
+/** Writes the sums as one function. */
+export function writeWeightSums(f: Func, job: WeightSums): void {
+  const { vector, fused, tiles, x, dout, rows, columns } = job;
+  const { bytes, lanes } = vector;
+  const blockMost = tiles.blocks[0].size;
+  const groupMost = Math.max(
+    ...tiles.channels.flatMap(({ groups }) => groups.map((group) => group.length)),
+  );
+  const sums = f.locals("v128", blockMost * groupMost);
+  const douts = f.locals("v128", blockMost);
+  const [low, high, value] = f.locals("v128", 3);
+  const [xAt, dAt, dEnd, xTap, dBlock, sumAt] = f.locals("i32", 6);
+  const [xPart, dPart, part, b, c, tapRow] = f.locals("i32", 6);
+
+  const whole = Math.floor(columns / lanes);
+  const rest = columns % lanes;
+  // The last vector of a row starts earlier where it can; lanes that are counted already, or that lie
+  // behind the row, are masked in both factors, as even zero times infinity would be NaN.
+  const tail = Math.max(0, columns - lanes);
+  const tailLanes: [number, number] = columns >= lanes ? [lanes - rest, lanes] : [0, columns];
+
+  /** The products of one vector of dout's row for a block of filters and a group of taps. */
+  function writeVector(
+    block: number,
+    group: readonly Tap[],
+    xBase: Local,
+    xOffset: number,
+    dBase: Local,
+    dOffset: number,
+    masked: boolean,
+    shifted: boolean,
+  ): void {
+    const mask = () => {
+      pushMask(f, vector, ...tailLanes);
+      f.op("v128.and");
+    };
+    if (shifted) f.get(xBase).at("v128.load", xOffset + group[0].offset + 16).set(high);
+    for (let i = 0; i < block; i++) {
+      f.get(dBase).at("v128.load", dOffset + i * dout.plane);
+      if (masked) mask();
+      f.set(douts[i]);
+    }
+    for (const [tap, { offset }] of group.entries()) {
+      let input = value;
+      if (shifted && tap === 0) input = low;
+      else if (shifted && tap === lanes) input = high;
+      else if (shifted) {
+        const shift = Array.from({ length: lanes }, (_, lane) => tap + lane);
+        f.get(low).get(high).shuffle(shift).set(value);
+      } else {
+        f.get(xBase).at("v128.load", xOffset + offset);
+        if (masked) mask();
+        f.set(value);
+      }
+      for (let i = 0; i < block; i++) {
+        const sum = sums[i * group.length + tap];
+        multiplyAdd(f, vector, fused, sum, () => f.get(douts[i]), () => f.get(input));
+      }
+    }
+    if (shifted) f.get(high).set(low);
+  }
+
+  /** A row of dout times the rows of x below its taps. */
+  function writeRow(block: number, group: readonly Tap[], xOffset: number, dOffset: number) {
+    // Neighbouring taps share their loads: the vectors between are shuffled together.
+    const shifted = tiles.shifted && group.length > 1;
+    const start = (base: Local, offset: number) => {
+      if (shifted) f.get(base).at("v128.load", offset + group[0].offset).set(low);
+    };
+    if (whole <= STRAIGHT) {
+      start(xAt, xOffset);
+      for (let v = 0; v < whole; v++) {
+        writeVector(block, group, xAt, xOffset + v * 16, dAt, dOffset + v * 16, false, shifted);
+      }
+    } else {
+      f.get(xAt).set(xPart).get(dAt).set(dPart);
+      start(xPart, xOffset);
+      const several = (count: number) => {
+        for (let v = 0; v < count; v++) {
+          writeVector(
+            block,
+            group,
+            xPart,
+            xOffset + v * 16,
+            dPart,
+            dOffset + v * 16,
+            false,
+            shifted,
+          );
+        }
+      };
+      f.repeat(part, Math.floor(whole / UNROLL), () => {
+        several(UNROLL);
+        f.advance(xPart, UNROLL * 16).advance(dPart, UNROLL * 16);
+      });
+      several(whole % UNROLL);
+    }
+    if (rest > 0) {
+      const at = tail * bytes;
+      writeVector(block, group, xAt, xOffset + at, dAt, dOffset + at, true, false);
+    }
+  }
+
+  function writeTile(block: number, group: readonly Tap[]): void {
+    const count = block * group.length;
+    for (let i = 0; i < count; i++) f.get(sumAt).at("v128.load", i * 16).set(sums[i]);
+    f.get(xTap).set(xAt).get(dBlock).set(dAt);
+    const together = Math.max(1, Math.min(rows, Math.floor(UNROLL / (whole + 1))));
+    const several = (count: number) => {
+      for (let y = 0; y < count; y++) writeRow(block, group, y * x.row, y * dout.row);
+    };
+    const times = Math.floor(rows / together);
+    f.get(dBlock).const(times * together * dout.row).op("i32.add").set(dEnd);
+    f.loop(() => {
+      several(together);
+      f.advance(xAt, together * x.row);
+      f.get(dAt).const(together * dout.row).op("i32.add").tee(dAt).get(dEnd);
+      f.op("i32.ne").branchIf(0);
+    });
+    several(rows % together);
+    for (let i = 0; i < count; i++) f.get(sumAt).get(sums[i]).at("v128.store", i * 16);
+    f.advance(sumAt, count * 16);
+  }
+
+  f.const(job.sums).set(sumAt).const(dout.start).set(dBlock);
+  for (const { size: block, times } of tiles.blocks) {
+    f.repeat(b, times, () => {
+      f.const(x.start).set(xTap);
+      for (const { size: channels, times, groups } of tiles.channels) {
+        f.repeat(c, times, () => {
+          f.repeat(tapRow, tiles.tapRows.times, () => {
+            for (const group of groups) writeTile(block, group);
+            f.advance(xTap, tiles.tapRows.step);
+          });
+          f.advance(xTap, channels * x.plane - tiles.tapRows.times * tiles.tapRows.step);
+        });
+      }
+      f.advance(dBlock, block * dout.plane);
+    });
+  }
+}
+
+/** Writes the sums of dout's planes, onto one vector a filter. */
+export function writeBiasSums(
+  f: Func,
+  vector: Vector,
+  filters: number,
+  numbers: number,
+  dout: number,
+  sums: number,
+): void {
+  const { lanes } = vector;
+  const parts = f.locals("v128", 4);
+  const [from, sum, filter, loop] = f.locals("i32", 4);
+  const whole = Math.floor(numbers / lanes);
+  const rest = numbers % lanes;
+  const add = (part: number, offset: number, masked: boolean) => {
+    f.get(parts[part]).get(from).at("v128.load", offset);
+    if (masked) {
+      pushMask(f, vector, 0, rest);
+      f.op("v128.and");
+    }
+    f.op(vector.add).set(parts[part]);
+  };
+  f.const(dout).set(from).const(sums).set(sum);
+  f.repeat(filter, filters, () => {
+    f.get(sum).at("v128.load").set(parts[0]);
+    for (const part of parts.slice(1)) {
+      pushZero(f);
+      f.set(part);
+    }
+    f.repeat(loop, Math.floor(whole / 4), () => {
+      for (let i = 0; i < 4; i++) add(i, i * 16, false);
+      f.advance(from, 64);
+    });
+    for (let i = 0; i < whole % 4; i++) add(i, i * 16, false);
+    if (rest > 0) add(3, (whole % 4) * 16, true);
+    f.advance(from, (whole % 4) * 16 + rest * vector.bytes);
+    f.get(sum);
+    f.get(parts[0]).get(parts[1]).op(vector.add).get(parts[2]).get(parts[3]).op(vector.add);
+    f.op(vector.add).at("v128.store");
+    f.advance(sum, 16);
+  });
+}

@@ -1,0 +1,193 @@
+/**
+ * The schedules as data: how outputs are cut into tiles that fit the registers.
+ *
+ * Measured on x86-64 with 16 vector registers: a tile of f filters and v vectors keeps f*v sums and v
+ * inputs in registers beside two for weights, and runs at the speed of the multipliers as long as that
+ * is at most 15; beyond, the compiler spills. Fewer than 8 sums leave the multipliers waiting.
+ *
+ * @module
+ */
+
+/** Some sizes in a row that are equal. */
+export interface Run {
+  readonly size: number;
+  readonly times: number;
+}
+
+/** Cuts a total into the fewest pieces of at most `most`, as even as can be, larger ones first. */
+export function evenRuns(total: number, most: number): Run[] {
+  const pieces = Math.ceil(total / most);
+  const size = Math.floor(total / pieces);
+  const larger = total % pieces;
+  const runs = [{ size: size + 1, times: larger }, { size, times: pieces - larger }];
+  return runs.filter((run) => run.times > 0);
+}
+
+/** Every piece's size, one after the other. */
+export function pieces(runs: readonly Run[]): number[] {
+  return runs.flatMap(({ size, times }) => Array<number>(times).fill(size));
+}
+
+/** Filters of a convolution's tile: five and two vectors of outputs is the best that fits. */
+const FILTERS = 5;
+
+/** Vectors of a tile for 1, 2, ... filters. */
+const VECTORS = [6, 4, 3, 2, 2];
+
+/** Some columns of a tile: vectors that start at these numbers of the row. */
+export interface ColumnTile {
+  readonly columns: readonly number[];
+  /** How often, each time as many vectors further. */
+  readonly times: number;
+}
+
+/** Some rows of tiles. */
+export interface RowTile {
+  readonly rows: number;
+  readonly times: number;
+  readonly tiles: readonly ColumnTile[];
+}
+
+/** How a plane of outputs for several filters is cut. */
+export interface ConvTiles {
+  /** Filters of a tile. */
+  readonly blocks: readonly Run[];
+  readonly rows: readonly RowTile[];
+}
+
+/** The tiles of a convolution's output. */
+export function convTiles(
+  filters: number,
+  rows: number,
+  columns: number,
+  lanes: number,
+): ConvTiles {
+  const blocks = evenRuns(filters, FILTERS);
+  const block = blocks[0].size;
+  return { blocks, rows: rowTiles(block, VECTORS[block - 1], rows, columns, lanes).tiles };
+}
+
+/** An estimate of a tile's time, in cycles a weight: arithmetic and loads, or the multipliers' latency. */
+function tileCost(block: number, vectors: number): number {
+  return Math.max(4, (block * vectors + 2 * vectors + block) / 2);
+}
+
+/** The cheapest way to cut rows into tiles of v vectors: 1 row x v, 2 x v/2 ... v x 1. */
+function rowTiles(
+  block: number,
+  vectors: number,
+  rows: number,
+  columns: number,
+  lanes: number,
+): { tiles: RowTile[]; cost: number } {
+  let best: { tiles: RowTile[]; cost: number } = { tiles: [], cost: rows === 0 ? 0 : Infinity };
+  for (let height = 1; height <= Math.min(rows, vectors); height++) {
+    if (vectors % height !== 0) continue;
+    const tiles = columnTiles(vectors / height, columns, lanes);
+    const times = Math.floor(rows / height);
+    const rest = rows % height === 0
+      ? { tiles: [], cost: 0 }
+      : rowTiles(block, vectors, rows % height, columns, lanes);
+    const perRow = tiles.reduce(
+      (sum, tile) => sum + tile.times * tileCost(block, height * tile.columns.length),
+      0,
+    );
+    const cost = times * perRow + rest.cost;
+    if (cost < best.cost) {
+      best = { tiles: [{ rows: height, times, tiles }, ...rest.tiles], cost };
+    }
+  }
+  return best;
+}
+
+/**
+ * Cuts a row into tiles of some vectors. Where the row's length is no multiple of the lanes, the last
+ * vector starts earlier and computes some numbers again; a row shorter than a vector is one vector.
+ */
+function columnTiles(width: number, columns: number, lanes: number): ColumnTile[] {
+  const starts: number[] = [];
+  for (let x = 0; x + lanes <= columns; x += lanes) starts.push(x);
+  const whole = starts.length;
+  if (columns % lanes !== 0) starts.push(Math.max(0, columns - lanes));
+  const tiles: ColumnTile[] = [];
+  const regular = Math.floor(whole / width);
+  if (regular > 0) tiles.push({ columns: starts.slice(0, width), times: regular });
+  for (let i = regular * width; i < starts.length; i += width) {
+    tiles.push({ columns: starts.slice(i, i + width), times: 1 });
+  }
+  return tiles;
+}
+
+/** A tap of a kernel: where its input lies, in bytes, and its place in the weights. */
+export interface Tap {
+  readonly offset: number;
+  readonly place: number;
+}
+
+/** Some channels in a row, and the groups of taps for each. */
+export interface ChannelRun extends Run {
+  readonly groups: readonly (readonly Tap[])[];
+}
+
+/** How the sums of a weight gradient are cut: each tile is a block of filters times a group of taps. */
+export interface WeightTiles {
+  /** Filters of a tile. */
+  readonly blocks: readonly Run[];
+  /** The size is more than one channel for 1x1 kernels alone, whose groups span channels. */
+  readonly channels: readonly ChannelRun[];
+  /** How often the groups are repeated, each time some bytes and places further. */
+  readonly tapRows: { readonly times: number; readonly step: number; readonly places: number };
+  /** Whether the taps of a group are neighbours, so that they can share their loads. */
+  readonly shifted: boolean;
+}
+
+/** Filters of a tile beside 0, 1, ... taps. */
+const TILE_FILTERS = [0, 5, 4, 3, 2, 2];
+
+/**
+ * The tiles of a weight gradient.
+ *
+ * @param F Filters.
+ * @param C Channels.
+ * @param offsets Byte offsets of the kernel's taps, row by row.
+ * @param plane Bytes from one channel of x to the next.
+ * @param shifted Whether the taps of a row are neighbours that can share their loads.
+ */
+export function weightTiles(
+  F: number,
+  C: number,
+  offsets: readonly (readonly number[])[],
+  plane: number,
+  shifted: boolean,
+): WeightTiles {
+  const KH = offsets.length, KW = offsets[0].length;
+  const once = { times: 1, step: 0, places: 0 };
+  if (KH * KW === 1) {
+    const channels = evenRuns(C, 3).map((run) => ({
+      ...run,
+      groups: [Array.from({ length: run.size }, (_, c) => ({ offset: c * plane, place: c }))],
+    }));
+    const filters = TILE_FILTERS[channels[0].size];
+    return { blocks: evenRuns(F, filters), channels, tapRows: once, shifted: false };
+  }
+  const taps = KW === 1
+    ? offsets.map(([offset], place) => ({ offset, place }))
+    : offsets[0].map((offset, place) => ({ offset, place }));
+  // Five neighbours share their loads best; else three, where that comes out even, or four.
+  const most = taps.length === 5 ? 5 : taps.length % 3 === 0 ? 3 : 4;
+  const groups = grouped(taps, most);
+  return {
+    blocks: evenRuns(F, TILE_FILTERS[groups[0].length]),
+    channels: [{ size: 1, times: C, groups }],
+    tapRows: KW === 1 || KH === 1
+      ? once
+      : { times: KH, step: offsets[1][0] - offsets[0][0], places: KW },
+    shifted: shifted && KW > 1,
+  };
+}
+
+/** Cuts a list into the fewest parts of at most `most`. */
+function grouped<T>(list: readonly T[], most: number): T[][] {
+  let from = 0;
+  return pieces(evenRuns(list.length, most)).map((size) => list.slice(from, from += size));
+}

@@ -1,0 +1,251 @@
+/**
+ * Planes of rows in the memory, and the copies that pad, split and merge them.
+ *
+ * A padded plane has zeros around it. For a stride s its rows are split into s phases - columns 0, s,
+ * 2s ..., then 1, s+1 ... - so that the inputs of neighbouring outputs are neighbours.
+ *
+ * @module
+ */
+
+import type { Func, Local } from "./assembler.ts";
+import type { Layout } from "./memory.ts";
+import type { Vector } from "./vector.ts";
+import type { FloatArray } from "../shape.ts";
+
+/** Where planes lie: number (p, y, x) is at start + p * plane + y * row + x * size, in bytes. */
+export interface Planes {
+  readonly start: number;
+  readonly plane: number;
+  readonly row: number;
+}
+
+/** Vectors that are copied straight, without a loop. */
+const STRAIGHT = 16;
+const UNROLL = 8;
+
+/** The work of copying one row: writes it, from and to two pointers. */
+export type RowCopy = (f: Func, from: Local, to: Local) => void;
+
+/** Writes a function that copies every row of every plane. */
+export function writeCopy(
+  f: Func,
+  planes: number,
+  rows: number,
+  from: Planes,
+  to: Planes,
+  copyRow: RowCopy,
+): void {
+  const [source, target, plane, row] = f.locals("i32", 4);
+  f.const(from.start).set(source).const(to.start).set(target);
+  f.repeat(plane, planes, () => {
+    f.repeat(row, rows, () => {
+      copyRow(f, source, target);
+      f.advance(source, from.row).advance(target, to.row);
+    });
+    f.advance(source, from.plane - rows * from.row).advance(target, to.plane - rows * to.row);
+  });
+}
+
+/** Writes a number of equal moves, each a step further: straight if they are few, else in a loop. */
+function moves(
+  f: Func,
+  from: Local,
+  to: Local,
+  count: number,
+  fromStep: number,
+  toStep: number,
+  move: (from: Local, to: Local, fromOffset: number, toOffset: number) => void,
+): void {
+  if (count <= STRAIGHT) {
+    for (let i = 0; i < count; i++) move(from, to, i * fromStep, i * toStep);
+    return;
+  }
+  const [source, target, counter] = f.locals("i32", 3);
+  f.get(from).set(source).get(to).set(target);
+  f.repeat(counter, Math.floor(count / UNROLL), () => {
+    for (let i = 0; i < UNROLL; i++) move(source, target, i * fromStep, i * toStep);
+    f.advance(source, UNROLL * fromStep).advance(target, UNROLL * toStep);
+  });
+  for (let i = 0; i < count % UNROLL; i++) move(source, target, i * fromStep, i * toStep);
+}
+
+/** Copies one number. */
+function moveNumber(f: Func, vector: Vector, from: Local, to: Local, a: number, b: number): void {
+  f.get(to).get(from).at(vector.loadScalar, a).at(vector.storeScalar, b);
+}
+
+/** Copies a row of neighbouring numbers. */
+export function plainRow(vector: Vector, columns: number): RowCopy {
+  const { bytes, lanes } = vector;
+  return (f, from, to) => {
+    const move = (from: Local, to: Local, a: number, b: number) =>
+      f.get(to).get(from).at("v128.load", a).at("v128.store", b);
+    moves(f, from, to, Math.floor(columns / lanes), 16, 16, move);
+    if (columns >= lanes && columns % lanes > 0) {
+      move(from, to, (columns - lanes) * bytes, (columns - lanes) * bytes);
+    }
+    if (columns >= lanes) return;
+    for (let x = 0; x < columns; x++) moveNumber(f, vector, from, to, x * bytes, x * bytes);
+  };
+}
+
+/** The lanes of even and odd numbers of two vectors. */
+function evenAndOdd(lanes: number): [number[], number[]] {
+  const even = Array.from({ length: lanes }, (_, i) => 2 * i);
+  return [even, even.map((lane) => lane + 1)];
+}
+
+/** The lanes that merge two vectors: the lower half of each by turns, then the upper. */
+function lowerAndUpper(lanes: number): [number[], number[]] {
+  const lower = Array.from({ length: lanes }, (_, i) => (i >> 1) + (i & 1) * lanes);
+  return [lower, lower.map((lane) => lane + lanes / 2)];
+}
+
+/**
+ * Splits a row into phases: number x goes to place floor((x + offset) / stride) of phase
+ * (x + offset) % stride.
+ *
+ * @param vector The kind of numbers.
+ * @param columns How many.
+ * @param stride How many phases.
+ * @param offset Where the row starts in the padded row.
+ * @param pitch Numbers from one phase to the next.
+ */
+export function splitRow(
+  vector: Vector,
+  columns: number,
+  stride: number,
+  offset: number,
+  pitch: number,
+): RowCopy {
+  const { bytes, lanes } = vector;
+  const place = (x: number) =>
+    (((x + offset) % stride) * pitch + Math.floor((x + offset) / stride)) * bytes;
+  return (f, from, to) => {
+    let done = 0;
+    if (stride === 2 && columns >= 2 * lanes) {
+      const [low, high] = f.locals("v128", 2);
+      const [even, odd] = evenAndOdd(lanes);
+      const move = (from: Local, to: Local, a: number, b: number) => {
+        f.get(from).at("v128.load", a).set(low).get(from).at("v128.load", a + 16).set(high);
+        f.get(to).get(low).get(high).shuffle(even).at("v128.store", place(0) + b);
+        f.get(to).get(low).get(high).shuffle(odd).at("v128.store", place(1) + b);
+      };
+      moves(f, from, to, Math.floor(columns / (2 * lanes)), 32, 16, move);
+      // The last vectors start earlier, at an even number, and split some numbers again.
+      const last = (columns - 2 * lanes) & ~1;
+      if (columns % (2 * lanes) > 1) move(from, to, last * bytes, (last / 2) * bytes);
+      done = columns & ~1;
+    } else {
+      const groups = Math.floor(columns / stride);
+      moves(f, from, to, groups, stride * bytes, bytes, (from, to, a, b) => {
+        for (let x = 0; x < stride; x++) {
+          moveNumber(f, vector, from, to, a + x * bytes, place(x) + b);
+        }
+      });
+      done = groups * stride;
+    }
+    for (let x = done; x < columns; x++) moveNumber(f, vector, from, to, x * bytes, place(x));
+  };
+}
+
+/**
+ * Merges phases into a row: number x comes from place floor(x / stride) of phase x % stride.
+ *
+ * @param vector The kind of numbers.
+ * @param columns How many.
+ * @param phases The first byte of each phase, from where the row's pointer is.
+ */
+export function mergeRow(vector: Vector, columns: number, phases: readonly number[]): RowCopy {
+  const { bytes, lanes } = vector;
+  const stride = phases.length;
+  if (stride === 1) return plainRow(vector, columns);
+  return (f, from, to) => {
+    let done = 0;
+    if (stride === 2) {
+      const [a, b] = f.locals("v128", 2);
+      const [lower, upper] = lowerAndUpper(lanes);
+      const pairs = Math.floor(columns / (2 * lanes));
+      moves(f, from, to, pairs, 16, 32, (from, to, source, target) => {
+        f.get(from).at("v128.load", phases[0] + source).set(a);
+        f.get(from).at("v128.load", phases[1] + source).set(b);
+        f.get(to).get(a).get(b).shuffle(lower).at("v128.store", target);
+        f.get(to).get(a).get(b).shuffle(upper).at("v128.store", target + 16);
+      });
+      done = pairs * 2 * lanes;
+    } else {
+      const groups = Math.floor(columns / stride);
+      moves(f, from, to, groups, bytes, stride * bytes, (from, to, source, target) => {
+        for (let x = 0; x < stride; x++) {
+          moveNumber(f, vector, from, to, phases[x] + source, target + x * bytes);
+        }
+      });
+      done = groups * stride;
+    }
+    for (let x = done; x < columns; x++) {
+      const source = phases[x % stride] + Math.floor(x / stride) * bytes;
+      moveNumber(f, vector, from, to, source, x * bytes);
+    }
+  };
+}
+
+/** A window's walk over padded planes. */
+export interface PaddedShape {
+  readonly planes: number;
+  /** Rows and columns of a plane before padding. */
+  readonly H: number;
+  readonly W: number;
+  readonly top: number;
+  readonly left: number;
+  /** Rows and columns that the walk reads, padding included. */
+  readonly rows: number;
+  readonly columns: number;
+  /** Phases that the columns are split into. */
+  readonly stride: number;
+}
+
+/** Planes with zeros around, for one image. */
+export interface Padded {
+  /** Where the image comes in, unpadded. */
+  readonly staged: number;
+  readonly planes: Planes;
+  /** Numbers from one phase of a row to the next. */
+  readonly pitch: number;
+  /** Sets the borders to zero: once a call, as other kernels use the memory in between. */
+  clear(memory: FloatArray): void;
+  /** Writes the copy from the image to the planes, if it takes one. */
+  write(f: Func): void;
+}
+
+/** Lays out padded planes; without padding and split they are the image itself. */
+export function padded(layout: Layout, vector: Vector, name: string, shape: PaddedShape): Padded {
+  const { planes, H, W, top, left, stride } = shape;
+  const { bytes } = vector;
+  const staged = layout.region(name, planes * H * W * bytes);
+  if (top === 0 && left === 0 && stride === 1 && shape.rows <= H && shape.columns <= W) {
+    return {
+      staged,
+      planes: { start: staged, plane: H * W * bytes, row: W * bytes },
+      pitch: W,
+      clear: () => {},
+      write: () => {},
+    };
+  }
+  const rows = Math.max(shape.rows, top + H);
+  const pitch = Math.ceil(Math.max(shape.columns, left + W) / stride);
+  const row = pitch * stride * bytes;
+  const start = layout.region(`${name}, padded`, planes * rows * row);
+  const target = { start, plane: rows * row, row };
+  const copyRow = stride === 1 ? plainRow(vector, W) : splitRow(vector, W, stride, left, pitch);
+  return {
+    staged,
+    planes: target,
+    pitch,
+    clear: (memory) => memory.fill(0, start / bytes, (start + planes * rows * row) / bytes),
+    write: (f) =>
+      writeCopy(f, planes, H, { start: staged, plane: H * W * bytes, row: W * bytes }, {
+        ...target,
+        start: start + top * row + (stride === 1 ? left * bytes : 0),
+      }, copyRow),
+  };
+}

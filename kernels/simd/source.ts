@@ -1,0 +1,20 @@
+/**
+ * The SIMD tier: kernels for any shape, assembled at run time where WebAssembly allows.
+ *
+ * @module
+ */
+
+import type { KernelSource } from "../kernel.ts";
+import { simdConv } from "./conv.ts";
+import { features } from "./features.ts";
+
+/** The tier that answers wherever WebAssembly has vectors. */
+export const simdSource: KernelSource = {
+  tier: "simd",
+  conv(shape, dtype) {
+    const available = features();
+    return available.simd ? simdConv(shape, dtype, available) : { reason: available.reason };
+  },
+  maxPool: () => ({ reason: "no SIMD max-pool yet" }),
+  affine: () => ({ reason: "no SIMD matrix product yet" }),
+};

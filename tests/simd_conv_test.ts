@@ -1,0 +1,132 @@
+import { describe, it } from "@std/testing/bdd";
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import type { ConvKernel } from "../kernels/kernel.ts";
+import { naiveConv } from "../kernels/naive/conv.ts";
+import { type ConvShape, convShape, type DType, type FloatArray } from "../kernels/shape.ts";
+import { simdSource } from "../kernels/simd/source.ts";
+
+/** More geometries than a quick run takes: SIMD_GEOMETRIES=100000 deno test -A tests/simd_conv_test.ts */
+const GEOMETRIES = Number(Deno.env.get("SIMD_GEOMETRIES") ?? 2000);
+const SEED = Number(Deno.env.get("SIMD_SEED") ?? Date.now() % 2 ** 31);
+
+const dtypes: readonly DType[] = ["float32", "float64"];
+
+interface Case {
+  readonly N: number;
+  readonly shape: ConvShape;
+}
+
+/** Any geometry that is small enough to compute by the definition. */
+const geometries: fc.Arbitrary<Case> = fc.record({
+  N: fc.integer({ min: 1, max: 2 }),
+  C: fc.integer({ min: 1, max: 7 }),
+  H: fc.integer({ min: 1, max: 12 }),
+  W: fc.oneof(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 13, max: 40 })),
+  F: fc.oneof(fc.integer({ min: 1, max: 11 }), fc.constant(16)),
+  KH: fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 4, max: 8 })),
+  KW: fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 4, max: 12 })),
+  stride: fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })),
+  pad: fc.oneof(
+    fc.nat(3).map((p): [number, number, number, number] => [p, p, p, p]),
+    fc.tuple(fc.nat(3), fc.nat(3), fc.nat(3), fc.nat(3)),
+  ),
+}).map(({ N, C, H, W, F, KH, KW, stride, pad }) => {
+  const kernel: [number, number] = [
+    Math.min(KH, H + pad[0] + pad[2]),
+    Math.min(KW, W + pad[1] + pad[3]),
+  ];
+  return { N, shape: convShape([N, C, H, W], [F, C, ...kernel], { stride, pad }) };
+});
+
+/** Numbers from a small generator, so that a case is the same every time it is tried. */
+function numbers(length: number, dtype: DType, seed: number, next: (u: number) => number) {
+  const array = dtype === "float32" ? new Float32Array(length) : new Float64Array(length);
+  let state = seed;
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    array[i] = next((state >>> 8) / 2 ** 24);
+  }
+  return array;
+}
+
+interface Results {
+  readonly out: FloatArray;
+  readonly relu: FloatArray;
+  readonly dx: FloatArray;
+  readonly dw: FloatArray;
+  readonly db: FloatArray;
+}
+
+interface Inputs {
+  readonly x: FloatArray;
+  readonly w: FloatArray;
+  readonly b: FloatArray;
+  readonly dout: FloatArray;
+}
+
+function inputsFor({ N, shape }: Case, dtype: DType, next: (u: number) => number): Inputs {
+  const { C, H, W, F, KH, KW, OH, OW } = shape;
+  return {
+    x: numbers(N * C * H * W, dtype, 1, next),
+    w: numbers(F * C * KH * KW, dtype, 2, next),
+    b: numbers(F, dtype, 3, next),
+    dout: numbers(N * F * OH * OW, dtype, 4, next),
+  };
+}
+
+/** Every direction of a kernel; outputs start as NaN, so that a number left out shows. */
+function run(kernel: ConvKernel, N: number, { x, w, b, dout }: Inputs): Results {
+  const like = (array: FloatArray) => array.slice().fill(NaN);
+  const results = { out: like(dout), relu: like(dout), dx: like(x), dw: like(w), db: like(b) };
+  kernel.forward(N, x, w, b, results.out);
+  kernel.forward(N, x, w, b, results.relu, true);
+  kernel.backwardData(N, dout, w, results.dx);
+  kernel.backwardWeights(N, x, dout, results.dw, results.db);
+  return results;
+}
+
+function simdKernel(shape: ConvShape, dtype: DType): ConvKernel {
+  const { kernel, reason } = simdSource.conv(shape, dtype);
+  if (kernel === undefined) throw new Error(reason);
+  assertEquals(kernel.tier, "simd");
+  assert(kernel.name.endsWith(dtype === "float32" ? "f32-simd" : "f64-simd"), kernel.name);
+  return kernel;
+}
+
+const directions = ["out", "relu", "dx", "dw", "db"] as const;
+
+describe(`SIMD convolution over ${GEOMETRIES} geometries, seed ${SEED}`, () => {
+  for (const dtype of dtypes) {
+    it(`equals the definition on whole numbers, ${dtype}`, () => {
+      const check = ({ N, shape }: Case) => {
+        const inputs = inputsFor({ N, shape }, dtype, (u) => Math.floor(u * 17) - 8);
+        const fast = run(simdKernel(shape, dtype), N, inputs);
+        const naive = run(naiveConv(shape), N, inputs);
+        for (const name of directions) assertEquals(fast[name], naive[name], name);
+      };
+      fc.assert(fc.property(geometries, check), { numRuns: GEOMETRIES / 2, seed: SEED });
+    });
+
+    it(`is as close to the definition as rounding allows, ${dtype}`, () => {
+      const tolerance = dtype === "float32" ? 1e-5 : 1e-12;
+      const check = ({ N, shape }: Case) => {
+        const inputs = inputsFor({ N, shape }, dtype, (u) => u * 2 - 1);
+        const sizes = Object.fromEntries(
+          Object.entries(inputs).map(([name, array]) => [name, array.map(Math.abs)]),
+        ) as unknown as Inputs;
+        const fast = run(simdKernel(shape, dtype), N, inputs);
+        const naive = run(naiveConv(shape), N, inputs);
+        // The sums of the terms' sizes: what an error is small against.
+        const scale = run(naiveConv(shape), N, sizes);
+        for (const name of directions) {
+          fast[name].forEach((value, i) => {
+            const error = Math.abs(value - naive[name][i]);
+            assert(error <= tolerance * scale[name][i], `${name}[${i}]: ${value}, off by ${error}`);
+          });
+        }
+      };
+      fc.assert(fc.property(geometries, check), { numRuns: GEOMETRIES / 4, seed: SEED });
+    });
+  }
+});
