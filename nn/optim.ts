@@ -1,0 +1,410 @@
+/**
+ * Update rules: how a parameter follows its gradient.
+ *
+ * Each rule changes the parameter in place, and what it remembers of earlier steps, so that training
+ * allocates nothing: `nextW` is `w` itself, and the returned config is the given one, with the defaults
+ * and the memory filled in. Pass it to the next step. It is plain data: numbers and tensors.
+ *
+ * Source: cs231n/optim.py of the CS231n course and nndl/optim.py of ECE C147.
+ *
+ * @module
+ */
+
+import {
+  checkOptions,
+  checkSameDType,
+  checkTensor,
+  checkTensorShape,
+  checkWhole,
+  type FloatArray,
+  type Tensor,
+} from "../kernels/shape.ts";
+import { checkWithin } from "./checks.ts";
+import { zerosLike } from "./tensor.ts";
+
+/**
+ * A rule's settings, and what it remembers of one parameter: the course's `config`.
+ *
+ * Every rule takes its own of these and no others. What is left out gets its default.
+ */
+export interface OptimConfig {
+  /** How far a step goes. 1e-2 if left out, for adam and adamw 1e-3. */
+  learningRate?: number;
+  /** sgdMomentum, sgdNesterovMomentum: how much velocity stays, from 0 to 1. 0.9 if left out. */
+  momentum?: number;
+  /** rmsprop: how much of the cache stays, from 0 to 1. 0.99 if left out. */
+  decayRate?: number;
+  /** adagrad, rmsprop, adam, adamw: keeps a divisor from 0. 1e-8 if left out, for adagrad 1e-7. */
+  epsilon?: number;
+  /** adam, adamw: how much of the mean stays, from 0 to below 1. 0.9 if left out. */
+  beta1?: number;
+  /** adam, adamw: how much of the mean of squares stays, from 0 to below 1. 0.999 if left out. */
+  beta2?: number;
+  /** adamw: how much of the parameter goes, times the learning rate. 1e-2 if left out. */
+  weightDecay?: number;
+  /** adam, adamw: steps done. 0 if left out. */
+  t?: number;
+  /** sgdMomentum, sgdNesterovMomentum: the running sum of steps. Zeros if left out. */
+  velocity?: Tensor;
+  /** adagrad: the sum of squared gradients, the course's `a`; rmsprop: their moving mean. Zeros if left out. */
+  cache?: Tensor;
+  /** adam, adamw: the moving mean of gradients. Zeros if left out. */
+  m?: Tensor;
+  /** adam, adamw: the moving mean of squared gradients. Zeros if left out. */
+  v?: Tensor;
+}
+
+/** What an update rule returns. */
+export interface Update<A extends FloatArray = FloatArray> {
+  /** The parameter after the step: the tensor that was given. */
+  readonly nextW: Tensor<A>;
+  /** What to give to the next step: the config that was given. */
+  readonly config: OptimConfig;
+}
+
+/** One step of a parameter w against its gradient dw. */
+export type UpdateRule = <A extends FloatArray>(
+  w: Tensor<A>,
+  dw: Tensor<A>,
+  config?: OptimConfig,
+) => Update<A>;
+
+/** The name of an update rule. */
+export type UpdateRuleName =
+  | "sgd"
+  | "sgdMomentum"
+  | "sgdNesterovMomentum"
+  | "adagrad"
+  | "rmsprop"
+  | "adam"
+  | "adamw";
+
+/** Every update rule by its name. */
+export const updateRules: Readonly<Record<UpdateRuleName, UpdateRule>> = {
+  sgd,
+  sgdMomentum,
+  sgdNesterovMomentum,
+  adagrad,
+  rmsprop,
+  adam,
+  adamw,
+};
+
+/**
+ * Stochastic gradient descent: w -= learningRate * dw.
+ *
+ * @example
+ * ```ts
+ * import { full, sgd } from "@cnn-layers/cnn-layers";
+ *
+ * const w = full([2, 3], 1), dw = full([2, 3], 0.5);
+ * sgd(w, dw, { learningRate: 0.1 });
+ * if (w.data[0] !== 0.95) throw new Error("wrong step");
+ * ```
+ *
+ * @param w The parameter; changed in place.
+ * @param dw Its gradient, in its shape and dtype.
+ * @param config `learningRate` (1e-2); the default is written into it.
+ * @returns `nextW`, which is w, and the config.
+ * @throws {TypeError} If a type, a dtype or a rank is wrong, or an option unknown.
+ * @throws {RangeError} If the shapes differ, or a setting is out of range.
+ */
+export function sgd<A extends FloatArray>(
+  w: Tensor<A>,
+  dw: Tensor<A>,
+  config: OptimConfig = {},
+): Update<A> {
+  const { learningRate } = prepare(w, dw, config, { learningRate: 1e-2 }, []);
+  const weights = w.data, gradient = dw.data;
+  for (let i = 0; i < weights.length; i++) weights[i] -= learningRate * gradient[i];
+  return { nextW: w, config };
+}
+
+/**
+ * Stochastic gradient descent with momentum: velocity = momentum * velocity - learningRate * dw;
+ * w += velocity.
+ *
+ * @example Two steps
+ * ```ts
+ * import { full, sgdMomentum } from "@cnn-layers/cnn-layers";
+ *
+ * const w = full([2, 3], 1), dw = full([2, 3], 0.5);
+ * const { config } = sgdMomentum(w, dw, { learningRate: 0.1, momentum: 0.9 });
+ * sgdMomentum(w, dw, config);
+ * console.log(config.velocity);
+ * ```
+ *
+ * @param w The parameter; changed in place.
+ * @param dw Its gradient, in its shape and dtype.
+ * @param config `learningRate` (1e-2), `momentum` (0.9), `velocity` (zeros); the last is changed in place.
+ * @returns `nextW`, which is w, and the config.
+ * @throws {TypeError} If a type, a dtype or a rank is wrong, or an option unknown.
+ * @throws {RangeError} If the shapes differ, or a setting is out of range.
+ */
+export function sgdMomentum<A extends FloatArray>(
+  w: Tensor<A>,
+  dw: Tensor<A>,
+  config: OptimConfig = {},
+): Update<A> {
+  const { learningRate, momentum, velocity } = prepare(w, dw, config, MOMENTUM, ["velocity"]);
+  const weights = w.data, gradient = dw.data, steps = velocity.data;
+  for (let i = 0; i < weights.length; i++) {
+    const step = momentum * steps[i] - learningRate * gradient[i];
+    steps[i] = step;
+    weights[i] += step;
+  }
+  return { nextW: w, config };
+}
+
+/**
+ * Stochastic gradient descent with Nesterov's momentum: the velocity changes as in
+ * {@linkcode sgdMomentum}, from old to new; w += new + momentum * (new - old).
+ *
+ * Source: sgd_nesterov_momentum in nndl/optim.py.
+ *
+ * @example
+ * ```ts
+ * import { full, sgdNesterovMomentum } from "@cnn-layers/cnn-layers";
+ *
+ * const w = full([2, 3], 1), dw = full([2, 3], 0.5);
+ * sgdNesterovMomentum(w, dw, { learningRate: 0.1 });
+ * ```
+ *
+ * @param w The parameter; changed in place.
+ * @param dw Its gradient, in its shape and dtype.
+ * @param config `learningRate` (1e-2), `momentum` (0.9), `velocity` (zeros); the last is changed in place.
+ * @returns `nextW`, which is w, and the config.
+ * @throws {TypeError} If a type, a dtype or a rank is wrong, or an option unknown.
+ * @throws {RangeError} If the shapes differ, or a setting is out of range.
+ */
+export function sgdNesterovMomentum<A extends FloatArray>(
+  w: Tensor<A>,
+  dw: Tensor<A>,
+  config: OptimConfig = {},
+): Update<A> {
+  const { learningRate, momentum, velocity } = prepare(w, dw, config, MOMENTUM, ["velocity"]);
+  const weights = w.data, gradient = dw.data, steps = velocity.data;
+  for (let i = 0; i < weights.length; i++) {
+    const old = steps[i];
+    const step = momentum * old - learningRate * gradient[i];
+    steps[i] = step;
+    weights[i] += step + momentum * (step - old);
+  }
+  return { nextW: w, config };
+}
+
+/**
+ * Adagrad: cache += dw^2; w -= learningRate * dw / (sqrt(cache) + epsilon).
+ *
+ * Source: adagrad in nndl/optim.py, whose `a` is the cache here; Duchi, Hazan and Singer (2011).
+ *
+ * @example
+ * ```ts
+ * import { adagrad, full } from "@cnn-layers/cnn-layers";
+ *
+ * const w = full([2, 3], 1), dw = full([2, 3], 0.5);
+ * adagrad(w, dw, { learningRate: 0.1 });
+ * ```
+ *
+ * @param w The parameter; changed in place.
+ * @param dw Its gradient, in its shape and dtype.
+ * @param config `learningRate` (1e-2), `epsilon` (1e-7), `cache` (zeros); the last is changed in place.
+ * @returns `nextW`, which is w, and the config.
+ * @throws {TypeError} If a type, a dtype or a rank is wrong, or an option unknown.
+ * @throws {RangeError} If the shapes differ, or a setting is out of range.
+ */
+export function adagrad<A extends FloatArray>(
+  w: Tensor<A>,
+  dw: Tensor<A>,
+  config: OptimConfig = {},
+): Update<A> {
+  const { learningRate, epsilon, cache } = prepare(w, dw, config, ADAGRAD, ["cache"]);
+  const weights = w.data, gradient = dw.data, squares = cache.data;
+  for (let i = 0; i < weights.length; i++) {
+    const d = gradient[i];
+    const square = squares[i] + d * d;
+    squares[i] = square;
+    weights[i] -= learningRate * d / (Math.sqrt(square) + epsilon);
+  }
+  return { nextW: w, config };
+}
+
+/**
+ * RMSProp: cache = decayRate * cache + (1 - decayRate) * dw^2; w -= learningRate * dw / (sqrt(cache) +
+ * epsilon).
+ *
+ * Source: rmsprop in cs231n/optim.py; Tieleman and Hinton (2012).
+ *
+ * @example
+ * ```ts
+ * import { full, rmsprop } from "@cnn-layers/cnn-layers";
+ *
+ * const w = full([2, 3], 1), dw = full([2, 3], 0.5);
+ * rmsprop(w, dw, { learningRate: 0.1, decayRate: 0.9 });
+ * ```
+ *
+ * @param w The parameter; changed in place.
+ * @param dw Its gradient, in its shape and dtype.
+ * @param config `learningRate` (1e-2), `decayRate` (0.99), `epsilon` (1e-8), `cache` (zeros); the last is
+ * changed in place.
+ * @returns `nextW`, which is w, and the config.
+ * @throws {TypeError} If a type, a dtype or a rank is wrong, or an option unknown.
+ * @throws {RangeError} If the shapes differ, or a setting is out of range.
+ */
+export function rmsprop<A extends FloatArray>(
+  w: Tensor<A>,
+  dw: Tensor<A>,
+  config: OptimConfig = {},
+): Update<A> {
+  const { learningRate, decayRate, epsilon, cache } = prepare(w, dw, config, RMSPROP, ["cache"]);
+  const weights = w.data, gradient = dw.data, squares = cache.data;
+  const newRate = 1 - decayRate;
+  for (let i = 0; i < weights.length; i++) {
+    const d = gradient[i];
+    const square = decayRate * squares[i] + newRate * (d * d);
+    squares[i] = square;
+    weights[i] -= learningRate * d / (Math.sqrt(square) + epsilon);
+  }
+  return { nextW: w, config };
+}
+
+/**
+ * Adam: moving means of the gradient and of its square, both corrected for their start at zero.
+ *
+ * t += 1; m = beta1 * m + (1 - beta1) * dw; v = beta2 * v + (1 - beta2) * dw^2;
+ * w -= learningRate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon).
+ * Source: adam in cs231n/optim.py; Kingma and Ba (2015).
+ *
+ * @example
+ * ```ts
+ * import { adam, full } from "@cnn-layers/cnn-layers";
+ *
+ * const w = full([2, 3], 1), dw = full([2, 3], 0.5);
+ * const { config } = adam(w, dw);
+ * if (config.t !== 1) throw new Error("one step was done");
+ * ```
+ *
+ * @param w The parameter; changed in place.
+ * @param dw Its gradient, in its shape and dtype.
+ * @param config `learningRate` (1e-3), `beta1` (0.9), `beta2` (0.999), `epsilon` (1e-8), `m`, `v` (zeros)
+ * and `t` (0); the last three are changed in place.
+ * @returns `nextW`, which is w, and the config.
+ * @throws {TypeError} If a type, a dtype or a rank is wrong, or an option unknown.
+ * @throws {RangeError} If the shapes differ, or a setting is out of range.
+ */
+export function adam<A extends FloatArray>(
+  w: Tensor<A>,
+  dw: Tensor<A>,
+  config: OptimConfig = {},
+): Update<A> {
+  const settings = prepare(w, dw, config, ADAM, ["m", "v"]);
+  adamStep(w, dw, settings, 1);
+  config.t = settings.t + 1;
+  return { nextW: w, config };
+}
+
+/**
+ * Adam with decoupled weight decay: w *= 1 - learningRate * weightDecay, then the step of
+ * {@linkcode adam}. Unlike an L2 term in the loss, the decay is not divided by the gradient's size.
+ *
+ * Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (2019), as PyTorch has it.
+ *
+ * @example
+ * ```ts
+ * import { adamw, full } from "@cnn-layers/cnn-layers";
+ *
+ * const w = full([2, 3], 1), dw = full([2, 3], 0.5);
+ * adamw(w, dw, { learningRate: 1e-3, weightDecay: 0.05 });
+ * ```
+ *
+ * @param w The parameter; changed in place.
+ * @param dw Its gradient, in its shape and dtype, without a regularisation term.
+ * @param config `weightDecay` (1e-2), and all that adam takes.
+ * @returns `nextW`, which is w, and the config.
+ * @throws {TypeError} If a type, a dtype or a rank is wrong, or an option unknown.
+ * @throws {RangeError} If the shapes differ, or a setting is out of range.
+ */
+export function adamw<A extends FloatArray>(
+  w: Tensor<A>,
+  dw: Tensor<A>,
+  config: OptimConfig = {},
+): Update<A> {
+  const settings = prepare(w, dw, config, ADAMW, ["m", "v"]);
+  adamStep(w, dw, settings, 1 - settings.learningRate * settings.weightDecay);
+  config.t = settings.t + 1;
+  return { nextW: w, config };
+}
+
+const MOMENTUM = { learningRate: 1e-2, momentum: 0.9 };
+const ADAGRAD = { learningRate: 1e-2, epsilon: 1e-7 };
+const RMSPROP = { learningRate: 1e-2, decayRate: 0.99, epsilon: 1e-8 };
+const ADAM = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, t: 0 };
+const ADAMW = { ...ADAM, weightDecay: 1e-2 };
+
+/** A setting that is a number. */
+type Setting = Exclude<keyof OptimConfig, Slot>;
+
+/** A memory of earlier steps, in the parameter's shape. */
+type Slot = "velocity" | "cache" | "m" | "v";
+
+/** A step of adam for a parameter of which `keep` is kept. */
+function adamStep(
+  w: Tensor,
+  dw: Tensor,
+  settings: Record<keyof typeof ADAM, number> & Record<"m" | "v", Tensor>,
+  keep: number,
+): void {
+  const { learningRate, beta1, beta2, epsilon } = settings;
+  const t = settings.t + 1;
+  const weights = w.data, gradient = dw.data, means = settings.m.data, squares = settings.v.data;
+  const newMean = 1 - beta1, newSquare = 1 - beta2;
+  // Both corrections are the same for every number: divide here, multiply in the loop.
+  const rate = learningRate / (1 - beta1 ** t), correction = 1 / (1 - beta2 ** t);
+  for (let i = 0; i < weights.length; i++) {
+    const d = gradient[i];
+    const mean = beta1 * means[i] + newMean * d;
+    const square = beta2 * squares[i] + newSquare * (d * d);
+    means[i] = mean;
+    squares[i] = square;
+    weights[i] = keep * weights[i] - rate * mean / (Math.sqrt(square * correction) + epsilon);
+  }
+}
+
+/** Checks everything, then fills in what the config lacks. */
+function prepare<N extends Setting, S extends Slot>(
+  w: unknown,
+  dw: unknown,
+  config: OptimConfig,
+  defaults: Readonly<Record<N, number>>,
+  slots: readonly S[],
+): Record<N, number> & Record<S, Tensor> {
+  checkTensor("w", w);
+  checkTensorShape("dw", dw, w.shape, "w");
+  const names = Object.keys(defaults) as N[];
+  checkOptions("config", config, [...names, ...slots]);
+  const settings: Record<string, number | Tensor> = {};
+  for (const name of names) {
+    const value: unknown = config[name] === undefined ? defaults[name] : config[name];
+    checkSetting(name, value);
+    settings[name] = value;
+  }
+  const tensors: Record<string, Tensor> = { w, dw };
+  for (const slot of slots) {
+    const memory = config[slot];
+    if (memory === undefined) continue;
+    checkTensorShape(`config.${slot}`, memory, w.shape, "w");
+    tensors[slot] = memory;
+  }
+  checkSameDType(tensors);
+  for (const slot of slots) settings[slot] = tensors[slot] ?? zerosLike(w);
+  return Object.assign(config, settings as Record<N, number> & Record<S, Tensor>);
+}
+
+function checkSetting(name: Setting, value: unknown): asserts value is number {
+  if (name === "t") return checkWhole("config.t", value, 0);
+  const isShare = name === "momentum" || name === "decayRate" || name.startsWith("beta");
+  checkWithin(`config.${name}`, value, 0, isShare ? 1 : undefined);
+  if (name.startsWith("beta") && value === 1) {
+    throw new RangeError(`config.${name} must be below 1: received 1`);
+  }
+}
