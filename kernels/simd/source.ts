@@ -7,6 +7,7 @@
 import type { KernelSource } from "../kernel.ts";
 import { simdConv } from "./conv.ts";
 import { features } from "./features.ts";
+import { simdMaxPool } from "./pool.ts";
 
 /** The tier that answers wherever WebAssembly has vectors. */
 export const simdSource: KernelSource = {
@@ -15,6 +16,9 @@ export const simdSource: KernelSource = {
     const available = features();
     return available.simd ? simdConv(shape, dtype, available) : { reason: available.reason };
   },
-  maxPool: () => ({ reason: "no SIMD max-pool yet" }),
+  maxPool(shape, dtype) {
+    const available = features();
+    return available.simd ? simdMaxPool(shape, dtype) : { reason: available.reason };
+  },
   affine: () => ({ reason: "no SIMD matrix product yet" }),
 };
