@@ -1,10 +1,12 @@
 import { describe, it } from "@std/testing/bdd";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import fc from "fast-check";
+import { useArithmetic } from "../kernels/arithmetic.ts";
 import type { ConvKernel } from "../kernels/kernel.ts";
 import { naiveConv } from "../kernels/naive/conv.ts";
 import { type ConvShape, convShape, type DType, type FloatArray } from "../kernels/shape.ts";
 import { simdSource } from "../kernels/simd/source.ts";
+import { winogradPays } from "../kernels/simd/winograd.ts";
 
 /** More geometries than a quick run takes: SIMD_GEOMETRIES=100000 deno test -A tests/simd_conv_test.ts */
 const GEOMETRIES = Number(Deno.env.get("SIMD_GEOMETRIES") ?? 2000);
@@ -38,6 +40,19 @@ const geometries: fc.Arbitrary<Case> = fc.record({
   ];
   return { N, shape: convShape([N, C, H, W], [F, C, ...kernel], { stride, pad }) };
 });
+
+/** Geometries that Winograd's algorithm serves: 3x3, stride 1, and enough channels. */
+const winogradGeometries: fc.Arbitrary<Case> = fc.record({
+  N: fc.integer({ min: 1, max: 2 }),
+  C: fc.integer({ min: 10, max: 21 }),
+  H: fc.integer({ min: 3, max: 12 }),
+  W: fc.integer({ min: 7, max: 24 }),
+  F: fc.integer({ min: 10, max: 21 }),
+  pad: fc.tuple(fc.nat(2), fc.nat(2), fc.nat(2), fc.nat(2)),
+}).map(({ N, C, H, W, F, pad }) => ({
+  N,
+  shape: convShape([N, C, H, W], [F, C, 3, 3], { stride: 1, pad }),
+})).filter(({ shape: { F, C, OH, OW } }) => winogradPays(F, C, OH, OW));
 
 /** Numbers from a small generator, so that a case is the same every time it is tried. */
 function numbers(length: number, dtype: DType, seed: number, next: (u: number) => number) {
@@ -90,43 +105,80 @@ function simdKernel(shape: ConvShape, dtype: DType): ConvKernel {
   const { kernel, reason } = simdSource.conv(shape, dtype);
   if (kernel === undefined) throw new Error(reason);
   assertEquals(kernel.tier, "simd");
-  assert(kernel.name.endsWith(dtype === "float32" ? "f32-simd" : "f64-simd"), kernel.name);
+  const name = new RegExp(`^conv-.*-${dtype === "float32" ? "f32(-winograd)?" : "f64"}-simd$`);
+  assertMatch(kernel.name, name);
   return kernel;
 }
 
 const directions = ["out", "relu", "dx", "dw", "db"] as const;
 
+/** Checks every direction on whole numbers, where no sum is rounded. */
+function checkExact({ N, shape }: Case, dtype: DType): void {
+  const inputs = inputsFor({ N, shape }, dtype, (u) => Math.floor(u * 17) - 8);
+  const fast = run(simdKernel(shape, dtype), N, inputs);
+  const naive = run(naiveConv(shape), N, inputs);
+  for (const name of directions) assertEquals(fast[name], naive[name], name);
+}
+
+/** Checks every direction on numbers between -1 and 1. */
+function checkClose({ N, shape }: Case, dtype: DType): void {
+  const tolerance = dtype === "float32" ? 1e-5 : 1e-12;
+  const inputs = inputsFor({ N, shape }, dtype, (u) => u * 2 - 1);
+  const absolute = (array: FloatArray) => array.map(Math.abs);
+  const { x, w, b, dout } = inputs;
+  const fast = run(simdKernel(shape, dtype), N, inputs);
+  const naive = run(naiveConv(shape), N, inputs);
+  // The sums of the terms' sizes: what an error is small against.
+  const scale = run(naiveConv(shape), N, {
+    x: absolute(x),
+    w: absolute(w),
+    b: absolute(b),
+    dout: absolute(dout),
+  });
+  for (const name of directions) {
+    fast[name].forEach((value, i) => {
+      const error = Math.abs(value - naive[name][i]);
+      assert(error <= tolerance * scale[name][i], `${name}[${i}]: ${value}, off by ${error}`);
+    });
+  }
+}
+
 describe(`SIMD convolution over ${GEOMETRIES} geometries, seed ${SEED}`, () => {
   for (const dtype of dtypes) {
     it(`equals the definition on whole numbers, ${dtype}`, () => {
-      const check = ({ N, shape }: Case) => {
-        const inputs = inputsFor({ N, shape }, dtype, (u) => Math.floor(u * 17) - 8);
-        const fast = run(simdKernel(shape, dtype), N, inputs);
-        const naive = run(naiveConv(shape), N, inputs);
-        for (const name of directions) assertEquals(fast[name], naive[name], name);
-      };
-      fc.assert(fc.property(geometries, check), { numRuns: GEOMETRIES / 2, seed: SEED });
+      const property = fc.property(geometries, (it) => checkExact(it, dtype));
+      fc.assert(property, { numRuns: GEOMETRIES / 2, seed: SEED });
     });
 
     it(`is as close to the definition as rounding allows, ${dtype}`, () => {
-      const tolerance = dtype === "float32" ? 1e-5 : 1e-12;
-      const check = ({ N, shape }: Case) => {
-        const inputs = inputsFor({ N, shape }, dtype, (u) => u * 2 - 1);
-        const sizes = Object.fromEntries(
-          Object.entries(inputs).map(([name, array]) => [name, array.map(Math.abs)]),
-        ) as unknown as Inputs;
-        const fast = run(simdKernel(shape, dtype), N, inputs);
-        const naive = run(naiveConv(shape), N, inputs);
-        // The sums of the terms' sizes: what an error is small against.
-        const scale = run(naiveConv(shape), N, sizes);
-        for (const name of directions) {
-          fast[name].forEach((value, i) => {
-            const error = Math.abs(value - naive[name][i]);
-            assert(error <= tolerance * scale[name][i], `${name}[${i}]: ${value}, off by ${error}`);
-          });
-        }
-      };
-      fc.assert(fc.property(geometries, check), { numRuns: GEOMETRIES / 4, seed: SEED });
+      const property = fc.property(geometries, (it) => checkClose(it, dtype));
+      fc.assert(property, { numRuns: GEOMETRIES / 4, seed: SEED });
     });
   }
+});
+
+describe(`Winograd's algorithm over ${GEOMETRIES / 8} geometries, seed ${SEED}`, () => {
+  const checkName = (shape: ConvShape) =>
+    assertMatch(simdKernel(shape, "float32").name, /-f32-winograd-simd$/);
+
+  it("equals the definition on whole numbers", () => {
+    const property = fc.property(winogradGeometries, (it) => {
+      checkName(it.shape);
+      checkExact(it, "float32");
+    });
+    fc.assert(property, { numRuns: GEOMETRIES / 16, seed: SEED });
+  });
+
+  it("is as close to the definition as rounding allows", () => {
+    const property = fc.property(winogradGeometries, (it) => checkClose(it, "float32"));
+    fc.assert(property, { numRuns: GEOMETRIES / 16, seed: SEED });
+  });
+
+  it("is not used for float64, nor when arithmetic must be reproducible", () => {
+    const shape = convShape([1, 16, 8, 8], [16, 16, 3, 3], { pad: 1 });
+    checkName(shape);
+    assertMatch(simdKernel(shape, "float64").name, /3x3-s1p1-f64-simd$/);
+    using _ = useArithmetic("reproducible");
+    assertMatch(simdKernel(shape, "float32").name, /3x3-s1p1-f32-simd$/);
+  });
 });

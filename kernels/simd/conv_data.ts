@@ -9,10 +9,9 @@
  */
 
 import { Assembly } from "./assembler.ts";
-import type { Plan } from "./conv_forward.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
 import type { Features } from "./features.ts";
-import { instantiate, Layout, scratch } from "./memory.ts";
+import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { packWeights } from "./pack.ts";
 import { convTiles } from "./plan.ts";
 import { mergeRow, padded, type Planes, writeCopy } from "./planes.ts";

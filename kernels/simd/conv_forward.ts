@@ -7,7 +7,7 @@
 import { Assembly } from "./assembler.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
 import type { Features } from "./features.ts";
-import { instantiate, Layout, scratch } from "./memory.ts";
+import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { packWeights } from "./pack.ts";
 import { convTiles } from "./plan.ts";
 import { padded, plainRow, writeCopy } from "./planes.ts";
@@ -25,13 +25,6 @@ export type Forward = (
 
 /** Straight-line taps; a kernel with more is looped over by rows. */
 const STRAIGHT_TAPS = 16;
-
-/** The forward pass, planned: its memory, and how to make it. */
-export interface Plan<Run> {
-  readonly layout: Layout;
-  /** Assembles and compiles. */
-  readonly make: () => Run;
-}
 
 /** Plans the forward pass for a geometry. */
 export function planForward(

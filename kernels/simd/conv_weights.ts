@@ -5,12 +5,12 @@
  */
 
 import { Assembly } from "./assembler.ts";
-import type { Plan } from "./conv_forward.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import type { Features } from "./features.ts";
-import { instantiate, Layout, scratch } from "./memory.ts";
-import { pieces, weightTiles } from "./plan.ts";
+import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
+import { weightTiles } from "./plan.ts";
 import { padded } from "./planes.ts";
+import { drain, weightPlaces } from "./sums.ts";
 import type { Vector } from "./vector.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
 
@@ -79,7 +79,7 @@ export function planBackwardWeights(
     const image = assembly.func("image").call(pad).call(weights).call(biases);
     const run = instantiate(assembly)[image.name];
 
-    const places = sumPlaces();
+    const places = weightPlaces(tiles, F, C, KH * KW);
     const xSize = C * H * W, xStart = x.staged / bytes;
     const doutSize = F * OH * OW, doutStart = dout / bytes;
     const sumStart = sums / bytes, biasStart = biasSums / bytes;
@@ -104,41 +104,5 @@ export function planBackwardWeights(
     };
   }
 
-  /** The place in dw of each sum, in the order of the sums. */
-  function sumPlaces(): Int32Array {
-    const places = new Int32Array(sumCount);
-    const { tapRows } = tiles;
-    let at = 0, filter = 0;
-    for (const block of pieces(tiles.blocks)) {
-      let channel = 0;
-      for (const { size, times, groups } of tiles.channels) {
-        for (let time = 0; time < times; time++) {
-          for (let tapRow = 0; tapRow < tapRows.times; tapRow++) {
-            for (const group of groups) {
-              for (let i = 0; i < block; i++) {
-                const first = ((filter + i) * C + channel) * KH * KW + tapRow * tapRows.places;
-                for (const { place } of group) places[at++] = first + place;
-              }
-            }
-          }
-          channel += size;
-        }
-      }
-      filter += block;
-    }
-    return places;
-  }
-
   return { layout, make };
-}
-
-/** Adds vectors' lanes to sums, and sets the vectors to zero. */
-function drain(memory: FloatArray, start: number, lanes: number, sums: Float64Array): void {
-  let at = start;
-  for (let i = 0; i < sums.length; i++) {
-    let sum = 0;
-    for (let lane = 0; lane < lanes; lane++) sum += memory[at++];
-    sums[i] += sum;
-  }
-  memory.fill(0, start, at);
 }

@@ -5,10 +5,10 @@
  * @module
  */
 
-import type { Func } from "./assembler.ts";
+import type { Func, Local } from "./assembler.ts";
 import type { ColumnTile, ConvTiles } from "./plan.ts";
 import type { Planes } from "./planes.ts";
-import { multiplyAdd, pushZero, splatLane, type Vector } from "./vector.ts";
+import { multiplyAdd, pushSum, pushZero, splatLane, type Vector } from "./vector.ts";
 
 /** A convolution: output[f](y, x) = bias[f] + sum over c and taps of weight * input[c](y, x + tap). */
 export interface TapConv {
@@ -31,6 +31,8 @@ export interface TapConv {
   readonly bias?: number;
   /** Whether negative outputs become 0. */
   readonly relu: boolean;
+  /** Parameters of the function that are added to the three starts. */
+  readonly moved?: { readonly input: Local; readonly output: Local; readonly weights: Local };
 }
 
 /** Taps that a loop over channels should have, so that the loop itself costs little. */
@@ -152,11 +154,12 @@ export function writeConv(f: Func, conv: TapConv): void {
     }
   }
 
-  f.const(conv.weights).set(wBlock).const(conv.bias ?? 0).set(bias);
-  f.const(output.start).set(outOuter);
+  const { moved } = conv;
+  pushSum(f, conv.weights, moved?.weights).set(wBlock).const(conv.bias ?? 0).set(bias);
+  pushSum(f, output.start, moved?.output).set(outOuter);
   for (const { size: block, times } of tiles.blocks) {
     f.repeat(b, times, () => {
-      f.const(input.start).set(xRow).get(outOuter).set(out);
+      pushSum(f, input.start, moved?.input).set(xRow).get(outOuter).set(out);
       for (const group of tiles.rows) {
         f.repeat(y, group.times, () => {
           for (const tile of group.tiles) {

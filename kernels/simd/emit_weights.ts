@@ -10,7 +10,7 @@
 import type { Func, Local } from "./assembler.ts";
 import type { Tap, WeightTiles } from "./plan.ts";
 import type { Planes } from "./planes.ts";
-import { multiplyAdd, pushMask, pushZero, type Vector } from "./vector.ts";
+import { multiplyAdd, pushMask, pushSum, pushZero, type Vector } from "./vector.ts";
 
 /** Sums over y, x of dout[f](y, x) * x[c](y, x + tap), for every filter, channel and tap. */
 export interface WeightSums {
@@ -25,6 +25,8 @@ export interface WeightSums {
   readonly columns: number;
   /** The sums' vectors: filter block, channel, tap row, group, filter of the block, tap of the group. */
   readonly sums: number;
+  /** Parameters of the function that are added to the three starts. */
+  readonly moved?: { readonly x: Local; readonly dout: Local; readonly sums: Local };
 }
 
 /** Vectors of a row, or of several, that are multiplied in straight code. */
@@ -155,10 +157,12 @@ export function writeWeightSums(f: Func, job: WeightSums): void {
     f.advance(sumAt, count * 16);
   }
 
-  f.const(job.sums).set(sumAt).const(dout.start).set(dBlock);
+  const { moved } = job;
+  pushSum(f, job.sums, moved?.sums).set(sumAt);
+  pushSum(f, dout.start, moved?.dout).set(dBlock);
   for (const { size: block, times } of tiles.blocks) {
     f.repeat(b, times, () => {
-      f.const(x.start).set(xTap);
+      pushSum(f, x.start, moved?.x).set(xTap);
       for (const { size: channels, times, groups } of tiles.channels) {
         f.repeat(c, times, () => {
           f.repeat(tapRow, tiles.tapRows.times, () => {

@@ -88,3 +88,9 @@ export class Layout {
     return start;
   }
 }
+
+/** A pass that is planned: what it needs of the memory, and how to assemble and compile it. */
+export interface Plan<Run> {
+  readonly layout: Layout;
+  readonly make: () => Run;
+}

@@ -133,3 +133,9 @@ export function pushMask(f: Func, vector: Vector, from: number, to: number): voi
   const mask = new Uint8Array(16).fill(0xff, from * vector.bytes, to * vector.bytes);
   f.vector(mask);
 }
+
+/** Pushes an address: a number, plus a local if there is one. */
+export function pushSum(f: Func, start: number, local?: Local): Func {
+  f.const(start);
+  return local === undefined ? f : f.get(local).op("i32.add");
+}
