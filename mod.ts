@@ -26,6 +26,17 @@ export {
   gradCheckSparse,
   relError,
 } from "./nn/gradient_check.ts";
+export type { OptimConfig, Update, UpdateRule, UpdateRuleName } from "./nn/optim.ts";
+export {
+  adagrad,
+  adam,
+  adamw,
+  rmsprop,
+  sgd,
+  sgdMomentum,
+  sgdNesterovMomentum,
+  updateRules,
+} from "./nn/optim.ts";
 export type {
   BackwardOptions,
   ConvCache,
@@ -48,6 +59,95 @@ export {
   maxPoolForward,
   maxPoolForwardNaive,
 } from "./nn/conv_layers.ts";
+export type {
+  AffineCache,
+  DropoutCache,
+  DropoutParams,
+  GlobalAverageCache,
+  Loss,
+  OptionalDx,
+} from "./nn/layers.ts";
+export {
+  affineBackward,
+  affineForward,
+  dropoutBackward,
+  dropoutForward,
+  globalAverageBackward,
+  globalAverageForward,
+  softmaxLoss,
+  svmLoss,
+} from "./nn/layers.ts";
+export type { ReluCache } from "./nn/relu.ts";
+export { reluBackward, reluForward } from "./nn/relu.ts";
+export type { Mode } from "./nn/checks.ts";
+export type {
+  BatchnormParams,
+  LayernormParams,
+  Normalized,
+  NormCache,
+  NormGradients,
+  NormLayer,
+} from "./nn/normalization.ts";
+export {
+  batchnormBackward,
+  batchnormBackwardAlt,
+  batchnormForward,
+  layernormBackward,
+  layernormForward,
+  spatialBatchnormBackward,
+  spatialBatchnormForward,
+  spatialGroupnormBackward,
+  spatialGroupnormForward,
+} from "./nn/normalization.ts";
+export type { AffineNormReluCache, AffineReluCache, NormedGradients } from "./nn/layer_utils.ts";
+export {
+  affineBatchnormReluBackward,
+  affineBatchnormReluForward,
+  affineLayernormReluBackward,
+  affineLayernormReluForward,
+  affineReluBackward,
+  affineReluForward,
+} from "./nn/layer_utils.ts";
+export type {
+  ConvBatchnormReluCache,
+  ConvBatchnormReluPoolCache,
+  ConvReluCache,
+  ConvReluPoolCache,
+} from "./nn/conv_layer_utils.ts";
+export {
+  convBatchnormReluBackward,
+  convBatchnormReluForward,
+  convBatchnormReluPoolBackward,
+  convBatchnormReluPoolForward,
+  convReluBackward,
+  convReluForward,
+  convReluPoolBackward,
+  convReluPoolForward,
+} from "./nn/conv_layer_utils.ts";
+export type { Labels, LossAndGradients, Model, ModelState } from "./nn/model.ts";
+export type {
+  Augment,
+  Progress,
+  SolverData,
+  SolverOptions,
+  TrainEnd,
+  TrainOptions,
+  TrainResult,
+} from "./nn/solver.ts";
+export { Solver } from "./nn/solver.ts";
+export type { Checkpoint } from "./nn/checkpoint.ts";
+export { decodeCheckpoint, encodeCheckpoint } from "./nn/checkpoint.ts";
+export type { CosineOptions, Schedule, StepOptions, WarmupOptions } from "./nn/schedules.ts";
+export { cosineSchedule, stepSchedule } from "./nn/schedules.ts";
+export type {
+  Cifar10Data,
+  Cifar10Options,
+  CropAndMirrorOptions,
+  FileBytes,
+} from "./nn/data_utils.ts";
+export { cifar10Classes, cropAndMirror, getCifar10Data } from "./nn/data_utils.ts";
+export type { ImageLayout } from "./nn/vis_utils.ts";
+export { visualizeGrid } from "./nn/vis_utils.ts";
 export type {
   GeneratedConv,
   GeneratedPass,

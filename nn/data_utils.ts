@@ -1,0 +1,377 @@
+/**
+ * Pictures to learn from: CIFAR-10 as the course splits it, and augmentation.
+ *
+ * Source: cs231n/data_utils.py of the CS231n / ECE C147 course; the binary version of Krizhevsky's
+ * CIFAR-10, https://www.cs.toronto.edu/~kriz/cifar.html.
+ *
+ * @module
+ */
+
+import {
+  checkDType,
+  checkOptions,
+  checkTensor,
+  checkWhole,
+  describe,
+  dtypeOf,
+} from "../kernels/shape.ts";
+import { checkBoolean } from "./checks.ts";
+import type { RandomState } from "./random.ts";
+import type { Augment } from "./solver.ts";
+import { type ArrayOf, type DType, type FloatArray, newArray, type Tensor } from "./tensor.ts";
+
+/** Bytes of one picture: 3 planes, red, green and blue, of 32 rows of 32. */
+const PIXELS = 3 * 32 * 32;
+/** A record is one byte of label and the picture. */
+const RECORD = 1 + PIXELS;
+/** Records of each of the official files. */
+const PER_FILE = 10_000;
+const TRAIN_FILES = [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`);
+const TEST_FILE = "test_batch.bin";
+
+/** The names of CIFAR-10's classes, by label. */
+export const cifar10Classes: readonly string[] = [
+  "airplane",
+  "automobile",
+  "bird",
+  "cat",
+  "deer",
+  "dog",
+  "frog",
+  "horse",
+  "ship",
+  "truck",
+];
+
+/** The bytes of a file, whole or in pieces. */
+export type FileBytes =
+  | Uint8Array
+  | AsyncIterable<Uint8Array>
+  | ReadableStream<Uint8Array>;
+
+/** Where {@linkcode getCifar10Data} reads, and how much. */
+export interface Cifar10Options<D extends DType = DType> {
+  /**
+   * The folder that holds data_batch_1.bin to data_batch_5.bin and test_batch.bin: a path (Deno and
+   * Node), or a URL that fetch understands.
+   */
+  readonly directory?: string | URL;
+  /** Gives the bytes of one of those files by its name, in place of a directory. */
+  readonly readFile?: (name: string) => FileBytes | Promise<FileBytes>;
+  /** Pictures to train on. 49,000 if left out. */
+  readonly numTraining?: number;
+  /** Pictures to validate on: those that follow the ones to train on. 1,000 if left out. */
+  readonly numValidation?: number;
+  /** Pictures to test on, from the test file. 1,000 if left out. */
+  readonly numTest?: number;
+  /** Whether the mean of the training pictures is subtracted from all. True if left out. */
+  readonly subtractMean?: boolean;
+  /** The number type of the pictures. "float64" if left out. */
+  readonly dtype?: D;
+}
+
+/** CIFAR-10, split: pictures (N, 3, 32, 32) with numbers of 0 to 255, less the mean if it is subtracted. */
+export interface Cifar10Data<A extends FloatArray = FloatArray> {
+  /** Pictures to train on. */
+  readonly xTrain: Tensor<A>;
+  /** Their labels. */
+  readonly yTrain: Uint8Array;
+  /** Pictures to validate on. */
+  readonly xVal: Tensor<A>;
+  /** Their labels. */
+  readonly yVal: Uint8Array;
+  /** Pictures to test on. */
+  readonly xTest: Tensor<A>;
+  /** Their labels. */
+  readonly yTest: Uint8Array;
+  /** What was subtracted from every picture, (3, 32, 32): zeros if nothing was. */
+  readonly meanImage: Tensor<Float64Array>;
+}
+
+/**
+ * CIFAR-10 as the course splits it: 49,000 pictures to train on, the next 1,000 to validate and the
+ * first 1,000 of the test file, less the mean picture of the training set. The files are read in
+ * pieces, so that memory stays near the size of the result.
+ *
+ * Source: get_CIFAR10_data in cs231n/data_utils.py; its binary files from
+ * https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz.
+ *
+ * @example
+ * ```ts no-run
+ * import { getCifar10Data } from "@cnn-layers/cnn-layers";
+ *
+ * const data = await getCifar10Data({ directory: "cifar-10-batches-bin", dtype: "float32" });
+ * console.log(data.xTrain.shape); // [49000, 3, 32, 32]
+ * ```
+ *
+ * @param options Where to read, how much, and what to do with it.
+ * @returns The pictures and labels, and the mean picture.
+ * @throws {TypeError} If an option is unknown or has a wrong type, or there is nowhere to read.
+ * @throws {RangeError} If more is asked for than there is, a file has not its official size, or a label
+ * is above 9.
+ */
+export async function getCifar10Data<D extends DType = "float64">(
+  options: Cifar10Options<D>,
+): Promise<Cifar10Data<ArrayOf<D>>> {
+  checkOptions("options", options, [
+    "directory",
+    "readFile",
+    "numTraining",
+    "numValidation",
+    "numTest",
+    "subtractMean",
+    "dtype",
+  ]);
+  const { numTraining = 49_000, numValidation = 1_000, numTest = 1_000, subtractMean = true } =
+    options;
+  checkWhole("numTraining", numTraining, subtractMean ? 1 : 0);
+  checkWhole("numValidation", numValidation, 0);
+  checkWhole("numTest", numTest, 0);
+  checkBoolean("subtractMean", subtractMean);
+  const dtype = checkDType(options.dtype ?? "float64");
+  const known = TRAIN_FILES.length * PER_FILE;
+  if (numTraining + numValidation > known) {
+    throw new RangeError(
+      `numTraining and numValidation must be at most ${known} together: ` +
+        `received ${numTraining} and ${numValidation}`,
+    );
+  }
+  if (numTest > PER_FILE) {
+    throw new RangeError(`numTest must be at most ${PER_FILE}: received ${numTest}`);
+  }
+  const readFile = fileReader(options.directory, options.readFile);
+
+  const training = pictures(numTraining + numValidation, dtype);
+  for (let first = 0, i = 0; first < training.y.length; first += PER_FILE, i++) {
+    await readRecords(TRAIN_FILES[i], readFile, training, first);
+  }
+  const test = pictures(numTest, dtype);
+  if (numTest > 0) await readRecords(TEST_FILE, readFile, test, 0);
+
+  const mean = new Float64Array(PIXELS);
+  if (subtractMean) {
+    addUp(training.x.subarray(0, numTraining * PIXELS), mean);
+    for (let i = 0; i < PIXELS; i++) mean[i] /= numTraining;
+    subtract(training.x, mean);
+    subtract(test.x, mean);
+  }
+  const part = ({ x }: Pictures, from: number, to: number) => ({
+    data: x.subarray(from * PIXELS, to * PIXELS) as ArrayOf<D>,
+    shape: [to - from, 3, 32, 32],
+  });
+  const total = numTraining + numValidation;
+  return {
+    xTrain: part(training, 0, numTraining),
+    yTrain: training.y.subarray(0, numTraining),
+    xVal: part(training, numTraining, total),
+    yVal: training.y.subarray(numTraining, total),
+    xTest: part(test, 0, numTest),
+    yTest: test.y,
+    meanImage: { data: mean, shape: [3, 32, 32] },
+  };
+}
+
+/** Pictures one after another, and their labels. */
+interface Pictures {
+  readonly x: FloatArray;
+  readonly y: Uint8Array;
+}
+
+function pictures(count: number, dtype: DType): Pictures {
+  return { x: newArray(count * PIXELS, dtype), y: new Uint8Array(count) };
+}
+
+/**
+ * Reads one official file into pictures, from the one with number `first` on, as far as there is room.
+ * The whole file is read and checked even where less is kept: half a download must not go unseen.
+ */
+async function readRecords(
+  name: string,
+  readFile: (name: string) => FileBytes | Promise<FileBytes>,
+  { x, y }: Pictures,
+  first: number,
+): Promise<void> {
+  const expected = PER_FILE * RECORD;
+  const keep = Math.min(PER_FILE, y.length - first);
+  let position = 0;
+  for await (const chunk of chunksOf(name, await readFile(name))) {
+    // A chunk may begin and end anywhere in a record.
+    for (let i = 0; i < chunk.length && position + i < expected;) {
+      const record = Math.floor((position + i) / RECORD), within = (position + i) % RECORD;
+      if (within === 0) {
+        const label = chunk[i];
+        if (label > 9) {
+          throw new RangeError(
+            `${name} must have labels from 0 to 9: that of record ${record} is ${label}`,
+          );
+        }
+        if (record < keep) y[first + record] = label;
+        i++;
+        continue;
+      }
+      const length = Math.min(RECORD - within, chunk.length - i);
+      if (record < keep) {
+        x.set(chunk.subarray(i, i + length), (first + record) * PIXELS + within - 1);
+      }
+      i += length;
+    }
+    position += chunk.length;
+  }
+  if (position !== expected) {
+    throw new RangeError(
+      `${name} must have ${expected} bytes, ${PER_FILE} records of ${RECORD}: it has ${position}`,
+    );
+  }
+}
+
+async function* chunksOf(name: string, bytes: FileBytes): AsyncGenerator<Uint8Array> {
+  if (bytes instanceof Uint8Array) {
+    yield bytes;
+  } else if (bytes instanceof ReadableStream) {
+    // Not every browser's streams can be iterated.
+    const reader = bytes.getReader();
+    try {
+      for (let next = await reader.read(); !next.done; next = await reader.read()) {
+        yield next.value;
+      }
+    } finally {
+      await reader.cancel();
+    }
+  } else if (typeof bytes === "object" && bytes !== null && Symbol.asyncIterator in bytes) {
+    yield* bytes;
+  } else {
+    throw new TypeError(
+      `readFile must give a Uint8Array or a stream of them for ${name}: received ${
+        describe(bytes)
+      }`,
+    );
+  }
+}
+
+/** What the options say about where to read, as a function. */
+function fileReader(
+  directory: unknown,
+  readFile: unknown,
+): (name: string) => FileBytes | Promise<FileBytes> {
+  if ((directory === undefined) === (readFile === undefined)) {
+    throw new TypeError(`options must have either a directory or a readFile function`);
+  }
+  if (readFile !== undefined) {
+    if (typeof readFile !== "function") {
+      throw new TypeError(`readFile must be a function: received ${describe(readFile)}`);
+    }
+    return readFile as (name: string) => FileBytes;
+  }
+  if (directory instanceof URL || typeof directory === "string" && /^https?:/.test(directory)) {
+    const folder = String(directory).replace(/\/?$/, "/");
+    return async (name) => {
+      const response = await fetch(new URL(name, folder));
+      if (!response.ok || response.body === null) {
+        throw new Error(`Cannot fetch ${response.url}: ${response.status} ${response.statusText}`);
+      }
+      return response.body;
+    };
+  }
+  if (typeof directory !== "string") {
+    throw new TypeError(`directory must be a path or a URL: received ${describe(directory)}`);
+  }
+  // Asked for here and not imported, so that this module loads in a browser too.
+  const fs = (globalThis as { process?: { getBuiltinModule?(id: "node:fs"): NodeFs } }).process
+    ?.getBuiltinModule?.("node:fs");
+  if (fs === undefined) {
+    throw new TypeError(
+      `directory must be a URL where there is no file system: received ${describe(directory)}`,
+    );
+  }
+  return (name) => fs.createReadStream(`${directory}/${name}`, { highWaterMark: 1 << 18 });
+}
+
+/** The one thing that is used of Node's file system, which Deno has too. */
+interface NodeFs {
+  createReadStream(path: string, options: { highWaterMark: number }): AsyncIterable<Uint8Array>;
+}
+
+/** Adds picture after picture to a sum. Whole numbers below 2^53: the sum is exact. */
+function addUp(x: FloatArray, sum: Float64Array): void {
+  for (let start = 0; start < x.length; start += PIXELS) {
+    for (let i = 0; i < PIXELS; i++) sum[i] += x[start + i];
+  }
+}
+
+function subtract(x: FloatArray, mean: Float64Array): void {
+  for (let start = 0; start < x.length; start += PIXELS) {
+    for (let i = 0; i < PIXELS; i++) x[start + i] -= mean[i];
+  }
+}
+
+/** How {@linkcode cropAndMirror} changes pictures. */
+export interface CropAndMirrorOptions {
+  /** How many pixels a picture is shifted at most, up, down, left and right. 4 if left out. */
+  readonly pad?: number;
+  /** Whether half of the pictures are mirrored left to right. True if left out. */
+  readonly mirror?: boolean;
+}
+
+/**
+ * Augmentation for a solver: each picture of a batch is padded with zeros and cropped to its size at a
+ * random place, and mirrored left to right at random. Source: section 4.2 of He et al., "Deep Residual
+ * Learning" (2016).
+ *
+ * @example
+ * ```ts
+ * import { cropAndMirror, RandomState, zeros } from "@cnn-layers/cnn-layers";
+ *
+ * const augment = cropAndMirror({ pad: 4, mirror: true });
+ * augment(zeros([50, 3, 32, 32]), new RandomState(0)); // as the solver does for every batch
+ * ```
+ *
+ * @param options How far to shift, and whether to mirror.
+ * @returns A function that changes a batch (N, C, H, W) in place.
+ * @throws {TypeError} If an option is unknown, or has a wrong type.
+ * @throws {RangeError} If pad is negative or not whole.
+ */
+export function cropAndMirror(options: CropAndMirrorOptions = {}): Augment {
+  checkOptions("options", options, ["pad", "mirror"]);
+  const { pad = 4, mirror = true } = options;
+  checkWhole("pad", pad, 0);
+  checkBoolean("mirror", mirror);
+  let picture = newArray(0, "float64");
+  return (x: Tensor, random: RandomState) => {
+    checkTensor("x", x, 4);
+    const [N, C, H, W] = x.shape;
+    const size = C * H * W;
+    if (picture.length !== size || dtypeOf(picture) !== dtypeOf(x.data)) {
+      picture = newArray(size, dtypeOf(x.data));
+    }
+    for (let n = 0; n < N; n++) {
+      const dy = pad > 0 ? random.randint(-pad, pad + 1) : 0;
+      const dx = pad > 0 ? random.randint(-pad, pad + 1) : 0;
+      const mirrored = mirror && random.randint(2) === 1;
+      if (dy === 0 && dx === 0 && !mirrored) continue;
+      const target = x.data.subarray(n * size, (n + 1) * size);
+      picture.set(target);
+      shift(picture, target, [C, H, W], dy, dx, mirrored);
+    }
+  };
+}
+
+/** to[y][x] = from[y + dy][x + dx], read from right to left if mirrored; zero outside. */
+function shift(
+  from: FloatArray,
+  to: FloatArray,
+  [C, H, W]: readonly [number, number, number],
+  dy: number,
+  dx: number,
+  mirrored: boolean,
+): void {
+  for (let c = 0; c < C; c++) {
+    for (let y = 0; y < H; y++) {
+      const row = (c * H + y) * W, source = row + dy * W;
+      const rowInside = y + dy >= 0 && y + dy < H;
+      for (let x = 0; x < W; x++) {
+        const column = (mirrored ? W - 1 - x : x) + dx;
+        to[row + x] = rowInside && column >= 0 && column < W ? from[source + column] : 0;
+      }
+    }
+  }
+}

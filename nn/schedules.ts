@@ -1,0 +1,91 @@
+/**
+ * Learning-rate schedules: plain functions from how far a training is to a factor.
+ *
+ * @module
+ */
+
+import { checkOptions, describe } from "../kernels/shape.ts";
+import { checkWithin } from "./checks.ts";
+
+/**
+ * What the learning rate is multiplied by when a training is `progress` of its way: from 0 at the first
+ * iteration up to, but not including, 1.
+ */
+export type Schedule = (progress: number) => number;
+
+/** The start of a schedule. */
+export interface WarmupOptions {
+  /** The part of the training in which the factor rises in a line from nearly 0. 0 if left out. */
+  readonly warmup?: number;
+}
+
+/** How {@linkcode cosineSchedule} falls. */
+export interface CosineOptions extends WarmupOptions {
+  /** The factor at the end. 0 if left out. */
+  readonly floor?: number;
+}
+
+/** How {@linkcode stepSchedule} falls. */
+export interface StepOptions extends WarmupOptions {
+  /** Where it falls, as parts of the training. [0.5, 0.75] if left out. */
+  readonly at?: readonly number[];
+  /** What each step multiplies the learning rate by. 0.1 if left out. */
+  readonly factor?: number;
+}
+
+/**
+ * Half a cosine wave from 1 down to a floor. Source: Loshchilov and Hutter, "SGDR" (2017), without restarts.
+ *
+ * @example
+ * ```ts
+ * import { cosineSchedule } from "@cnn-layers/cnn-layers";
+ *
+ * const schedule = cosineSchedule({ warmup: 0.1 });
+ * if (schedule(0.05) !== 0.5 || schedule(0.1) !== 1) throw new Error("not warmed up");
+ * ```
+ *
+ * @param options Warm-up and floor.
+ * @returns The schedule.
+ * @throws {TypeError} If an option is unknown, or no number.
+ * @throws {RangeError} If an option is not within 0 and 1.
+ */
+export function cosineSchedule(options: CosineOptions = {}): Schedule {
+  checkOptions("options", options, ["warmup", "floor"]);
+  const { warmup = 0, floor = 0 } = options;
+  checkWithin("warmup", warmup, 0, 1);
+  checkWithin("floor", floor, 0, 1);
+  return (progress) => {
+    if (progress < warmup) return progress / warmup;
+    const fallen = (progress - warmup) / (1 - warmup);
+    return floor + (1 - floor) * (1 + Math.cos(Math.PI * fallen)) / 2;
+  };
+}
+
+/**
+ * A constant that falls at a few points.
+ *
+ * @example
+ * ```ts
+ * import { stepSchedule } from "@cnn-layers/cnn-layers";
+ *
+ * const schedule = stepSchedule({ at: [0.5], factor: 0.1 });
+ * if (schedule(0.49) !== 1 || schedule(0.5) !== 0.1) throw new Error("no step");
+ * ```
+ *
+ * @param options Warm-up, where it falls, and by how much.
+ * @returns The schedule.
+ * @throws {TypeError} If an option is unknown, or has a wrong type.
+ * @throws {RangeError} If an option is not within 0 and 1.
+ */
+export function stepSchedule(options: StepOptions = {}): Schedule {
+  checkOptions("options", options, ["warmup", "at", "factor"]);
+  const { warmup = 0, at = [0.5, 0.75], factor = 0.1 } = options;
+  checkWithin("warmup", warmup, 0, 1);
+  checkWithin("factor", factor, 0, 1);
+  if (!Array.isArray(at)) throw new TypeError(`at must be an array: received ${describe(at)}`);
+  for (const [i, part] of at.entries()) checkWithin(`at[${i}]`, part, 0, 1);
+  return (progress) => {
+    if (progress < warmup) return progress / warmup;
+    return factor ** at.filter((part) => progress >= part).length;
+  };
+}
