@@ -12,7 +12,6 @@ import type {
   AffineKernel,
   ConvKernel,
   GeneratedConv,
-  GeneratedPass,
   GeneratedPool,
   PoolKernel,
 } from "./kernel.ts";
@@ -63,6 +62,10 @@ function stageIn(
   { height, width, top, left }: Placement,
   target: Float64Array,
 ): void {
+  if (height === H && width === W && top === 0 && left === 0) {
+    target.set(source.subarray(offset, offset + planes * H * W));
+    return;
+  }
   const [fromY, toY] = visible(H, top, height);
   const [fromX, toX] = visible(W, left, width);
   for (let p = 0; p < planes; p++) {
@@ -84,6 +87,10 @@ function stageOut(
   target: FloatArray,
   offset: number,
 ): void {
+  if (height === H && width === W) {
+    target.set(source, offset);
+    return;
+  }
   for (let p = 0; p < planes; p++) {
     for (let y = 0; y < H; y++) {
       const from = (p * height + y + top) * width + left;
@@ -248,15 +255,16 @@ const EXAMPLES = 128;
 const NUMBERS = 512;
 
 /**
- * A fully-connected layer by the 1x1 convolution: with examples as columns, each number of an example
- * is a plane of one row, and the layer mixes planes as a 1x1 convolution mixes channels.
+ * A fully-connected layer by the 1x1 convolution: its three products mix the rows of one matrix by the
+ * numbers of another, as a 1x1 convolution mixes the planes of its channels.
  */
 export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): AffineKernel {
-  /** Sizes of a product whose planes hold `examples` numbers each. */
+  /** Sizes of a product of planes of one row. */
   function passSizes(
     inputs: number,
     outputs: number,
-    examples: number,
+    cols: number,
+    xPlane: number,
     wInput: number,
     wOutput: number,
   ) {
@@ -264,11 +272,11 @@ export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): Aff
       inputs,
       outputs,
       rows: 1,
-      cols: examples,
-      xPitch: examples,
-      xPlane: examples,
-      yPitch: examples,
-      yPlane: examples,
+      cols,
+      xPitch: cols,
+      xPlane,
+      yPitch: cols,
+      yPlane: cols,
       wInput,
       wOutput,
     };
@@ -281,10 +289,9 @@ export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): Aff
 
   /**
    * target (N, outputs) = source (N, inputs) times w, where number i of the input and number o of the
-   * output meet in w[i * wInput + o * wOutput].
+   * output meet in w[i * wInput + o * wOutput]. Each number is a plane whose columns are the examples.
    */
   function product(
-    pass: GeneratedPass,
     N: number,
     source: FloatArray,
     inputs: number,
@@ -307,7 +314,7 @@ export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): Aff
           const from = i * wInput + o * wOutput;
           const to = from + (is - 1) * wInput + (os - 1) * wOutput + 1;
           const ws = partAsFloat64("w", w, from, to);
-          pass(xs, ws, ys, passSizes(is, os, examples, wInput, wOutput));
+          pointwise.forward(xs, ws, ys, passSizes(is, os, examples, examples, wInput, wOutput));
         });
         if (relu) reluInPlace(ys);
         for (let e = 0; e < examples; e++) {
@@ -326,11 +333,11 @@ export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): Aff
     out: FloatArray,
     relu = false,
   ): void {
-    product(pointwise.forward, N, x, D, w, M, 1, out, M, b, relu);
+    product(N, x, D, w, M, 1, out, M, b, relu);
   }
 
   function backwardData(N: number, dout: FloatArray, w: FloatArray, dx: FloatArray): void {
-    product(pointwise.forward, N, dout, M, w, 1, M, dx, D);
+    product(N, dout, M, w, 1, M, dx, D);
   }
 
   function backwardWeights(
@@ -340,13 +347,15 @@ export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): Aff
     dw: FloatArray,
     db: FloatArray,
   ): void {
+    // Here the planes are rows of dout and of dw as they lie, and x holds the weights.
     blocks(D, NUMBERS, (d, ds) => {
       blocks(M, NUMBERS, (m, ms) => {
         const dws = scratch("dw", ds * ms).fill(0);
         blocks(N, EXAMPLES, (n, examples) => {
-          const xs = transposed("x", x, D, n, examples, d, ds);
-          const ys = transposed("y", dout, M, n, examples, m, ms);
-          pointwise.backwardWeights(xs, ys, dws, passSizes(ds, ms, examples, ms, 1));
+          const last = n + examples - 1;
+          const douts = partAsFloat64("y", dout, n * M + m, last * M + m + ms);
+          const xs = partAsFloat64("x", x, n * D + d, last * D + d + ds);
+          pointwise.forward(douts, xs, dws, passSizes(examples, ds, ms, M, D, 1));
         });
         for (let i = 0; i < ds; i++) {
           dw.set(dws.subarray(i * ms, (i + 1) * ms), (d + i) * M + m);
