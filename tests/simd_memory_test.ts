@@ -1,0 +1,146 @@
+import { describe, it } from "@std/testing/bdd";
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { naiveConv } from "../kernels/naive/conv.ts";
+import { type ConvShape, convShape, type DType, type FloatArray } from "../kernels/shape.ts";
+import { planBackwardData } from "../kernels/simd/conv_data.ts";
+import { planForward } from "../kernels/simd/conv_forward.ts";
+import { planBackwardWeights } from "../kernels/simd/conv_weights.ts";
+import { features } from "../kernels/simd/features.ts";
+import { type Layout, MEMORY_LIMIT, reserve, scratch } from "../kernels/simd/memory.ts";
+import { simdSource } from "../kernels/simd/source.ts";
+import { vectors } from "../kernels/simd/vector.ts";
+import { planWinograd, planWinogradWeights } from "../kernels/simd/winograd.ts";
+
+const SEED = Number(Deno.env.get("SIMD_SEED") ?? Date.now() % 2 ** 31);
+const SHAPES = Number(Deno.env.get("SIMD_SHAPES") ?? 10_000);
+
+const shapes: fc.Arbitrary<ConvShape> = fc.record({
+  C: fc.integer({ min: 1, max: 4 }),
+  H: fc.integer({ min: 3, max: 9 }),
+  W: fc.integer({ min: 3, max: 17 }),
+  F: fc.integer({ min: 1, max: 7 }),
+  kernel: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
+  stride: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
+  pad: fc.tuple(fc.nat(2), fc.nat(2), fc.nat(2), fc.nat(2)),
+}).map(({ C, H, W, F, kernel, stride, pad }) =>
+  convShape([1, C, H, W], [F, C, ...kernel], { stride, pad })
+);
+
+function ramp(length: number, dtype: DType): FloatArray {
+  const array = dtype === "float32" ? new Float32Array(length) : new Float64Array(length);
+  return array.map((_, i) => (i * 7) % 11 - 5);
+}
+
+/**
+ * Runs a pass in a memory that is full of NaN: whatever it relies on it must set up, and the bytes
+ * outside its regions must be as they were.
+ */
+function inDirtyMemory(layout: Layout, pass: () => void): void {
+  const missing = reserve(layout.size);
+  if (missing !== undefined) throw new Error(missing);
+  const behind = Math.min(layout.size + 4096, scratch("float32").byteLength);
+  const bytes = new Uint8Array(scratch("float32").buffer, 0, behind).fill(0xff);
+  pass();
+  let from = 0;
+  for (const { name, start, end } of [...layout.regions, { name: "end", start: behind, end: 0 }]) {
+    assert(start - from >= 64, `no gap before ${name}`);
+    const gap = bytes.subarray(from, start);
+    const hit = gap.findIndex((byte) => byte !== 0xff);
+    assert(hit < 0, `byte ${from + hit}, ${start - from - hit} before ${name}, was overwritten`);
+    from = end;
+  }
+}
+
+describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
+  for (const dtype of ["float32", "float64"] as const) {
+    it(`rely on nothing and write nothing outside their regions, ${dtype}`, () => {
+      const vector = vectors[dtype];
+      const check = (shape: ConvShape) => {
+        const { C, H, W, F, KH, KW, OH, OW } = shape;
+        const x = ramp(C * H * W, dtype), w = ramp(F * C * KH * KW, dtype), b = ramp(F, dtype);
+        const dout = ramp(F * OH * OW, dtype);
+        const naive = naiveConv(shape);
+        const empty = (like: FloatArray) => like.slice().fill(NaN);
+
+        const expectedOut = empty(dout), out = empty(dout);
+        naive.forward(1, x, w, b, expectedOut);
+        const forward = planForward(shape, vector, features(), false);
+        inDirtyMemory(forward.layout, () => forward.make()(1, x, w, b, out));
+        assertEquals(out, expectedOut);
+
+        const expectedDx = empty(x), dx = empty(x);
+        naive.backwardData(1, dout, w, expectedDx);
+        const data = planBackwardData(shape, vector, features());
+        inDirtyMemory(data.layout, () => data.make()(1, dout, w, dx));
+        assertEquals(dx, expectedDx);
+
+        const expectedDw = empty(w), dw = empty(w), expectedDb = empty(b), db = empty(b);
+        naive.backwardWeights(1, x, dout, expectedDw, expectedDb);
+        const weights = planBackwardWeights(shape, vector, features());
+        inDirtyMemory(weights.layout, () => weights.make()(1, x, dout, dw, db));
+        assertEquals(dw, expectedDw);
+        assertEquals(db, expectedDb);
+
+        const winograd = KH === 3 && KW === 3 && shape.strideY * shape.strideX === 1;
+        if (dtype === "float64" || !winograd) return;
+        const { padTop: top, padLeft: left } = shape;
+        const fast = planWinograd({
+          channels: C,
+          filters: F,
+          H,
+          W,
+          top,
+          left,
+          OH,
+          OW,
+          filterStep: 9 * C,
+          channelStep: 9,
+          turned: false,
+          relu: false,
+        }, features().fused);
+        inDirtyMemory(fast.layout, () => assertEquals(fast.make()(1, x, w, b, out.fill(NaN)), 1));
+        assertEquals(out, expectedOut);
+        const fastWeights = planWinogradWeights(shape, features().fused);
+        dw.fill(NaN);
+        inDirtyMemory(fastWeights.layout, () => assert(fastWeights.make()(1, x, dout, dw, db)));
+        assertEquals(dw, expectedDw);
+      };
+      const stride1 = shapes.map(({ C, H, W, F }) =>
+        convShape([1, C, H, W], [F, C, 3, 3], { pad: [1, 0, 2, 1] })
+      );
+      fc.assert(fc.property(shapes, check), { numRuns: 100, seed: SEED });
+      fc.assert(fc.property(stride1, check), { numRuns: 50, seed: SEED });
+    });
+  }
+
+  it(`do not add up: ${SHAPES} shapes need no more than the largest of them`, () => {
+    let largest = 0;
+    const before = reserve(0) ?? scratch("float32").byteLength;
+    for (let i = 0; i < SHAPES; i++) {
+      const shape = convShape([1, 1 + i % 3, 4 + i % 61, 4 + (i >> 4) % 67], [
+        1 + i % 5,
+        1 + i % 3,
+        3,
+        3,
+      ], {
+        pad: 1,
+      });
+      const { kernel, reason } = simdSource.conv(shape, i % 2 === 0 ? "float32" : "float64");
+      if (kernel === undefined) throw new Error(reason);
+      const { C, H, W, F, OH, OW } = shape;
+      const array = (length: number) =>
+        i % 2 === 0 ? new Float32Array(length) : new Float64Array(length);
+      kernel.forward(1, array(C * H * W), array(F * C * 9), array(F), array(F * OH * OW));
+      largest = Math.max(largest, scratch("float32").byteLength);
+    }
+    assertEquals(largest, before);
+  });
+
+  it("are refused, with the reason, where an image needs more than the memory's limit", () => {
+    const shape = convShape([1, 64, 2048, 2048], [64, 64, 3, 3], { pad: 1 });
+    const { kernel, reason } = simdSource.conv(shape, "float64");
+    assertEquals(kernel, undefined);
+    assert(reason.includes(`more than ${MEMORY_LIMIT / 2 ** 20} MB`), reason);
+  });
+});

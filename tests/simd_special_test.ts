@@ -1,0 +1,193 @@
+import { describe, it } from "@std/testing/bdd";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { useArithmetic } from "../kernels/arithmetic.ts";
+import { naiveConv } from "../kernels/naive/conv.ts";
+import { forgetChoices, selectConv } from "../kernels/select.ts";
+import { type ConvShape, convShape, type DType, type FloatArray } from "../kernels/shape.ts";
+import { features } from "../kernels/simd/features.ts";
+import { simdSource } from "../kernels/simd/source.ts";
+import { warmConv } from "../kernels/warm.ts";
+
+const shapes: readonly ConvShape[] = [
+  convShape([2, 3, 6, 7], [4, 3, 3, 3], { stride: 1, pad: 1 }),
+  convShape([2, 2, 9, 11], [6, 2, 3, 3], { stride: 2, pad: 1 }),
+  convShape([2, 3, 5, 3], [2, 3, 2, 2], { stride: [1, 3], pad: [0, 1, 2, 0] }),
+  convShape([2, 4, 5, 5], [3, 4, 1, 1], {}),
+  convShape([2, 2, 10, 23], [3, 2, 5, 5], { pad: 2 }),
+  convShape([2, 16, 8, 12], [16, 16, 3, 3], { pad: 1 }), // Winograd's for float32
+];
+
+/** Fills an array with values in a fixed order that looks random. */
+function filled(length: number, dtype: DType, values: readonly number[], seed: number): FloatArray {
+  const array = dtype === "float32" ? new Float32Array(length) : new Float64Array(length);
+  let state = seed;
+  return array.map(() => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return values[(state >>> 8) % values.length];
+  });
+}
+
+/** Compares every direction with the definition. */
+function compare(
+  shape: ConvShape,
+  dtype: DType,
+  values: {
+    x: readonly number[];
+    w: readonly number[];
+    b: readonly number[];
+    d: readonly number[];
+  },
+  same: (a: number, b: number) => boolean,
+): void {
+  const { C, H, W, F, KH, KW, OH, OW } = shape;
+  const x = filled(2 * C * H * W, dtype, values.x, 1),
+    w = filled(F * C * KH * KW, dtype, values.w, 2);
+  const b = filled(F, dtype, values.b, 3), dout = filled(2 * F * OH * OW, dtype, values.d, 4);
+  const { kernel, reason } = simdSource.conv(shape, dtype);
+  if (kernel === undefined) throw new Error(reason);
+  const results = [kernel, naiveConv(shape)].map((k) => {
+    const like = (array: FloatArray) => array.slice().fill(7);
+    const out = like(dout), relu = like(dout), dx = like(x), dw = like(w), db = like(b);
+    k.forward(2, x, w, b, out);
+    k.forward(2, x, w, b, relu, true);
+    k.backwardData(2, dout, w, dx);
+    k.backwardWeights(2, x, dout, dw, db);
+    return { out, relu, dx, dw, db };
+  });
+  for (const name of ["out", "relu", "dx", "dw", "db"] as const) {
+    results[0][name].forEach((value, i) => {
+      const expected = results[1][name][i];
+      assert(same(value, expected), `${kernel.name} ${name}[${i}]: ${value}, expected ${expected}`);
+    });
+  }
+}
+
+describe("SIMD convolution of special numbers", () => {
+  const ordinary = [1, -1, 2, -3, 0.5];
+  for (const dtype of ["float32", "float64"] as const) {
+    it(`passes infinities and NaN as the definition does, ${dtype}`, () => {
+      for (const shape of shapes) {
+        const rare = (value: number) => [...Array(40).fill(0), ...ordinary, ...ordinary, value];
+        for (const special of [Infinity, -Infinity, NaN]) {
+          const mixed = rare(special);
+          const same = (a: number, b: number) => a === b || (a !== a && b !== b);
+          compare(shape, dtype, { x: mixed, w: ordinary, b: ordinary, d: ordinary }, same);
+          compare(shape, dtype, { x: ordinary, w: mixed, b: ordinary, d: ordinary }, same);
+          compare(shape, dtype, { x: ordinary, w: ordinary, b: [1, special], d: ordinary }, same);
+          compare(shape, dtype, { x: ordinary, w: ordinary, b: ordinary, d: mixed }, same);
+          compare(shape, dtype, { x: mixed, w: mixed, b: ordinary, d: mixed }, same);
+        }
+      }
+    });
+
+    it(`keeps subnormal numbers, ${dtype}`, () => {
+      const least = dtype === "float32" ? 2 ** -149 : 2 ** -1074;
+      const tiny = [least, -least, 3 * least, 1000 * least, 0];
+      const whole = [1, -1, 2, 0];
+      for (const shape of shapes.slice(0, 5)) {
+        compare(shape, dtype, { x: tiny, w: whole, b: tiny, d: whole }, (a, b) => a === b);
+        compare(shape, dtype, { x: whole, w: tiny, b: tiny, d: whole }, (a, b) => a === b);
+        compare(shape, dtype, { x: whole, w: whole, b: [0], d: tiny }, (a, b) => a === b);
+      }
+    });
+
+    it(`keeps the sign of zero, ${dtype}`, () => {
+      using _ = useArithmetic("reproducible");
+      const zeros = [0, -0, -0, -0], values = [1, 2, -0];
+      for (const shape of shapes) {
+        compare(shape, dtype, { x: zeros, w: values, b: zeros, d: zeros }, Object.is);
+        compare(shape, dtype, { x: values, w: zeros, b: [-0], d: values }, Object.is);
+      }
+    });
+
+    it(`does not overflow where the definition does not, ${dtype}`, () => {
+      const large = dtype === "float32" ? 2 ** 126 : 2 ** 1022;
+      for (const shape of shapes) {
+        const same = (a: number, b: number) => a === b || (a !== a && b !== b);
+        const x = [large, ...Array(300).fill(0)];
+        compare(shape, dtype, { x, w: [1], b: [0], d: [0, 0, 0, 0, 1] }, same);
+      }
+    });
+  }
+});
+
+describe("the SIMD tier", () => {
+  it("answers with a reason where WebAssembly is missing or forbidden, and the next tier serves", () => {
+    const shape = shapes[0];
+    const real = globalThis.WebAssembly;
+    const forbidden = {
+      ...real,
+      validate: () => true,
+      Module: class {
+        constructor() {
+          throw new EvalError("Refused to compile WebAssembly");
+        }
+      },
+    };
+    const without = {
+      ...real,
+      validate: () => false,
+      Module: class {
+        constructor() {
+          throw new SyntaxError("invalid opcode 0xfd");
+        }
+      },
+    };
+    try {
+      for (
+        const [stub, why] of [[undefined, ""], [forbidden, "Refused"], [without, "0xfd"]] as const
+      ) {
+        Object.defineProperty(globalThis, "WebAssembly", {
+          value: stub,
+          configurable: true,
+          writable: true,
+        });
+        forgetChoices();
+        const { kernel, reason } = simdSource.conv(shape, "float32");
+        assertEquals(kernel, undefined);
+        assertMatch(reason, new RegExp(`WebAssembly .*${why}`));
+        const selected = selectConv(shape, "float32");
+        assert(selected.kernel.tier !== "simd");
+        assertMatch(selected.reason, /simd: WebAssembly/);
+      }
+    } finally {
+      Object.defineProperty(globalThis, "WebAssembly", {
+        value: real,
+        configurable: true,
+        writable: true,
+      });
+      forgetChoices();
+    }
+    assertEquals(selectConv(shape, "float32").kernel.tier, "simd");
+  });
+
+  it("uses no relaxed instruction when arithmetic must be reproducible", () => {
+    const fused = features().fused;
+    {
+      using _ = useArithmetic("reproducible");
+      assertEquals(features().fused, false);
+      // 1 + 2^-30 squared is rounded once or twice: only fused multiply-add keeps its last term.
+      const shape = convShape([1, 1, 1, 2], [1, 1, 1, 2], {});
+      const a = 1 + 2 ** -30;
+      const out = new Float64Array(1);
+      const inputs = [Float64Array.of(-1, a), Float64Array.of(1 + 2 ** -29, a)] as const;
+      selectConv(shape, "float64").kernel.forward(1, ...inputs, Float64Array.of(0), out);
+      assertEquals(out[0], 0);
+      assertMatch(selectConv(shape, "float64").reason, /reproducible/);
+    }
+    assertEquals(features().fused, fused);
+  });
+
+  it("refuses arithmetic that it does not know", () => {
+    // @ts-expect-error: not one of the two
+    assertThrows(() => useArithmetic("exact"), TypeError, 'received "exact"');
+  });
+
+  it("warms up any kernel, and checks what it is given", () => {
+    warmConv([1, 3, 8, 8], [4, 3, 3, 3], { pad: 1 });
+    warmConv([1, 3, 8, 8], [4, 3, 3, 3], { pad: 1 }, "float32");
+    assertThrows(() => warmConv([1, 3, 8, 8], [4, 2, 3, 3], {}), RangeError, "channels");
+    // @ts-expect-error: no dtype
+    assertThrows(() => warmConv([1, 3, 8, 8], [4, 3, 3, 3], {}, "int8"), TypeError, "int8");
+  });
+});
