@@ -101,8 +101,7 @@ try {
     await run("jupyter-nbconvert", [
       "--to=notebook",
       "--execute",
-      "--ExecutePreprocessor.timeout=300",
-      "--ExecutePreprocessor.record_timing=False",
+      "--config=nbconvert_config.py",
       `--output-dir=${temporary}`,
       name,
     ], { JUPYTER_PATH: `${temporary}/jupyter`, NO_COLOR: "1" });

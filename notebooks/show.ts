@@ -52,6 +52,11 @@ export function figure(title: string, options: Plot.PlotOptions): Displayable {
     ariaLabel: title,
     style: { background: colors.paper, color: colors.ink, fontSize: "12px" },
   });
+  // Some paper around what Plot draws, as it puts labels on the very edge.
+  const [width, height] = [svg.getAttribute("width"), svg.getAttribute("height")].map(Number);
+  svg.setAttribute("viewBox", `-10 -10 ${width + 20} ${height + 20}`);
+  svg.setAttribute("width", width + 20);
+  svg.setAttribute("height", height + 20);
   // A page that shows the SVG as an image, as GitHub and JupyterLab do, needs the namespace.
   svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   svg.setAttribute("role", "img");
@@ -80,13 +85,13 @@ export function picture(
   const [H, W, channels] = image.shape, width = W * zoom, height = H * zoom;
   const data = Uint8Array.from(image.data, Math.round);
   const png = encode({ width: W, height: H, channels, data }).toBase64();
-  const margin = 10, marginLeft = rows.length > 0 ? 80 : margin;
+  const marginLeft = rows.length > 0 ? 80 : 0;
   return figure(title, {
-    width: width + marginLeft + margin,
-    height: height + 2 * margin,
-    marginTop: margin,
-    marginRight: margin,
-    marginBottom: margin,
+    width: width + marginLeft,
+    height,
+    marginTop: 0,
+    marginRight: 0,
+    marginBottom: 0,
     marginLeft,
     x: { axis: null },
     y: { type: "band", domain: rows, label: null, tickSize: 0 },
@@ -113,7 +118,7 @@ export function picture(
  * @throws {RangeError} If it is larger, or no number, so that the notebook stops there.
  */
 export function atMost(what: string, value: number, bound: number): void {
-  console.log(`${what}: ${value} (at most ${bound})`);
+  console.log(`${what}: ${digits(value)} (at most ${digits(bound)})`);
   if (!(value <= bound)) throw new RangeError(`${what} is ${value}: must be at most ${bound}`);
 }
 
@@ -126,6 +131,11 @@ export function atMost(what: string, value: number, bound: number): void {
  * @throws {RangeError} If it is smaller, or no number, so that the notebook stops there.
  */
 export function atLeast(what: string, value: number, bound: number): void {
-  console.log(`${what}: ${value} (at least ${bound})`);
+  console.log(`${what}: ${digits(value)} (at least ${digits(bound)})`);
   if (!(value >= bound)) throw new RangeError(`${what} is ${value}: must be at least ${bound}`);
+}
+
+/** 1e-6, where JavaScript would say 0.000001. */
+function digits(value: number): string {
+  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : String(value);
 }
