@@ -7,7 +7,7 @@
 import type { CodeBlockWriter, FunctionDeclarationStructure } from "ts-morph";
 import { StructureKind } from "ts-morph";
 import type { AccumulateSchedule, CorrelateSchedule, Place } from "./schedule.ts";
-import { advance, at, declareRows, type SizeText, sum, type Text, times } from "./text.ts";
+import { advance, at, declareRows, int32, type SizeText, sum, type Text, times } from "./text.ts";
 
 /** A block of planes: how many, and from which plane to which. */
 interface Block {
@@ -74,7 +74,9 @@ function overColumns(
   const tiled = typeof cols === "number" ? cols - cols % tile : tile === 1 ? cols : "tiledCols";
   if (tiled !== 0) {
     writer.write(
-      `for (const end = yi + ${times(tiled, stepY)}; yi < end; ${advance("yi", tile * stepY)})`,
+      `for (const end = ${
+        int32(`yi + ${times(tiled, stepY)}`, typeof cols === "number")
+      }; yi < end; ${advance("yi", tile * stepY)})`,
     ).block(() => {
       body(tile);
       writer.writeLine(`${advance("xi", tile * stepX)};`);
@@ -84,7 +86,7 @@ function overColumns(
     if (cols % tile !== 0) body(cols % tile);
   } else if (tile > 1) {
     writer.write(
-      `for (const end = yi + ${times("(cols - tiledCols)", stepY)}; yi < end; ${
+      `for (const end = ${int32(`yi + ${times("(cols - tiledCols)", stepY)}`, false)}; yi < end; ${
         advance("yi", stepY)
       })`,
     ).block(() => {
@@ -209,8 +211,9 @@ export function accumulateFunction(
     writer.write(`for (let r = 0; r < ${sizes.rows}; r++)`).block(() => {
       const x = row(stepX.y, readRow, sizes.xPitch);
       const y = row(stepY.y, writeRow, sizes.yPitch);
-      writer.writeLine(`let xi = ${sum(times("i", sizes.xPlane), x)};`);
-      writer.writeLine(`let yi = ${sum(times("o", sizes.yPlane), y)};`);
+      const xi = sum(times("i", sizes.xPlane), x), yi = sum(times("o", sizes.yPlane), y);
+      writer.writeLine(`let xi = ${int32(xi, sizes.known)};`);
+      writer.writeLine(`let yi = ${int32(yi, sizes.known)};`);
       overColumns(
         writer,
         sizes.cols,
@@ -305,8 +308,10 @@ export function correlateFunction(
     writer.write(`for (let r = 0; r < ${sizes.rows}; r++)`).block(() => {
       const row = times("r", times(stepX.y, sizes.xPitch));
       const tapRow = times(KH > 1 ? "ky" : 0, sizes.xPitch);
-      writer.writeLine(`let xi = ${sum(times("i", sizes.xPlane), row, tapRow)};`);
-      writer.writeLine(`let yi = ${sum(times("o", sizes.yPlane), times("r", sizes.yPitch))};`);
+      const xi = sum(times("i", sizes.xPlane), row, tapRow);
+      const yi = sum(times("o", sizes.yPlane), times("r", sizes.yPitch));
+      writer.writeLine(`let xi = ${int32(xi, sizes.known)};`);
+      writer.writeLine(`let yi = ${int32(yi, sizes.known)};`);
       overColumns(
         writer,
         sizes.cols,

@@ -79,6 +79,14 @@ export function advance(variable: string, step: number): string {
   return step === 1 ? `${variable}++` : `${variable} += ${step}`;
 }
 
+/**
+ * The value of an index variable. Where sizes are known at run time only, V8 does not know that the
+ * index fits an int32 and checks every later addition for overflow; `| 0` tells it.
+ */
+export function int32(value: Text, known: boolean): string {
+  return known ? `${value}` : `(${value}) | 0`;
+}
+
 /** An index: a base variable and an offset. */
 export function at(base: string, offset: Text): string {
   return `${sum(base, offset)}`;
@@ -101,7 +109,7 @@ export function declareRows(
     const text = rowText(place);
     if (typeof text === "number" || rows.has(text)) continue;
     const name = `${base}${place.plane || place.row}`;
-    writer.writeLine(`const ${name} = ${base} + ${text};`);
+    writer.writeLine(`const ${name} = ${int32(`${base} + ${text}`, false)};`);
     rows.set(text, name);
   }
   return (place) => {

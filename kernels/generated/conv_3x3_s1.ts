@@ -20,11 +20,11 @@ function forward(x: Float64Array, w: Float64Array, y: Float64Array, s: PassSizes
       const w2_1 = w[wi + 7];
       const w2_2 = w[wi + 8];
       for (let r = 0; r < rows; r++) {
-        let xi = i * xPlane + r * xPitch;
-        let yi = o * yPlane + r * yPitch;
-        for (const end = yi + tiledCols; yi < end; yi += 2) {
-          const xi1 = xi + xPitch;
-          const xi2 = xi + xPitch * 2;
+        let xi = (i * xPlane + r * xPitch) | 0;
+        let yi = (o * yPlane + r * yPitch) | 0;
+        for (const end = (yi + tiledCols) | 0; yi < end; yi += 2) {
+          const xi1 = (xi + xPitch) | 0;
+          const xi2 = (xi + xPitch * 2) | 0;
           const x0_0 = x[xi];
           const x0_1 = x[xi + 1];
           const x0_2 = x[xi + 2];
@@ -49,9 +49,9 @@ function forward(x: Float64Array, w: Float64Array, y: Float64Array, s: PassSizes
           y[yi + 1] = y0_1;
           xi += 2;
         }
-        for (const end = yi + (cols - tiledCols); yi < end; yi++) {
-          const xi1 = xi + xPitch;
-          const xi2 = xi + xPitch * 2;
+        for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
+          const xi1 = (xi + xPitch) | 0;
+          const xi2 = (xi + xPitch * 2) | 0;
           const x0_0 = x[xi];
           const x0_1 = x[xi + 1];
           const x0_2 = x[xi + 2];
@@ -91,11 +91,11 @@ function backwardData(x: Float64Array, w: Float64Array, y: Float64Array, s: Pass
       const w2_1 = w[wi + 7];
       const w2_2 = w[wi + 8];
       for (let r = 0; r < rows; r++) {
-        let xi = i * xPlane + r * xPitch;
-        let yi = o * yPlane + r * yPitch;
-        for (const end = yi + tiledCols; yi < end; yi += 2) {
-          const xi1 = xi + xPitch;
-          const xi2 = xi + xPitch * 2;
+        let xi = (i * xPlane + r * xPitch) | 0;
+        let yi = (o * yPlane + r * yPitch) | 0;
+        for (const end = (yi + tiledCols) | 0; yi < end; yi += 2) {
+          const xi1 = (xi + xPitch) | 0;
+          const xi2 = (xi + xPitch * 2) | 0;
           const x0_0 = x[xi];
           const x0_1 = x[xi + 1];
           const x0_2 = x[xi + 2];
@@ -120,9 +120,9 @@ function backwardData(x: Float64Array, w: Float64Array, y: Float64Array, s: Pass
           y[yi + 1] = y0_1;
           xi += 2;
         }
-        for (const end = yi + (cols - tiledCols); yi < end; yi++) {
-          const xi1 = xi + xPitch;
-          const xi2 = xi + xPitch * 2;
+        for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
+          const xi1 = (xi + xPitch) | 0;
+          const xi2 = (xi + xPitch * 2) | 0;
           const x0_0 = x[xi];
           const x0_1 = x[xi + 1];
           const x0_2 = x[xi + 2];
@@ -159,10 +159,10 @@ function backwardWeights(x: Float64Array, y: Float64Array, dw: Float64Array, s: 
         let dw1_1 = 0;
         let dw1_2 = 0;
         for (let r = 0; r < rows; r++) {
-          let xi = i * xPlane + r * xPitch + ky * xPitch;
-          let yi = o * yPlane + r * yPitch;
-          for (const end = yi + cols; yi < end; yi++) {
-            const yi1 = yi + yPlane;
+          let xi = (i * xPlane + r * xPitch + ky * xPitch) | 0;
+          let yi = (o * yPlane + r * yPitch) | 0;
+          for (const end = (yi + cols) | 0; yi < end; yi++) {
+            const yi1 = (yi + yPlane) | 0;
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
@@ -194,9 +194,9 @@ function backwardWeights(x: Float64Array, y: Float64Array, dw: Float64Array, s: 
         let dw0_1 = 0;
         let dw0_2 = 0;
         for (let r = 0; r < rows; r++) {
-          let xi = i * xPlane + r * xPitch + ky * xPitch;
-          let yi = o * yPlane + r * yPitch;
-          for (const end = yi + cols; yi < end; yi++) {
+          let xi = (i * xPlane + r * xPitch + ky * xPitch) | 0;
+          let yi = (o * yPlane + r * yPitch) | 0;
+          for (const end = (yi + cols) | 0; yi < end; yi++) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];

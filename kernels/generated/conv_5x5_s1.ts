@@ -17,9 +17,9 @@ function forward(x: Float64Array, w: Float64Array, y: Float64Array, s: PassSizes
         const w0_3 = w[wi + 3];
         const w0_4 = w[wi + 4];
         for (let r = 0; r < rows; r++) {
-          let xi = i * xPlane + r * xPitch + ky * xPitch;
-          let yi = o * yPlane + r * yPitch;
-          for (const end = yi + tiledCols; yi < end; yi += 4) {
+          let xi = (i * xPlane + r * xPitch + ky * xPitch) | 0;
+          let yi = (o * yPlane + r * yPitch) | 0;
+          for (const end = (yi + tiledCols) | 0; yi < end; yi += 4) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
@@ -46,7 +46,7 @@ function forward(x: Float64Array, w: Float64Array, y: Float64Array, s: PassSizes
             y[yi + 3] = y0_3;
             xi += 4;
           }
-          for (const end = yi + (cols - tiledCols); yi < end; yi++) {
+          for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
@@ -80,9 +80,9 @@ function backwardData(x: Float64Array, w: Float64Array, y: Float64Array, s: Pass
         const w0_4 = w[wi + 4];
         const readRow = 4 - ky;
         for (let r = 0; r < rows; r++) {
-          let xi = i * xPlane + r * xPitch + readRow * xPitch;
-          let yi = o * yPlane + r * yPitch;
-          for (const end = yi + tiledCols; yi < end; yi += 4) {
+          let xi = (i * xPlane + r * xPitch + readRow * xPitch) | 0;
+          let yi = (o * yPlane + r * yPitch) | 0;
+          for (const end = (yi + tiledCols) | 0; yi < end; yi += 4) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
@@ -109,7 +109,7 @@ function backwardData(x: Float64Array, w: Float64Array, y: Float64Array, s: Pass
             y[yi + 3] = y0_3;
             xi += 4;
           }
-          for (const end = yi + (cols - tiledCols); yi < end; yi++) {
+          for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
@@ -141,9 +141,9 @@ function backwardWeights(x: Float64Array, y: Float64Array, dw: Float64Array, s: 
         let dw0_3 = 0;
         let dw0_4 = 0;
         for (let r = 0; r < rows; r++) {
-          let xi = i * xPlane + r * xPitch + ky * xPitch;
-          let yi = o * yPlane + r * yPitch;
-          for (const end = yi + tiledCols; yi < end; yi += 4) {
+          let xi = (i * xPlane + r * xPitch + ky * xPitch) | 0;
+          let yi = (o * yPlane + r * yPitch) | 0;
+          for (const end = (yi + tiledCols) | 0; yi < end; yi += 4) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
@@ -163,7 +163,7 @@ function backwardWeights(x: Float64Array, y: Float64Array, dw: Float64Array, s: 
             dw0_4 = dw0_4 + x0_4 * y0_0 + x0_5 * y0_1 + x0_6 * y0_2 + x0_7 * y0_3;
             xi += 4;
           }
-          for (const end = yi + (cols - tiledCols); yi < end; yi++) {
+          for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];

@@ -17,9 +17,9 @@ function forward(x: Float64Array, w: Float64Array, y: Float64Array, s: PassSizes
         const w0_3 = w[wi + 3];
         const w0_4 = w[wi + 4];
         for (let r = 0; r < rows; r++) {
-          let xi = i * xPlane + r * (xPitch * 2) + ky * xPitch;
-          let yi = o * yPlane + r * yPitch;
-          for (const end = yi + tiledCols; yi < end; yi += 4) {
+          let xi = (i * xPlane + r * (xPitch * 2) + ky * xPitch) | 0;
+          let yi = (o * yPlane + r * yPitch) | 0;
+          for (const end = (yi + tiledCols) | 0; yi < end; yi += 4) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
@@ -49,7 +49,7 @@ function forward(x: Float64Array, w: Float64Array, y: Float64Array, s: PassSizes
             y[yi + 3] = y0_3;
             xi += 8;
           }
-          for (const end = yi + (cols - tiledCols); yi < end; yi++) {
+          for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
@@ -84,9 +84,9 @@ function backwardData(x: Float64Array, w: Float64Array, y: Float64Array, s: Pass
         const readRow = 2 - Math.floor(ky / 2);
         const writeRow = ky % 2;
         for (let r = 0; r < rows; r++) {
-          let xi = i * xPlane + r * xPitch + readRow * xPitch;
-          let yi = o * yPlane + r * (yPitch * 2) + writeRow * yPitch;
-          for (const end = yi + tiledCols * 2; yi < end; yi += 4) {
+          let xi = (i * xPlane + r * xPitch + readRow * xPitch) | 0;
+          let yi = (o * yPlane + r * (yPitch * 2) + writeRow * yPitch) | 0;
+          for (const end = (yi + tiledCols * 2) | 0; yi < end; yi += 4) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
@@ -105,7 +105,7 @@ function backwardData(x: Float64Array, w: Float64Array, y: Float64Array, s: Pass
             y[yi + 3] = y0_3;
             xi += 2;
           }
-          for (const end = yi + (cols - tiledCols) * 2; yi < end; yi += 2) {
+          for (const end = (yi + (cols - tiledCols) * 2) | 0; yi < end; yi += 2) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
@@ -137,9 +137,9 @@ function backwardWeights(x: Float64Array, y: Float64Array, dw: Float64Array, s: 
         let dw0_3 = 0;
         let dw0_4 = 0;
         for (let r = 0; r < rows; r++) {
-          let xi = i * xPlane + r * (xPitch * 2) + ky * xPitch;
-          let yi = o * yPlane + r * yPitch;
-          for (const end = yi + tiledCols; yi < end; yi += 4) {
+          let xi = (i * xPlane + r * (xPitch * 2) + ky * xPitch) | 0;
+          let yi = (o * yPlane + r * yPitch) | 0;
+          for (const end = (yi + tiledCols) | 0; yi < end; yi += 4) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
@@ -162,7 +162,7 @@ function backwardWeights(x: Float64Array, y: Float64Array, dw: Float64Array, s: 
             dw0_4 = dw0_4 + x0_4 * y0_0 + x0_6 * y0_1 + x0_8 * y0_2 + x0_10 * y0_3;
             xi += 8;
           }
-          for (const end = yi + (cols - tiledCols); yi < end; yi++) {
+          for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
