@@ -124,6 +124,19 @@ export {
   convReluPoolBackward,
   convReluPoolForward,
 } from "./nn/conv_layer_utils.ts";
+export type {
+  AffineBlock,
+  Block,
+  ConvBlock,
+  GlobalAverageBlock,
+  LayerExplanation,
+} from "./nn/blocks.ts";
+export type { BlockNetOptions, NetOptions } from "./nn/block_net.ts";
+export { BlockNet } from "./nn/block_net.ts";
+export type { FullyConnectedNetOptions, TwoLayerNetOptions } from "./nn/fc_net.ts";
+export { FullyConnectedNet, TwoLayerNet } from "./nn/fc_net.ts";
+export type { ConvNetOptions, ThreeLayerConvNetOptions } from "./nn/cnn.ts";
+export { ConvNet, convNetBlocks, ThreeLayerConvNet } from "./nn/cnn.ts";
 export type { Labels, LossAndGradients, Model, ModelState } from "./nn/model.ts";
 export type {
   Augment,
@@ -153,6 +166,7 @@ export type {
   GeneratedPass,
   GeneratedPool,
   KernelInfo,
+  Numbers,
   PassSizes,
   PoolSizes,
   Tier,

@@ -121,9 +121,9 @@ function distinct(places: readonly (Place & { plane: number })[]): (Place & { pl
 }
 
 const passParameters = (second: string, sums: string, known: boolean) => [
-  { name: "x", type: "Float64Array" },
-  { name: second, type: "Float64Array" },
-  { name: sums, type: "Float64Array" },
+  { name: "x", type: "Numbers" },
+  { name: second, type: "Numbers" },
+  { name: sums, type: "Numbers" },
   ...(known ? [] : [{ name: "s", type: "PassSizes" }]),
 ];
 

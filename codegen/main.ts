@@ -12,16 +12,19 @@ import {
   convConfigs,
   convConfigShape,
   convFamilies,
+  type Family,
   poolConfigs,
   poolConfigShape,
   poolFamilies,
 } from "./configs.ts";
 import {
-  exactConvFile,
-  familyConvFile,
+  exactConv,
+  familyConv,
   type GeneratedFile,
   indexFile,
-  poolFile,
+  kernelFile,
+  type KernelText,
+  pool,
   type PrintOptions,
 } from "./print.ts";
 
@@ -49,18 +52,23 @@ class UsageError extends Error {}
 const generatedFolder = fileURLToPath(new URL("../kernels/generated/", import.meta.url));
 const moduleFile = fileURLToPath(new URL("../mod.ts", import.meta.url));
 
-/** Every file of kernels/generated/. */
+/** Every file of kernels/generated/: one for each window, so that an import by URL fetches few. */
 export function repositoryFiles(): GeneratedFile[] {
   const options = { types: "../kernel.ts", command: "deno task codegen" };
   const convs = [
-    ...convConfigs.map((config) => exactConvFile(convConfigShape(config), options)),
-    ...convFamilies.map((family) => familyConvFile(family, options)),
+    ...convConfigs.map(convConfigShape).map((shape) => ({ of: shape, text: exactConv(shape) })),
+    ...convFamilies.map((family) => ({ of: family, text: familyConv(family) })),
   ];
   const pools = [
-    ...poolConfigs.map((config) => poolFile(poolConfigShape(config), options)),
-    ...poolFamilies.map((family) => poolFile(family, options)),
+    ...poolConfigs.map(poolConfigShape).map((shape) => ({ of: shape, text: pool(shape) })),
+    ...poolFamilies.map((family) => ({ of: family, text: pool(family) })),
   ];
-  return [...convs, ...pools, indexFile(convs, pools, options)];
+  const files = (kind: string, kernels: { of: Family; text: KernelText }[]) =>
+    [...Map.groupBy(kernels, ({ of }) => `${kind}_${of.KH}x${of.KW}.ts`)].map(([path, group]) =>
+      kernelFile(path, group.map(({ text }) => text), options)
+    );
+  const all = [...files("conv", convs), ...files("maxpool", pools)];
+  return [...all, indexFile(all, options)];
 }
 
 /** What is wrong with a folder: files that differ, are missing, or belong to nobody. */
@@ -137,18 +145,21 @@ export function ownFiles(args: Arguments, command: string): GeneratedFile[] {
     if (args.pool !== undefined) {
       const [poolHeight, poolWidth] = sizes("pool", args.pool, "KH,KW");
       const shape = poolShape(x, { poolHeight, poolWidth, stride, pad });
-      const pools = [poolFile(shape, options)];
-      return [...pools, indexFile([], pools, options, types)];
+      return ownFile(pool(shape), options);
     }
     const shape = convShape(x, sizes("w", args.w, "F,C,KH,KW"), { stride, pad });
-    const convs = [exactConvFile(shape, options)];
-    return [...convs, indexFile(convs, [], options, types)];
+    return ownFile(exactConv(shape), options);
   } catch (error) {
     if (error instanceof RangeError || error instanceof TypeError) {
       throw new UsageError(error.message);
     }
     throw error;
   }
+}
+
+function ownFile(kernel: KernelText, options: PrintOptions): GeneratedFile[] {
+  const file = kernelFile(`${kernel.constant}.ts`, [kernel], options);
+  return [file, indexFile([file], options, options.types)];
 }
 
 function relativeModule(folder: string): string {

@@ -77,7 +77,7 @@ function poolFunction(
     name,
     docs: [doc],
     parameters: [
-      ...arrays.map((array) => ({ name: array, type: "Float64Array" })),
+      ...arrays.map((array) => ({ name: array, type: "Numbers" })),
       { name: "s", type: "PoolSizes" },
     ],
     returnType: "void",

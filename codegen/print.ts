@@ -19,7 +19,7 @@ import type { Family } from "./configs.ts";
 import { accumulateFunction, correlateFunction } from "./conv.ts";
 import { poolBackwardFunction, poolForwardFunction, runtimePoolSizes } from "./pool.ts";
 import { convSchedule, poolSchedule } from "./schedule.ts";
-import { knownSizes, runtimeSizes } from "./text.ts";
+import { knownSizes, runtimeSizes, type SizeText } from "./text.ts";
 
 /** A generated file. */
 export interface GeneratedFile {
@@ -37,10 +37,24 @@ export interface PrintOptions {
   readonly command: string;
 }
 
-/** The part of a registry that one file holds. */
-interface KernelFile extends GeneratedFile {
-  /** The constant that it exports. */
+/** The text of one kernel: its functions, and the constant that holds them. */
+export interface KernelText {
+  /** `conv-3x3-s2-generated`. */
+  readonly name: string;
+  /** The constant that is exported. */
   readonly constant: string;
+  /** Its type. */
+  readonly type: "GeneratedConv" | "GeneratedPool";
+  /** The statements of the file. */
+  readonly statements: readonly (StatementStructures | string)[];
+  /** The types that they need. */
+  readonly types: readonly string[];
+}
+
+/** A generated file with kernels of one type in it; it exports nothing else. */
+interface KernelFile extends GeneratedFile {
+  /** The kernels, in order. */
+  readonly kernels: readonly KernelText[];
 }
 
 function header({ command }: PrintOptions): string {
@@ -65,130 +79,158 @@ function importTypes(options: PrintOptions, names: string[]): StatementStructure
 }
 
 /** `export const name: type = { … };`, written as text: ts-morph indents initialisers further. */
-function constant(name: string, type: string, doc: string, lines: string[]): string {
+function constant(name: string, type: string, doc: string, lines: readonly string[]): string {
   const [open, close] = type.endsWith("[]") ? ["[", "]"] : ["{", "}"];
   const body = lines.length === 0 ? "" : `\n${lines.map((line) => `  ${line},\n`).join("")}`;
-  return `\n/** ${doc} */\nexport const ${name}: ${type} = ${open}${body}${close};`;
+  return `\n/** ${doc} */\nexport const ${name}: ${type} = ${open}${body}${close};\n`;
 }
 
-/** `conv-3x3-s2-generated` as the name of a constant: `conv_3x3_s2`. */
-function identifier(kernel: string): string {
-  return kernel.replace(/-generated$/, "").replaceAll("-", "_");
+/** A kernel of functions that are named after their passes and its shape. */
+function kernelText(
+  type: KernelText["type"],
+  label: string,
+  sizes: "PassSizes" | "PoolSizes" | undefined,
+  functions: (suffix: string) => Record<string, FunctionDeclarationStructure>,
+): KernelText {
+  const kind = type === "GeneratedConv" ? "conv" : "maxpool";
+  const name = `${kind}-${label}-generated`;
+  const suffix = label.replaceAll("-", "_");
+  const passes = Object.entries(functions(suffix));
+  const id = `${kind}_${suffix}`;
+  const members = [`name: "${name}"`, ...passes.map(([key, { name }]) => `${key}: ${name}`)];
+  return {
+    name,
+    constant: id,
+    type,
+    statements: [
+      ...passes.map(([, structure]) => structure),
+      constant(id, type, `The kernel ${name}.`, members),
+    ],
+    types: [type, "Numbers", ...(sizes === undefined ? [] : [sizes])],
+  };
 }
 
-/** The file of an exact convolution. */
-export function exactConvFile(shape: ConvShape, options: PrintOptions): KernelFile {
+/** The kernel of an exact convolution. */
+export function exactConv(shape: ConvShape): KernelText {
   const { forward, backwardData } = convStage(shape);
-  const schedule = convSchedule(shape);
-  const functions = [
-    accumulateFunction(
-      "forward",
-      `y (${shape.F} planes, ${shape.OH} x ${shape.OW}) += x (${shape.C} padded planes, ` +
-        `${forward.xPlane / forward.xPitch} x ${forward.xPitch}) convolved with w.`,
-      schedule.forward,
-      knownSizes(forward),
-    ),
-    accumulateFunction(
-      "backwardData",
-      `y (the gradient of x) += x (the gradient of the output, with a border of zeros) spread by w.`,
-      schedule.backwardData,
-      knownSizes(backwardData),
-    ),
-    correlateFunction(
-      "backwardWeights",
-      `dw += x (padded planes) correlated with y (the gradient of the output).`,
-      schedule.backwardWeights,
-      knownSizes(forward),
-    ),
-  ];
-  return convFile(`conv-${convLabel(shape)}-generated`, ["GeneratedConv"], functions, options);
+  return convText(convLabel(shape), shape, {
+    forward: knownSizes(forward),
+    backwardData: knownSizes(backwardData),
+  });
 }
 
-/** The file of a family of convolutions. */
-export function familyConvFile(family: Family, options: PrintOptions): KernelFile {
-  const schedule = convSchedule(family);
-  const functions = [
-    accumulateFunction(
-      "forward",
-      "y += x (padded planes) convolved with w.",
-      schedule.forward,
-      runtimeSizes(),
-    ),
-    accumulateFunction(
-      "backwardData",
-      "y (the gradient of x) += x (the gradient of the output, with a border of zeros) spread by w.",
-      schedule.backwardData,
-      runtimeSizes(),
-    ),
-    correlateFunction(
-      "backwardWeights",
-      "dw += x (padded planes) correlated with y (the gradient of the output).",
-      schedule.backwardWeights,
-      runtimeSizes(),
-    ),
-  ];
-  const types = ["GeneratedConv", "PassSizes"];
-  return convFile(`conv-${familyLabel(family)}-generated`, types, functions, options);
+/** The kernel of a family of convolutions. */
+export function familyConv(family: Family): KernelText {
+  const sizes = runtimeSizes();
+  return convText(familyLabel(family), family, { forward: sizes, backwardData: sizes });
 }
 
-function convFile(
-  name: string,
-  types: string[],
-  functions: FunctionDeclarationStructure[],
+function convText(
+  label: string,
+  window: Family,
+  sizes: { forward: SizeText; backwardData: SizeText },
+): KernelText {
+  const schedule = convSchedule(window);
+  const { forward, backwardData } = sizes;
+  return kernelText(
+    "GeneratedConv",
+    label,
+    forward.known ? undefined : "PassSizes",
+    (suffix) => ({
+      forward: accumulateFunction(
+        `forward_${suffix}`,
+        `y (${planesText(forward, "outputs", "y")}) += ` +
+          `x (${planesText(forward, "inputs", "x")}, padded) convolved with w.`,
+        schedule.forward,
+        forward,
+      ),
+      backwardData: accumulateFunction(
+        `backwardData_${suffix}`,
+        `y (the gradient of x) += x (the gradient of y, in a border of zeros) spread by w.`,
+        schedule.backwardData,
+        backwardData,
+      ),
+      backwardWeights: correlateFunction(
+        `backwardWeights_${suffix}`,
+        `dw += x (padded) correlated with y (its own gradient).`,
+        schedule.backwardWeights,
+        forward,
+      ),
+    }),
+  );
+}
+
+/** `25 x 16 x 16`, or `planes` where sizes are known at run time only. */
+function planesText(sizes: SizeText, count: "inputs" | "outputs", array: "x" | "y"): string {
+  if (!sizes.known) return "planes";
+  const plane = Number(sizes[`${array}Plane`]), pitch = Number(sizes[`${array}Pitch`]);
+  return `${sizes[count]} x ${plane / pitch} x ${pitch}`;
+}
+
+/** The kernel of a max-pool: a family, or an exact plane. */
+export function pool(of: PoolShape | Family): KernelText {
+  const exact = "OH" in of;
+  const schedule = poolSchedule(of);
+  const sizes = exact ? poolStage(of).sizes : runtimePoolSizes;
+  return kernelText(
+    "GeneratedPool",
+    exact ? poolLabel(of) : familyLabel(of),
+    "PoolSizes",
+    (suffix) => ({
+      forward: poolForwardFunction(
+        `forward_${suffix}`,
+        "y = the first maximum of each window of x (with its border); a NaN wins.",
+        schedule,
+        sizes,
+      ),
+      backward: poolBackwardFunction(
+        `backward_${suffix}`,
+        "dx += dy, each number at the maximum of its window of x.",
+        schedule,
+        sizes,
+      ),
+    }),
+  );
+}
+
+/** A file of kernels. */
+export function kernelFile(
+  path: string,
+  kernels: readonly KernelText[],
   options: PrintOptions,
 ): KernelFile {
-  const id = identifier(name);
+  const types = [...new Set(kernels.flatMap((kernel) => kernel.types))].sort();
   const text = print(options, [
     importTypes(options, types),
-    ...functions,
-    constant(id, "GeneratedConv", `The kernel ${name}.`, [
-      `name: "${name}"`,
-      "forward",
-      "backwardData",
-      "backwardWeights",
-    ]),
+    ...kernels.flatMap((kernel) => kernel.statements),
   ]);
-  return { path: `${id}.ts`, text, constant: id };
+  return { path, text, kernels };
 }
 
-/** The file of a max-pool: a family, or an exact plane. */
-export function poolFile(pool: PoolShape | Family, options: PrintOptions): KernelFile {
-  const exact = "OH" in pool;
-  const name = `maxpool-${exact ? poolLabel(pool) : familyLabel(pool)}-generated`;
-  const id = identifier(name);
-  const schedule = poolSchedule(pool);
-  const sizes = exact ? poolStage(pool).sizes : runtimePoolSizes;
-  const text = print(options, [
-    importTypes(options, ["GeneratedPool", "PoolSizes"]),
-    poolForwardFunction(
-      "forward",
-      "y = the first maximum of each window of x (planes with their border); a NaN wins.",
-      schedule,
-      sizes,
-    ),
-    poolBackwardFunction(
-      "backward",
-      "dx += dy, each number at the maximum of its window of x.",
-      schedule,
-      sizes,
-    ),
-    constant(id, "GeneratedPool", `The kernel ${name}.`, [
-      `name: "${name}"`,
-      "forward",
-      "backward",
-    ]),
-  ]);
-  return { path: `${id}.ts`, text, constant: id };
-}
-
-/** The file that lists the kernels of the others. */
+/**
+ * The file that lists the kernels of the others.
+ *
+ * @param files The files.
+ * @param options Where types come from.
+ * @param register The module to register the kernels with; none for the library's own.
+ */
 export function indexFile(
-  convs: readonly KernelFile[],
-  pools: readonly KernelFile[],
+  files: readonly KernelFile[],
   options: PrintOptions,
   register?: string,
 ): GeneratedFile {
-  const names = (files: readonly KernelFile[]) => files.map((file) => file.constant);
+  const all = files.map(({ path, kernels }) => ({
+    path,
+    module: path.replace(/\.ts$/, ""),
+    type: kernels[0].type,
+  }));
+  const spread = (type: KernelText["type"]) =>
+    all.filter((file) => file.type === type).map(({ module }) => `...Object.values(${module})`);
+  const imports = all.map(({ path, module }): StatementStructures => ({
+    kind: StructureKind.ImportDeclaration,
+    namespaceImport: module,
+    moduleSpecifier: `./${path}`,
+  }));
   const text = print(options, [
     importTypes(options, ["GeneratedConv", "GeneratedPool"]),
     ...(register === undefined ? [] : [
@@ -198,24 +240,18 @@ export function indexFile(
         moduleSpecifier: register,
       } satisfies StatementStructures,
     ]),
-    ...[...convs, ...pools].map(({ constant, path }) =>
-      ({
-        kind: StructureKind.ImportDeclaration,
-        namedImports: [constant],
-        moduleSpecifier: `./${path}`,
-      }) satisfies StatementStructures
-    ),
+    ...imports,
     constant(
       "generatedConvs",
       "readonly GeneratedConv[]",
       "Every generated convolution.",
-      names(convs),
+      spread("GeneratedConv"),
     ),
     constant(
       "generatedPools",
       "readonly GeneratedPool[]",
       "Every generated max-pool.",
-      names(pools),
+      spread("GeneratedPool"),
     ),
     ...(register === undefined ? [] : ["\nregisterKernels(generatedConvs, generatedPools);"]),
   ]);

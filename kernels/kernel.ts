@@ -103,11 +103,14 @@ export interface KernelSource {
   affine(shape: AffineShape, dtype: DType): Answer<AffineKernel>;
 }
 
+/** What a generated function sees: float64 numbers alone, tensors' own or scratch. */
+export type Numbers = Float64Array;
+
 /** A generated inner function: it adds products to `sums`, which the caller has filled. */
 export type GeneratedPass = (
-  x: Float64Array,
-  other: Float64Array,
-  sums: Float64Array,
+  x: Numbers,
+  other: Numbers,
+  sums: Numbers,
   sizes: PassSizes,
 ) => void;
 
@@ -128,12 +131,12 @@ export interface GeneratedPool {
   /** `maxpool-32x32-2x2-s2-generated`, or `maxpool-2x2-s2-generated` for a family. */
   readonly name: string;
   /** y = the maximum of each window of x. */
-  readonly forward: (x: Float64Array, y: Float64Array, sizes: PoolSizes) => void;
+  readonly forward: (x: Numbers, y: Numbers, sizes: PoolSizes) => void;
   /** dx += each number of dy, at the first maximum of its window of x. */
   readonly backward: (
-    x: Float64Array,
-    dy: Float64Array,
-    dx: Float64Array,
+    x: Numbers,
+    dy: Numbers,
+    dx: Numbers,
     sizes: PoolSizes,
   ) => void;
 }
