@@ -14,7 +14,7 @@ const shapes: readonly ConvShape[] = [
   convShape([2, 3, 5, 3], [2, 3, 2, 2], { stride: [1, 3], pad: [0, 1, 2, 0] }),
   convShape([2, 4, 5, 5], [3, 4, 1, 1], {}),
   convShape([2, 2, 10, 23], [3, 2, 5, 5], { pad: 2 }),
-  convShape([2, 16, 8, 12], [16, 16, 3, 3], { pad: 1 }), // Winograd's for float32
+  convShape([2, 16, 8, 16], [16, 16, 3, 3], { pad: 1 }), // Winograd's for float32
 ];
 
 /** Fills an array with values in a fixed order that looks random. */
@@ -109,6 +109,40 @@ describe("SIMD convolution of special numbers", () => {
       }
     });
   }
+});
+
+describe("Winograd's algorithm", () => {
+  it("leaves images with numbers that are not finite to the direct kernel", () => {
+    const shape = convShape([3, 16, 8, 16], [16, 16, 3, 3], { pad: 1 });
+    const { kernel, reason } = simdSource.conv(shape, "float32");
+    if (kernel === undefined) throw new Error(reason);
+    assertMatch(kernel.name, /winograd/);
+    const naive = naiveConv(shape);
+    const plane = 8 * 16, image = 16 * plane;
+    const ones = (length: number) => filled(length, "float32", [1, -1, 2], 5);
+    for (const special of [Infinity, -Infinity, NaN]) {
+      for (let place = 0; place < 16; place++) {
+        // The second of three images, one place of a tile after the other.
+        const at = image + 3 * plane + (2 + (place >> 2)) * 16 + 4 + (place & 3);
+        const x = ones(3 * image), w = ones(16 * 16 * 9), b = ones(16), dout = ones(3 * image);
+        const out = dout.map(() => 7),
+          dx = x.map(() => 7),
+          dw = w.map(() => 7),
+          db = b.map(() => 7);
+        const expected = { out: out.slice(), dx: dx.slice(), dw: dw.slice(), db: db.slice() };
+        x[at] = special;
+        kernel.forward(3, x, w, b, out);
+        naive.forward(3, x, w, b, expected.out);
+        assertEquals(out, expected.out);
+        kernel.backwardWeights(3, x, dout, dw, db);
+        naive.backwardWeights(3, x, dout, expected.dw, expected.db);
+        assertEquals(dw, expected.dw);
+        kernel.backwardData(3, x, w, dx);
+        naive.backwardData(3, x, w, expected.dx);
+        assertEquals(dx, expected.dx);
+      }
+    }
+  });
 });
 
 describe("the SIMD tier", () => {
