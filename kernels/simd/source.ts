@@ -5,6 +5,7 @@
  */
 
 import type { KernelSource } from "../kernel.ts";
+import { simdAffine } from "./affine.ts";
 import { simdConv } from "./conv.ts";
 import { features } from "./features.ts";
 import { simdMaxPool } from "./pool.ts";
@@ -20,5 +21,8 @@ export const simdSource: KernelSource = {
     const available = features();
     return available.simd ? simdMaxPool(shape, dtype) : { reason: available.reason };
   },
-  affine: () => ({ reason: "no SIMD matrix product yet" }),
+  affine(shape, dtype) {
+    const available = features();
+    return available.simd ? simdAffine(shape, dtype, available) : { reason: available.reason };
+  },
 };

@@ -1,0 +1,489 @@
+/**
+ * The fully-connected layer: three matrix products by one small module that serves every shape.
+ *
+ * A product C = A B is cut into blocks that the cache holds. A block of A is packed as strips of four
+ * rows, a block of B as panels of two vectors, each in the order in which the inner loop reads it. The
+ * inner loop keeps a tile of four rows and two vectors in registers: 8 sums, 2 vectors of B, and one or
+ * two of A, each of whose numbers multiplies a whole row of the tile.
+ *
+ * Source of the scheme: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.
+ *
+ * @module
+ */
+
+import type { AffineKernel, Answer } from "../kernel.ts";
+import type { AffineShape, DType, FloatArray } from "../shape.ts";
+import { Assembly, type Func, type Local } from "./assembler.ts";
+import type { Features } from "./features.ts";
+import { instantiate, Layout, type Region, reserve, scratch } from "./memory.ts";
+import { multiplyAdd, pushZero, splatLane, type Vector, vectors } from "./vector.ts";
+
+/** A fully-connected kernel, and where its data lie in the memory. */
+export interface SimdAffine extends AffineKernel {
+  /** The regions of every pass. */
+  readonly regions: readonly Region[];
+}
+
+/** Rows of a tile: one strip of A. */
+const ROWS = 4;
+/** Vectors of a tile: one panel of B. */
+const VECTORS = 2;
+const PANEL_BYTES = VECTORS * 16;
+/** Steps of the inner loop that are written out. */
+const UNROLL = 4;
+
+/** Bytes of a block of A, of B and of C. */
+const BLOCK_A = 1 << 18;
+const BLOCK_B = 1 << 19;
+const BLOCK_C = 1 << 19;
+/** Steps of a block: enough to pay for the loads and stores of C, few enough for B's panel to stay near. */
+const FEWEST_STEPS = 128;
+const MOST_STEPS = 1024;
+/** Bytes beyond a block's end that are read or written in vain, as packing works in whole vectors. */
+const SLACK = 256;
+
+/** The module's functions. Addresses, pitches and sizes in bytes; `steps` is the depth of the product. */
+interface Kit {
+  /** Packs strips or panels whose numbers of one step are neighbours: (from, pitch, to, pieces, steps). */
+  readonly copyA: Pack;
+  readonly copyB: Pack;
+  /** The same where the steps are neighbours: transposes. */
+  readonly turnA: Pack;
+  readonly turnB: Pack;
+  /** C = start + A B, or C += A B if `start` is 0: (a, b, c, strips, panels, steps, start). */
+  readonly product: (
+    a: number,
+    b: number,
+    c: number,
+    strips: number,
+    panels: number,
+    steps: number,
+    start: number,
+  ) => void;
+  /** Unpacks C into rows: (c, to, pitch, rows, panels, bytes of a panel of C). */
+  readonly unpack: Unpack;
+  /** The same with relu. */
+  readonly unpackRelu: Unpack;
+}
+
+type Pack = (from: number, pitch: number, to: number, pieces: number, steps: number) => void;
+type Unpack = (
+  c: number,
+  to: number,
+  pitch: number,
+  rows: number,
+  panels: number,
+  panelBytes: number,
+) => void;
+
+/** The modules by dtype, without and with relaxed multiply-add. */
+const kits = new Map<string, Kit>();
+
+function kitFor(vector: Vector, fused: boolean): Kit {
+  const key = `${vector.dtype} ${fused}`;
+  let kit = kits.get(key);
+  if (kit === undefined) {
+    kit = instantiate(assembleAffine(vector, fused)) as unknown as Kit;
+    kits.set(key, kit);
+  }
+  return kit;
+}
+
+/** The module for a dtype: see {@linkcode Kit}. */
+export function assembleAffine(vector: Vector, fused: boolean): Assembly {
+  const assembly = new Assembly();
+  const pack = (name: string) => assembly.func(name, ["i32", "i32", "i32", "i32", "i32"]);
+  const unpack = (name: string) => assembly.func(name, ["i32", "i32", "i32", "i32", "i32", "i32"]);
+  writeCopy(pack("copyA"), vector, ROWS);
+  writeCopy(pack("copyB"), vector, VECTORS * vector.lanes);
+  writeTurn(pack("turnA"), vector, ROWS);
+  writeTurn(pack("turnB"), vector, VECTORS * vector.lanes);
+  writeProduct(
+    assembly.func("product", ["i32", "i32", "i32", "i32", "i32", "i32", "i32"]),
+    vector,
+    fused,
+  );
+  writeUnpack(unpack("unpack"), vector, false);
+  writeUnpack(unpack("unpackRelu"), vector, true);
+  return assembly;
+}
+
+/** Runs the body as often as a local says, at least once, counting it down. */
+function countDown(f: Func, counter: Local, body: () => void): void {
+  f.loop(() => {
+    body();
+    f.get(counter).const(-1).op("i32.add").tee(counter).branchIf(0);
+  });
+}
+
+/** local += another local. */
+function add(f: Func, local: Local, step: Local): void {
+  f.get(local).get(step).op("i32.add").set(local);
+}
+
+/** Packs pieces of `width` neighbours. What lies beyond a matrix's edge comes along and is never used. */
+function writeCopy(f: Func, { bytes }: Vector, width: number): void {
+  const [from, pitch, to, pieces, steps] = [0, 1, 2, 3, 4];
+  const [source, step] = f.locals("i32", 2);
+  countDown(f, pieces, () => {
+    f.get(from).set(source).get(steps).set(step);
+    countDown(f, step, () => {
+      for (let at = 0; at < width * bytes; at += 16) {
+        f.get(to).get(source).at("v128.load", at).at("v128.store", at);
+      }
+      add(f, source, pitch);
+      f.advance(to, width * bytes);
+    });
+    f.advance(from, width * bytes);
+  });
+}
+
+/**
+ * Packs pieces of `width` rows, transposing squares of lanes x lanes. Steps come in whole vectors: those
+ * too many lie where the next piece starts, which is written after them.
+ */
+function writeTurn(f: Func, { bytes, lanes }: Vector, width: number): void {
+  const [from, pitch, to, pieces, steps] = [0, 1, 2, 3, 4];
+  const [step, target] = f.locals("i32", 2);
+  const rows = f.locals("i32", width);
+  const square = f.locals("v128", lanes);
+  const mixed = f.locals("v128", lanes);
+  countDown(f, pieces, () => {
+    for (const row of rows) {
+      f.get(from).set(row);
+      add(f, from, pitch);
+    }
+    f.get(to).set(target);
+    f.get(steps).const(lanes - 1).op("i32.add").const(-lanes).op("i32.and").set(step);
+    f.loop(() => {
+      for (let first = 0; first < width; first += lanes) {
+        for (let i = 0; i < lanes; i++) f.get(rows[first + i]).at("v128.load").set(square[i]);
+        const turned = writeTranspose(f, square, mixed);
+        for (let i = 0; i < lanes; i++) {
+          f.get(target).get(turned[i]).at("v128.store", (i * width + first) * bytes);
+        }
+      }
+      for (const row of rows) f.advance(row, 16);
+      f.advance(target, lanes * width * bytes);
+      f.get(step).const(-lanes).op("i32.add").tee(step).branchIf(0);
+    });
+    // The next piece starts after the steps that count.
+    f.get(to).get(steps).const(width * bytes).op("i32.mul").op("i32.add").set(to);
+  });
+}
+
+/** Transposes a square of vectors; the result is in the locals that are returned. */
+function writeTranspose(f: Func, square: Local[], mixed: Local[]): Local[] {
+  const pick = (a: Local, b: Local, lanes: number[], to: Local) =>
+    f.get(a).get(b).shuffle(lanes).set(to);
+  if (square.length === 2) {
+    pick(square[0], square[1], [0, 2], mixed[0]);
+    pick(square[0], square[1], [1, 3], mixed[1]);
+    return mixed;
+  }
+  const [a, b, c, d] = square;
+  pick(a, b, [0, 4, 1, 5], mixed[0]);
+  pick(a, b, [2, 6, 3, 7], mixed[1]);
+  pick(c, d, [0, 4, 1, 5], mixed[2]);
+  pick(c, d, [2, 6, 3, 7], mixed[3]);
+  pick(mixed[0], mixed[2], [0, 1, 4, 5], a);
+  pick(mixed[0], mixed[2], [2, 3, 6, 7], b);
+  pick(mixed[1], mixed[3], [0, 1, 4, 5], c);
+  pick(mixed[1], mixed[3], [2, 3, 6, 7], d);
+  return square;
+}
+
+/** The product of packed blocks. C is stored by panels, in each the rows one after the other. */
+function writeProduct(f: Func, vector: Vector, fused: boolean): void {
+  const { bytes, lanes } = vector;
+  const [a, b, c, strips, panels, steps, start] = [0, 1, 2, 3, 4, 5, 6];
+  const [strip, aAt, bAt, end] = f.locals("i32", 4);
+  const sums = f.locals("v128", ROWS * VECTORS);
+  const columns = f.locals("v128", VECTORS);
+  const [packed, weight] = f.locals("v128", 2);
+
+  /** Some steps of a tile from the two pointers on. */
+  function writeSteps(count: number): void {
+    for (let k = 0; k < count; k++) {
+      for (let v = 0; v < VECTORS; v++) {
+        f.get(bAt).at("v128.load", k * PANEL_BYTES + v * 16).set(columns[v]);
+      }
+      for (let i = 0; i < ROWS; i++) {
+        // One load serves as many rows as it has lanes.
+        if (i % lanes === 0) f.get(aAt).at("v128.load", (k * ROWS + i) * bytes).set(packed);
+        splatLane(f, vector, packed, i % lanes);
+        f.set(weight);
+        for (let v = 0; v < VECTORS; v++) {
+          const sum = sums[i * VECTORS + v];
+          multiplyAdd(f, vector, fused, sum, () => f.get(weight), () => f.get(columns[v]));
+        }
+      }
+    }
+    f.advance(aAt, count * ROWS * bytes).advance(bAt, count * PANEL_BYTES);
+  }
+
+  /** Repeats some steps while the pointer into A is before the end. */
+  function writeLoop(count: number): void {
+    f.get(aAt).get(end).op("i32.lt_u").if(() => {
+      f.loop(() => {
+        writeSteps(count);
+        f.get(aAt).get(end).op("i32.lt_u").branchIf(0);
+      });
+    });
+  }
+
+  const pushStrip = () => f.get(steps).const(ROWS * bytes).op("i32.mul");
+  const [stripBytes, aStrip] = f.locals("i32", 2);
+  pushStrip();
+  f.set(stripBytes);
+  countDown(f, panels, () => {
+    f.get(strips).set(strip).get(a).set(aStrip);
+    countDown(f, strip, () => {
+      f.get(aStrip).set(aAt).get(b).set(bAt);
+      f.get(start).if(() => {
+        for (const [i, sum] of sums.entries()) {
+          f.get(start).at("v128.load", (i % VECTORS) * 16).set(sum);
+        }
+        f.op("else");
+        for (const [i, sum] of sums.entries()) f.get(c).at("v128.load", i * 16).set(sum);
+      });
+      f.get(steps).const(-UNROLL).op("i32.and").const(ROWS * bytes).op("i32.mul");
+      f.get(aAt).op("i32.add").set(end);
+      writeLoop(UNROLL);
+      add(f, aStrip, stripBytes);
+      f.get(aStrip).set(end);
+      writeLoop(1);
+      for (const [i, sum] of sums.entries()) f.get(c).get(sum).at("v128.store", i * 16);
+      f.advance(c, ROWS * PANEL_BYTES);
+    });
+    f.get(b).get(steps).const(PANEL_BYTES).op("i32.mul").op("i32.add").set(b);
+    f.get(start).if(() => f.advance(start, PANEL_BYTES));
+  });
+}
+
+/** Unpacks C into rows. A row's last vectors may run over its end, where the next row is written after. */
+function writeUnpack(f: Func, vector: Vector, relu: boolean): void {
+  const [c, to, pitch, rows, panels, panelBytes] = [0, 1, 2, 3, 4, 5];
+  const [panel, source, target] = f.locals("i32", 3);
+  countDown(f, rows, () => {
+    f.get(c).set(source).get(to).set(target).get(panels).set(panel);
+    countDown(f, panel, () => {
+      for (let at = 0; at < PANEL_BYTES; at += 16) {
+        f.get(target).get(source).at("v128.load", at);
+        if (relu) {
+          pushZero(f);
+          f.op(vector.max);
+        }
+        f.at("v128.store", at);
+      }
+      add(f, source, panelBytes);
+      f.advance(target, PANEL_BYTES);
+    });
+    f.advance(c, PANEL_BYTES);
+    add(f, to, pitch);
+  });
+}
+
+/** A matrix in row-major order that takes part in a product as it is, or transposed. */
+interface Matrix {
+  readonly data: FloatArray;
+  readonly columns: number;
+  readonly transposed: boolean;
+}
+
+/** Copies a part of a matrix into the memory, without gaps between its rows. */
+function stage(
+  memory: FloatArray,
+  to: number,
+  { data, columns }: Matrix,
+  row: number,
+  rows: number,
+  column: number,
+  width: number,
+): void {
+  if (width === columns) {
+    memory.set(data.subarray(row * columns, (row + rows) * columns), to);
+    return;
+  }
+  for (let i = 0; i < rows; i++) {
+    const from = (row + i) * columns + column;
+    memory.set(data.subarray(from, from + width), to + i * width);
+  }
+}
+
+/** How many pieces of at most `most` a total needs, as even as can be: the size of a piece. */
+function evenly(total: number, most: number): number {
+  return Math.ceil(total / Math.ceil(total / Math.max(1, most)));
+}
+
+/** Where everything lies in the memory: the same for every shape. */
+const layout = new Layout();
+const regions = {
+  a: layout.region("a", BLOCK_A + SLACK),
+  packedA: layout.region("packed a", BLOCK_A + SLACK),
+  b: layout.region("b", BLOCK_B + SLACK),
+  packedB: layout.region("packed b", BLOCK_B + SLACK),
+  c: layout.region("c", BLOCK_C + SLACK),
+  out: layout.region("out", BLOCK_C + SLACK),
+  start: layout.region("start", BLOCK_C / ROWS + SLACK),
+};
+
+/** The sizes of blocks: rows of C, columns of C, and steps. */
+interface Blocks {
+  readonly rows: number;
+  readonly columns: number;
+  readonly steps: number;
+}
+
+/**
+ * How a product is cut. Copies of whole rows are cheapest: of B's rows where it lies as it is, of its
+ * columns where it is transposed.
+ */
+function cut(I: number, J: number, K: number, bytes: number, transposedB: boolean): Blocks {
+  const width = PANEL_BYTES / bytes;
+  const roundUp = (size: number, unit: number) => Math.ceil(size / unit) * unit;
+  const roundDown = (size: number, unit: number) => Math.max(unit, size - size % unit);
+  const columnsFor = (steps: number) => roundDown(Math.floor(BLOCK_B / (steps * bytes)), width);
+  const steps = transposedB ? evenly(K, MOST_STEPS) : Math.min(K, FEWEST_STEPS);
+  const columns = Math.min(roundUp(J, width), roundUp(evenly(J, columnsFor(steps)), width));
+  const deep = Math.min(MOST_STEPS, Math.floor(BLOCK_B / (columns * bytes)));
+  const depth = transposedB ? steps : evenly(K, deep);
+  const rows = Math.min(
+    Math.floor(BLOCK_A / (depth * bytes)),
+    Math.floor(BLOCK_C / (columns * bytes)),
+  );
+  return { rows: evenly(I, roundDown(rows, ROWS)), columns: Math.min(J, columns), steps: depth };
+}
+
+/** C = start + A B, block by block; then relu if asked. */
+function multiply(
+  dtype: DType,
+  fused: boolean,
+  [I, J, K]: readonly [number, number, number],
+  a: Matrix,
+  b: Matrix,
+  start: FloatArray | undefined,
+  out: FloatArray,
+  relu = false,
+): void {
+  const vector = vectors[dtype];
+  const { bytes } = vector;
+  const kit = kitFor(vector, fused);
+  const memory = scratch(dtype);
+  const width = PANEL_BYTES / bytes;
+  const blocks = cut(I, J, K, bytes, b.transposed);
+  const unpack = relu ? kit.unpackRelu : kit.unpack;
+  // What is packed: a block is not packed again while it is the one in use.
+  let packedA = "", packedB = "";
+
+  for (let i = 0; i < I; i += blocks.rows) {
+    const rows = Math.min(blocks.rows, I - i);
+    const strips = Math.ceil(rows / ROWS);
+    for (let j = 0; j < J; j += blocks.columns) {
+      const columns = Math.min(blocks.columns, J - j);
+      const panels = Math.ceil(columns / width);
+      const startAt = regions.start / bytes;
+      if (start === undefined) memory.fill(0, startAt, startAt + panels * width);
+      else memory.set(start.subarray(j, j + columns), startAt);
+      for (let k = 0; k < K; k += blocks.steps) {
+        const steps = Math.min(blocks.steps, K - k);
+        if (packedA !== `${i} ${k}`) {
+          packedA = `${i} ${k}`;
+          if (a.transposed) {
+            stage(memory, regions.a / bytes, a, k, steps, i, rows);
+            kit.copyA(regions.a, rows * bytes, regions.packedA, strips, steps);
+          } else {
+            stage(memory, regions.a / bytes, a, i, rows, k, steps);
+            kit.turnA(regions.a, steps * bytes, regions.packedA, strips, steps);
+          }
+        }
+        if (packedB !== `${j} ${k}`) {
+          packedB = `${j} ${k}`;
+          if (b.transposed) {
+            stage(memory, regions.b / bytes, b, j, columns, k, steps);
+            kit.turnB(regions.b, steps * bytes, regions.packedB, panels, steps);
+          } else {
+            stage(memory, regions.b / bytes, b, k, steps, j, columns);
+            kit.copyB(regions.b, columns * bytes, regions.packedB, panels, steps);
+          }
+        }
+        const first = k === 0 ? regions.start : 0;
+        kit.product(regions.packedA, regions.packedB, regions.c, strips, panels, steps, first);
+      }
+      const panelBytes = strips * ROWS * PANEL_BYTES;
+      unpack(regions.c, regions.out, columns * bytes, rows, panels, panelBytes);
+      collect(memory, regions.out / bytes, out, J, i, rows, j, columns);
+    }
+  }
+}
+
+/** Copies a block of C out of the memory. */
+function collect(
+  memory: FloatArray,
+  from: number,
+  out: FloatArray,
+  pitch: number,
+  row: number,
+  rows: number,
+  column: number,
+  width: number,
+): void {
+  if (width === pitch) {
+    out.set(memory.subarray(from, from + rows * width), row * pitch);
+    return;
+  }
+  for (let i = 0; i < rows; i++) {
+    const start = from + i * width;
+    out.set(memory.subarray(start, start + width), (row + i) * pitch + column);
+  }
+}
+
+/**
+ * The SIMD fully-connected layer for one geometry.
+ *
+ * @param shape The geometry.
+ * @param dtype The number type.
+ * @param features What the host can do.
+ * @returns The kernel, or why there is none.
+ */
+export function simdAffine(
+  { D, M }: AffineShape,
+  dtype: DType,
+  { fused, reason }: Features,
+): Answer<SimdAffine> {
+  const refusal = reserve(layout.size);
+  if (refusal !== undefined) return { reason: refusal };
+  const kernel: SimdAffine = {
+    name: `affine-${D}x${M}-${dtype === "float32" ? "f32" : "f64"}-simd`,
+    tier: "simd",
+    regions: layout.regions,
+    forward(N, x, w, b, out, relu = false) {
+      const a = { data: x, columns: D, transposed: false };
+      const weights = { data: w, columns: M, transposed: false };
+      multiply(dtype, fused, [N, M, D], a, weights, b, out, relu);
+    },
+    backwardData(N, dout, w, dx) {
+      const a = { data: dout, columns: M, transposed: false };
+      const weights = { data: w, columns: M, transposed: true };
+      multiply(dtype, fused, [N, D, M], a, weights, undefined, dx);
+    },
+    backwardWeights(N, x, dout, dw, db) {
+      if (N === 0) dw.fill(0);
+      const a = { data: x, columns: D, transposed: true };
+      const gradient = { data: dout, columns: M, transposed: false };
+      if (N > 0) multiply(dtype, fused, [D, M, N], a, gradient, undefined, dw);
+      sumRows(N, dout, db);
+    },
+  };
+  return { kernel, reason };
+}
+
+/** db = the sum of dout's rows: in float64, rounded to the dtype once. */
+function sumRows(N: number, dout: FloatArray, db: FloatArray): void {
+  const M = db.length;
+  const sums = new Float64Array(M);
+  for (let n = 0, at = 0; n < N; n++) {
+    for (let m = 0; m < M; m++) sums[m] += dout[at++];
+  }
+  db.set(sums);
+}
