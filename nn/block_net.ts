@@ -1,0 +1,345 @@
+/**
+ * Nets whose description is data: a list of blocks, each a layer with weights and what follows it.
+ * All nets of this library are made so; see fc_net.ts and cnn.ts.
+ *
+ * @module
+ */
+
+import type { DType, FloatArray, Tensor } from "../kernels/shape.ts";
+import {
+  checkDType,
+  checkOptions,
+  checkSameDType,
+  checkShape,
+  checkTensor,
+  checkTensorShape,
+  checkWhole,
+  describe,
+  dtypeOf,
+  show,
+  sizeOf,
+} from "../kernels/shape.ts";
+import {
+  type Block,
+  explainLayer,
+  type Layer,
+  type LayerExplanation,
+  type Pass,
+  planLayers,
+  runLayer,
+  type Setting,
+} from "./blocks.ts";
+import { checkWithin, type Mode } from "./checks.ts";
+import { checkLabels, softmaxLoss } from "./layers.ts";
+import type { Labels, LossAndGradients, Model, ModelState } from "./model.ts";
+import type { BatchnormParams } from "./normalization.ts";
+import { RandomState } from "./random.ts";
+import { type ArrayOf, full, zeros } from "./tensor.ts";
+
+/** What every net can be told. */
+export interface NetOptions<D extends DType = DType> {
+  /** Strength of the L2 penalty: 0.5 * reg * the sum of the squares of all weights W. 0 if left out. */
+  readonly reg?: number;
+  /**
+   * Standard deviation of the weights at the start, or "he" for sqrt(2 / inputs of the layer), which
+   * keeps the size of the numbers through any depth of relus (He et al., 2015).
+   */
+  readonly weightScale?: number | "he";
+  /** Number type of parameters, inputs and scores. "float64" if left out; "float32" is faster. */
+  readonly dtype?: D;
+  /** Draws the weights, W1 first, and dropout's masks. A new RandomState(0) if left out. */
+  readonly random?: RandomState;
+  /** Makes dropout draw the same masks at every step, which a numerical gradient needs. */
+  readonly seed?: number;
+}
+
+/**
+ * Checks that a net is told nothing unknown.
+ *
+ * @param options The value to check.
+ * @param own The options that it has beside those of every net.
+ * @throws {TypeError} If it is no object, or has another option.
+ */
+export function checkNetOptions(options: unknown, own: readonly string[]): void {
+  checkOptions("options", options, [...own, "reg", "weightScale", "dtype", "random", "seed"]);
+}
+
+/** A net's description. */
+export interface BlockNetOptions<D extends DType = DType> extends NetOptions<D> {
+  /** Shape of one example: (C, H, W) for pictures, or how many numbers it has. */
+  readonly inputDim: number | readonly number[];
+  /** The blocks in order. A last fully-connected layer, to the scores of the classes, is added. */
+  readonly blocks: readonly Block[];
+  /** How many classes. 10 if left out. */
+  readonly numClasses?: number;
+}
+
+/**
+ * A net made of blocks, then a fully-connected layer to the scores, with the softmax loss.
+ *
+ * Parameters have the course's names: W and b, and gamma and beta where there is normalisation, with
+ * the number of the layer, from 1; layers without parameters are not counted.
+ *
+ * @example Two convolutions and a global average; another block is another line
+ * ```ts
+ * import { BlockNet, RandomState } from "@cnn-layers/cnn-layers";
+ *
+ * const net = new BlockNet({
+ *   inputDim: [3, 8, 8],
+ *   blocks: [
+ *     { conv: 8, batchnorm: true, pool: 2 },
+ *     { conv: 16, batchnorm: true },
+ *     { globalAverage: true },
+ *   ],
+ *   weightScale: "he",
+ * });
+ * const x = new RandomState(1).randn([4, 3, 8, 8]);
+ * const { loss, grads } = net.loss(x, [0, 1, 2, 3]);
+ * const scores = net.loss(x); // (4, 10)
+ * ```
+ */
+export class BlockNet<D extends DType = "float64"> implements Model<ArrayOf<D>> {
+  /** The learnable parameters by name. Replace or overwrite them to learn. */
+  readonly params: Record<string, Tensor<ArrayOf<D>>> = {};
+  /** Strength of the L2 penalty on the weights. */
+  reg: number;
+  readonly #inputShape: readonly number[];
+  readonly #layers: readonly Layer[];
+  readonly #numClasses: number;
+  readonly #dtype: DType;
+  readonly #setting: Setting<ArrayOf<D>>;
+
+  /**
+   * Makes a net with random weights, and with biases 0.
+   *
+   * @param options The description.
+   * @throws {TypeError} If a type is wrong, an option unknown, or a block has none of its three kinds.
+   * @throws {RangeError} If a number is out of range, or a window does not fit what it walks over.
+   */
+  constructor(options: BlockNetOptions<D>) {
+    checkNetOptions(options, ["inputDim", "blocks", "numClasses"]);
+    const { inputDim, blocks, numClasses = 10, reg = 0, weightScale = "he", seed } = options;
+    const { dtype, random = new RandomState(0) } = options;
+    this.#inputShape = typeof inputDim === "number" ? [inputDim] : inputDim;
+    checkShape("inputDim", this.#inputShape);
+    for (const size of this.#inputShape) checkWhole("Each size of inputDim", size, 1);
+    checkWhole("numClasses", numClasses, 1);
+    checkWithin("reg", reg, 0);
+    if (weightScale !== "he") checkWithin("weightScale", weightScale, 0);
+    if (seed !== undefined) checkWhole("seed", seed, 0);
+    if (!(random instanceof RandomState)) {
+      throw new TypeError(`random must be a RandomState: received ${describe(random)}`);
+    }
+    this.#dtype = checkDType(dtype ?? "float64");
+    this.#numClasses = numClasses;
+    this.reg = reg;
+    this.#layers = planLayers(this.#inputShape, blocks, numClasses);
+    const bnParams = new Map<number, BatchnormParams<ArrayOf<D>>>();
+    this.#setting = { params: this.params, bnParams, random, seed };
+    for (const layer of this.#layers) {
+      if (layer.kind !== "conv" && layer.kind !== "affine") continue;
+      const { kind, id, wShape, norm } = layer;
+      const outputs = kind === "conv" ? wShape[0] : wShape[1];
+      const inputs = sizeOf(wShape) / outputs;
+      const scale = weightScale === "he" ? Math.sqrt(2 / inputs) : weightScale;
+      this.params[`W${id}`] = drawWeights(random, wShape, scale, dtype);
+      this.params[`b${id}`] = zeros([outputs], dtype);
+      if (norm === undefined) continue;
+      this.params[`gamma${id}`] = full([outputs], 1, dtype);
+      this.params[`beta${id}`] = zeros([outputs], dtype);
+      if (norm === "layernorm") continue;
+      const runningMean = zeros([outputs], dtype), runningVar = zeros([outputs], dtype);
+      bnParams.set(id, { mode: "train", runningMean, runningVar });
+    }
+  }
+
+  /**
+   * The scores of a batch, (N, classes): running statistics, and no dropout.
+   *
+   * @param x The batch: (N, C, H, W), or (N, ...) if the first block is fully-connected.
+   * @returns The scores.
+   * @throws {TypeError} If x has a wrong type, dtype or rank.
+   * @throws {RangeError} If its examples do not have the net's size.
+   */
+  loss(x: Tensor<ArrayOf<D>>): Tensor<ArrayOf<D>>;
+  /**
+   * The softmax loss of a batch, penalty included, and its gradient by every parameter.
+   *
+   * @param x The batch: (N, C, H, W), or (N, ...) if the first block is fully-connected.
+   * @param y The N labels.
+   * @returns The loss and the gradients.
+   * @throws {TypeError} If x has a wrong type, dtype or rank, or y is no array of numbers.
+   * @throws {RangeError} If examples do not have the net's size, N is 0, or a label is no class.
+   */
+  loss(x: Tensor<ArrayOf<D>>, y: Labels): LossAndGradients<ArrayOf<D>>;
+  loss(
+    x: Tensor<ArrayOf<D>>,
+    y?: Labels,
+  ): Tensor<ArrayOf<D>> | LossAndGradients<ArrayOf<D>> {
+    this.#checkInput(x);
+    if (y === undefined) return this.#forward(x, "test").scores;
+    const [N] = x.shape;
+    if (N === 0) throw new RangeError(`x must have an example or more: it has ${show(x.shape)}`);
+    // Before the forward pass, which writes running statistics.
+    checkLabels(y, N, this.#numClasses);
+    const { scores, passes } = this.#forward(x, "train");
+    const { loss, dx } = softmaxLoss(scores, y);
+    const grads = this.#backward(dx, passes);
+    return { loss: loss + this.#penalty(grads), grads };
+  }
+
+  /**
+   * The kernels that run in this net, layer by layer.
+   *
+   * @example
+   * ```ts
+   * import { ThreeLayerConvNet } from "@cnn-layers/cnn-layers";
+   *
+   * const net = new ThreeLayerConvNet({ inputDim: [1, 28, 28], filterSize: 5, numFilters: 8 });
+   * for (const { layer, name, tier } of net.explain()) console.log(layer, name, tier);
+   * ```
+   *
+   * @returns For each convolution, pool and fully-connected layer its kernel, and why it is that one.
+   */
+  explain(): readonly LayerExplanation[] {
+    return this.#layers.flatMap((layer) => explainLayer(layer, this.#dtype));
+  }
+
+  /**
+   * A copy of what training writes beside the parameters: batch normalisation's running statistics,
+   * and where dropout's random numbers stand.
+   *
+   * @returns The state, plain data.
+   */
+  getState(): ModelState {
+    const statistics: Record<string, Tensor> = {};
+    for (const [id, { runningMean, runningVar }] of this.#setting.bnParams) {
+      statistics[`runningMean${id}`] = copyOf(runningMean!);
+      statistics[`runningVar${id}`] = copyOf(runningVar!);
+    }
+    return this.#drawsMasks()
+      ? { statistics, random: this.#setting.random.getState() }
+      : { statistics };
+  }
+
+  /**
+   * Continues where {@linkcode BlockNet.getState} was called.
+   *
+   * @param state What getState returned, of a net with the same description.
+   * @throws {TypeError} If it is no such state, or that of another net.
+   * @throws {RangeError} If a size differs.
+   */
+  setState(state: ModelState): void {
+    checkOptions("state", state, ["statistics", "random"]);
+    const { statistics, random } = state;
+    const expected = this.getState().statistics;
+    checkOptions("state.statistics", statistics, Object.keys(expected));
+    for (const [name, own] of Object.entries(expected)) {
+      checkTensorShape(`state.statistics.${name}`, statistics[name], own.shape, "this net's");
+      checkSameDType({ [`state.statistics.${name}`]: statistics[name], "this net's": own });
+    }
+    if (this.#drawsMasks() !== (random !== undefined)) {
+      throw new TypeError(
+        `state.random must be ${this.#drawsMasks() ? "a RandomState's" : "left out"}: ` +
+          `received ${describe(random)}`,
+      );
+    }
+    if (random !== undefined) this.#setting.random.setState(random);
+    for (const [id, bnParam] of this.#setting.bnParams) {
+      bnParam.runningMean = copyOf(statistics[`runningMean${id}`] as Tensor<ArrayOf<D>>);
+      bnParam.runningVar = copyOf(statistics[`runningVar${id}`] as Tensor<ArrayOf<D>>);
+    }
+  }
+
+  /** Whether dropout continues the stream of random numbers from step to step. */
+  #drawsMasks(): boolean {
+    if (this.#setting.seed !== undefined) return false;
+    return this.#layers.some((layer) => layer.kind === "dropout");
+  }
+
+  #checkInput(x: unknown): asserts x is Tensor {
+    checkTensor("x", x);
+    const [N = 0, ...example] = x.shape;
+    const shape = this.#inputShape;
+    const why = `(N, ${shape.join(", ")}), the net's input`;
+    // A fully-connected layer flattens its input, whatever the rank.
+    const flat = this.#layers[0].kind === "affine" && sizeOf(example) === sizeOf(shape);
+    if (x.shape.length < 2 || !flat) checkTensorShape("x", x, [N, ...shape], why);
+    if (dtypeOf(x.data) !== this.#dtype) {
+      throw new TypeError(
+        `x must be ${this.#dtype}, as the net's parameters are: it is ${dtypeOf(x.data)}`,
+      );
+    }
+  }
+
+  #forward(x: Tensor<ArrayOf<D>>, mode: Mode): {
+    scores: Tensor<ArrayOf<D>>;
+    passes: Pass<ArrayOf<D>>[];
+  } {
+    const passes: Pass<ArrayOf<D>>[] = [];
+    let scores = x;
+    for (const layer of this.#layers) {
+      const pass = runLayer(layer, this.#setting, mode, scores);
+      scores = pass.out;
+      // In use nobody goes back: what a pass keeps for that may be collected.
+      if (mode === "train") passes.push(pass);
+    }
+    return { scores, passes };
+  }
+
+  #backward(
+    dscores: Tensor<ArrayOf<D>>,
+    passes: Pass<ArrayOf<D>>[],
+  ): Record<string, Tensor<ArrayOf<D>>> {
+    const grads: Record<string, Tensor<ArrayOf<D>>> = {};
+    let dout = dscores;
+    for (let i = passes.length - 1; i >= 0; i--) {
+      // Popped, so that what a layer kept can be collected; the first layer's dx nobody needs.
+      const { dx = dout, dw, db, dgamma, dbeta } = passes.pop()!.backward(dout, { dx: i > 0 });
+      dout = dx;
+      const layer = this.#layers[i];
+      if (layer.kind !== "conv" && layer.kind !== "affine") continue;
+      const named = { W: dw, b: db, gamma: dgamma, beta: dbeta };
+      for (const [name, gradient] of Object.entries(named)) {
+        if (gradient !== undefined) grads[`${name}${layer.id}`] = gradient;
+      }
+    }
+    return grads;
+  }
+
+  /** 0.5 * reg * the sum of the squares of all weights; adds its gradient to that of the weights. */
+  #penalty(grads: Record<string, Tensor<ArrayOf<D>>>): number {
+    const { reg } = this;
+    if (reg === 0) return 0;
+    let squares = 0;
+    for (const name of Object.keys(grads)) {
+      if (!name.startsWith("W")) continue;
+      const w: FloatArray = this.params[name].data, dw: FloatArray = grads[name].data;
+      let layerSquares = 0;
+      for (let i = 0; i < w.length; i++) {
+        const value = w[i];
+        layerSquares += value * value;
+        dw[i] += reg * value;
+      }
+      squares += layerSquares;
+    }
+    return 0.5 * reg * squares;
+  }
+}
+
+/** Normal weights of a standard deviation: drawn in float64, rounded to the dtype once. */
+function drawWeights<D extends DType>(
+  random: RandomState,
+  shape: readonly number[],
+  scale: number,
+  dtype: D | undefined,
+): Tensor<ArrayOf<D>> {
+  const weights = zeros(shape, dtype);
+  const data: FloatArray = weights.data;
+  for (let i = 0; i < data.length; i++) data[i] = scale * random.randn();
+  return weights;
+}
+
+function copyOf<A extends FloatArray>({ data, shape }: Tensor<A>): Tensor<A> {
+  return { data: data.slice() as A, shape };
+}

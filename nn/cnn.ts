@@ -1,0 +1,130 @@
+/**
+ * Convolutional nets.
+ *
+ * Source: nndl/cnn.py of the CS231n / ECE C147 course.
+ *
+ * @module
+ */
+
+import { checkWhole, type DType } from "../kernels/shape.ts";
+import { BlockNet, checkNetOptions, type NetOptions } from "./block_net.ts";
+import type { Block } from "./blocks.ts";
+import { checkBoolean } from "./checks.ts";
+
+/** What a {@linkcode ThreeLayerConvNet} can be told. */
+export interface ThreeLayerConvNetOptions<D extends DType = DType> extends NetOptions<D> {
+  /** Shape of one picture, (C, H, W). [3, 32, 32] if left out. */
+  readonly inputDim?: readonly number[];
+  /** How many filters the convolution has. 32 if left out. */
+  readonly numFilters?: number;
+  /** Height and width of the filters. 7 if left out. */
+  readonly filterSize?: number;
+  /** Numbers between the two fully-connected layers. 100 if left out. */
+  readonly hiddenDim?: number;
+  /** How many classes. 10 if left out. */
+  readonly numClasses?: number;
+  /** Whether batch normalisation comes before both relus. False if left out. */
+  readonly batchnorm?: boolean;
+}
+
+/**
+ * The course's convolutional net: conv - relu - 2x2 max pool - affine - relu - affine - softmax,
+ * weightScale 1e-3 if left out. The convolution keeps the size of the pictures.
+ *
+ * Source: ThreeLayerConvNet in nndl/cnn.py. Parameters: W1 (F, C, K, K), b1, W2, b2, W3, b3.
+ *
+ * @example
+ * ```ts
+ * import { RandomState, ThreeLayerConvNet } from "@cnn-layers/cnn-layers";
+ *
+ * const net = new ThreeLayerConvNet({ inputDim: [3, 8, 8], numFilters: 4, filterSize: 3 });
+ * const x = new RandomState(231).randn([2, 3, 8, 8]);
+ * const { loss, grads } = net.loss(x, [0, 9]);
+ * const scores = net.loss(x);
+ * ```
+ */
+export class ThreeLayerConvNet<D extends DType = "float64"> extends BlockNet<D> {
+  /**
+   * Makes the net.
+   *
+   * @param options Sizes, batch normalisation, and what every net can be told.
+   * @throws {TypeError} If a type is wrong, or an option unknown.
+   * @throws {RangeError} If a number is out of range.
+   */
+  constructor(options: ThreeLayerConvNetOptions<D> = {}) {
+    checkNetOptions(options, [
+      "inputDim",
+      "numFilters",
+      "filterSize",
+      "hiddenDim",
+      "numClasses",
+      "batchnorm",
+    ]);
+    const { inputDim = [3, 32, 32], numFilters = 32, filterSize = 7, hiddenDim = 100, ...others } =
+      options;
+    const { batchnorm = false, weightScale = 1e-3, ...rest } = others;
+    checkWhole("numFilters", numFilters, 1);
+    checkWhole("filterSize", filterSize, 1);
+    checkWhole("hiddenDim", hiddenDim, 1);
+    checkBoolean("batchnorm", batchnorm);
+    const blocks = [
+      { conv: numFilters, kernel: filterSize, batchnorm, pool: 2 },
+      { affine: hiddenDim, batchnorm },
+    ];
+    super({ ...rest, inputDim, blocks, weightScale });
+  }
+}
+
+/** What a {@linkcode ConvNet} can be told. */
+export interface ConvNetOptions<D extends DType = DType> extends NetOptions<D> {
+  /** Shape of one picture, (C, H, W). [3, 32, 32] if left out. */
+  readonly inputDim?: readonly number[];
+  /** The blocks in order. Those of {@linkcode convNetBlocks} if left out. */
+  readonly blocks?: readonly Block[];
+  /** How many classes. 10 if left out. */
+  readonly numClasses?: number;
+}
+
+/** A {@linkcode ConvNet}'s blocks if it is told none: five convolutions of 3 x 3, a global average. */
+export const convNetBlocks: readonly Block[] = [
+  { conv: 32, batchnorm: true },
+  { conv: 32, batchnorm: true, pool: 2 },
+  { conv: 64, batchnorm: true },
+  { conv: 64, batchnorm: true, pool: 2 },
+  { conv: 128, batchnorm: true },
+  { globalAverage: true },
+];
+
+/**
+ * A deeper convolutional net, in as many lines as it has layers: a {@linkcode BlockNet} that knows
+ * the pictures of CIFAR-10, weightScale "he" if left out.
+ *
+ * @example
+ * ```ts
+ * import { ConvNet } from "@cnn-layers/cnn-layers";
+ *
+ * const net = new ConvNet({
+ *   blocks: [
+ *     { conv: 16, batchnorm: true, pool: 2 },
+ *     { conv: 32, kernel: 5, batchnorm: true, pool: 2 },
+ *     { affine: 64, dropout: 0.5 },
+ *   ],
+ *   dtype: "float32",
+ * });
+ * console.log(Object.keys(net.params)); // W1, b1, gamma1, beta1, W2 ...
+ * ```
+ */
+export class ConvNet<D extends DType = "float64"> extends BlockNet<D> {
+  /**
+   * Makes the net.
+   *
+   * @param options The description.
+   * @throws {TypeError} If a type is wrong, an option unknown, or a block has none of its three kinds.
+   * @throws {RangeError} If a number is out of range, or a window does not fit what it walks over.
+   */
+  constructor(options: ConvNetOptions<D> = {}) {
+    checkNetOptions(options, ["inputDim", "blocks", "numClasses"]);
+    const { inputDim = [3, 32, 32], blocks = convNetBlocks } = options;
+    super({ ...options, inputDim, blocks });
+  }
+}
