@@ -131,8 +131,11 @@ describe("simdAffine()", () => {
           let largest = 0;
           for (const number of array) largest = Math.max(largest, Math.abs(number));
           for (let i = 0; i < array.length; i++) {
-            const error = Math.abs(numbers[i] - array[i]) / largest;
-            assert(error <= tolerance, `${name}[${i}] of ${JSON.stringify(testCase)}: ${error}`);
+            const error = Math.abs(numbers[i] - array[i]);
+            assert(
+              error <= tolerance * largest,
+              `${name}[${i}] of ${JSON.stringify(testCase)}: ${error}`,
+            );
           }
         }
       }
