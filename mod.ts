@@ -173,3 +173,6 @@ export type {
 } from "./kernels/kernel.ts";
 export type { KernelChoice } from "./kernels/select.ts";
 export { registerKernels, useKernels } from "./kernels/select.ts";
+export type { Arithmetic } from "./kernels/arithmetic.ts";
+export { useArithmetic } from "./kernels/arithmetic.ts";
+export { warmConv } from "./kernels/warm.ts";
