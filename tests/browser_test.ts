@@ -1,0 +1,96 @@
+import { after, before, describe, it } from "@std/testing/bdd";
+import { assert, assertEquals } from "@std/assert";
+import { type Browser, chromium } from "playwright-core";
+import { bundles } from "./bundles.ts";
+import type { TierReport } from "./tiers.ts";
+
+const CHROMIUM = "/usr/bin/chromium";
+
+/** Whether there is a Chromium; the reason is printed where there is none. */
+async function hasChromium(): Promise<boolean> {
+  try {
+    await Deno.stat(CHROMIUM);
+    return true;
+  } catch {
+    console.log(`Skipped as there is no ${CHROMIUM}`);
+    return false;
+  }
+}
+
+const skip = !await hasChromium();
+
+/** Pages by path: a policy that allows WebAssembly, and one that forbids it. */
+const policies: Readonly<Record<string, string>> = {
+  "/": "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'",
+  "/no-wasm": "default-src 'self'; script-src 'self'",
+};
+
+describe("The bundle in Chromium", () => {
+  let browser: Browser | undefined;
+  let server: Deno.HttpServer<Deno.NetAddr> | undefined;
+
+  before(async () => {
+    if (skip) return;
+    const { mod, tiers } = await bundles();
+    const scripts: Record<string, string> = { "/mod.js": mod, "/tiers.js": tiers };
+    server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
+      const { pathname } = new URL(request.url);
+      if (pathname in scripts) {
+        return new Response(scripts[pathname], { headers: { "content-type": "text/javascript" } });
+      }
+      if (!(pathname in policies)) return new Response(null, { status: 404 });
+      return new Response("<!doctype html><title>cnn-layers</title>", {
+        headers: { "content-type": "text/html", "content-security-policy": policies[pathname] },
+      });
+    });
+    browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+    });
+  });
+
+  after(async () => {
+    await browser?.close();
+    await server?.shutdown();
+  });
+
+  /** What reportTiers() gives in a page. */
+  async function reportsOf(path: string): Promise<TierReport[]> {
+    if (browser === undefined || server === undefined) throw new Error("no browser");
+    const page = await browser.newPage();
+    try {
+      await page.goto(`http://127.0.0.1:${server.addr.port}${path}`);
+      const reports = await page.evaluate<TierReport[]>(`(async () => {
+        const lib = await import("/mod.js");
+        const { reportTiers } = await import("/tiers.js");
+        return reportTiers(lib);
+      })()`);
+      assert(reports.length > 0);
+      return reports;
+    } finally {
+      await page.close();
+    }
+  }
+
+  it("runs every tier with the naive loops' numbers", { skip }, async () => {
+    const reports = await reportsOf("/");
+    assertEquals(reports.filter(({ difference }) => difference !== undefined), []);
+    for (const { layer, asked, tier, reason } of reports) {
+      if (asked !== "simd" || tier === undefined) continue;
+      assertEquals({ layer, tier, reason }, { layer, tier: "simd", reason });
+    }
+  });
+
+  it("runs where the page's policy forbids WebAssembly", { skip }, async () => {
+    const reports = await reportsOf("/no-wasm");
+    assertEquals(reports.filter(({ difference }) => difference !== undefined), []);
+    assertEquals(reports.filter(({ tier }) => tier === "simd"), []);
+    for (const { layer, asked, reason } of reports) {
+      if (asked !== "simd" || reason === undefined) continue;
+      assert(reason.includes("WebAssembly with SIMD does not work here"), `${layer}: ${reason}`);
+    }
+    // Convolutions and pools of common sizes still have kernels of their own.
+    const generated = reports.filter(({ asked, tier }) => asked === "auto" && tier === "generated");
+    assert(generated.length > 0);
+  });
+});
