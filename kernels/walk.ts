@@ -100,8 +100,18 @@ function stageOut(
   }
 }
 
-function reluInPlace(values: Float64Array): void {
-  for (let i = 0; i < values.length; i++) values[i] = Math.max(0, values[i]);
+/**
+ * Adds a bias to each plane, then relu if asked. Biases come last, as in the course, so that the sums of
+ * products round as little as they can.
+ */
+function addBiases(planes: Float64Array, size: number, biases: FloatArray, relu: boolean): void {
+  for (let p = 0; p < biases.length; p++) {
+    const bias = biases[p];
+    for (let i = p * size; i < (p + 1) * size; i++) {
+      const sum = planes[i] + bias;
+      planes[i] = relu ? Math.max(0, sum) : sum;
+    }
+  }
 }
 
 /** Adds up each of the planes. */
@@ -132,9 +142,9 @@ export function walkConv(generated: GeneratedConv, shape: ConvShape): ConvKernel
     const ws = asFloat64("w", w);
     for (let n = 0; n < N; n++) {
       stageIn(x, n * xLength, C, H, W, stage.x, xs);
-      for (let f = 0; f < F; f++) ys.fill(b[f], f * OH * OW, (f + 1) * OH * OW);
+      ys.fill(0);
       generated.forward(xs, ws, ys, stage.forward);
-      if (relu) reluInPlace(ys);
+      addBiases(ys, OH * OW, b, relu);
       out.set(ys, n * outLength);
     }
   }
@@ -300,15 +310,12 @@ export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): Aff
     wOutput: number,
     target: FloatArray,
     outputs: number,
-    bias?: FloatArray,
+    b?: FloatArray,
     relu = false,
   ): void {
     blocks(N, EXAMPLES, (n, examples) => {
       blocks(outputs, NUMBERS, (o, os) => {
-        const ys = scratch("y", os * examples);
-        for (let i = 0; i < os; i++) {
-          ys.fill(bias === undefined ? 0 : bias[o + i], i * examples, (i + 1) * examples);
-        }
+        const ys = scratch("y", os * examples).fill(0);
         blocks(inputs, NUMBERS, (i, is) => {
           const xs = transposed("x", source, inputs, n, examples, i, is);
           const from = i * wInput + o * wOutput;
@@ -316,7 +323,7 @@ export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): Aff
           const ws = partAsFloat64("w", w, from, to);
           pointwise.forward(xs, ws, ys, passSizes(is, os, examples, examples, wInput, wOutput));
         });
-        if (relu) reluInPlace(ys);
+        if (b !== undefined) addBiases(ys, examples, b.subarray(o, o + os), relu);
         for (let e = 0; e < examples; e++) {
           const row = (n + e) * outputs + o;
           for (let i = 0; i < os; i++) target[row + i] = ys[i * examples + e];
@@ -388,4 +395,9 @@ function transposed(
     for (let i = 0; i < count; i++) target[i * examples + e] = source[row + i];
   }
   return target;
+}
+
+/** Bytes of scratch held now: what the largest image and weights so far have needed. */
+export function scratchBytes(): number {
+  return [...buffers.values()].reduce((bytes, buffer) => bytes + buffer.byteLength, 0);
 }

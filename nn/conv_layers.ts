@@ -22,6 +22,7 @@ import {
   poolShape,
   show,
 } from "../kernels/shape.ts";
+import { checkBoolean } from "./checks.ts";
 import { type FloatArray, type Tensor, zerosLike } from "./tensor.ts";
 
 export type { ConvParams, Pad, PoolParams } from "../kernels/shape.ts";
@@ -102,6 +103,8 @@ function runConvBackward<A extends FloatArray>(
 ): Partial<Gradients<A>> & Pick<Gradients<A>, "dw" | "db"> {
   checkOptions("cache", cache, ["x", "w", "b", "convParam"]);
   checkOptions("options", options, ["dx"]);
+  const { dx: wantsDx = true } = options;
+  checkBoolean("options.dx", wantsDx);
   const { x, w, b, convParam } = cache;
   const shape = checkConv(x, w, b, convParam);
   const N = x.shape[0];
@@ -110,7 +113,7 @@ function runConvBackward<A extends FloatArray>(
   const kernel = pick(shape, dtypeOf(x.data));
   const dw = zerosLike(w), db = zerosLike(b);
   kernel.backwardWeights(N, x.data, dout.data, dw.data, db.data);
-  if (options.dx === false) return { dw, db };
+  if (!wantsDx) return { dw, db };
   const dx = zerosLike(x);
   kernel.backwardData(N, dout.data, w.data, dx.data);
   return { dx, dw, db };

@@ -21,8 +21,9 @@ export function naiveAffine({ D, M }: AffineShape): AffineKernel {
   ): void {
     for (let n = 0; n < N; n++) {
       for (let m = 0; m < M; m++) {
-        let sum = b[m];
+        let sum = 0;
         for (let d = 0; d < D; d++) sum += x[n * D + d] * w[d * M + m];
+        sum += b[m];
         out[n * M + m] = relu ? Math.max(0, sum) : sum;
       }
     }

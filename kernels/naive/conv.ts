@@ -27,7 +27,7 @@ export function naiveConv(shape: ConvShape): ConvKernel {
       for (let f = 0; f < F; f++) {
         for (let oy = 0; oy < OH; oy++) {
           for (let ox = 0; ox < OW; ox++) {
-            let sum = b[f];
+            let sum = 0;
             for (let c = 0; c < C; c++) {
               for (let ky = 0; ky < KH; ky++) {
                 for (let kx = 0; kx < KW; kx++) {
@@ -38,6 +38,7 @@ export function naiveConv(shape: ConvShape): ConvKernel {
                 }
               }
             }
+            sum += b[f];
             out[((n * F + f) * OH + oy) * OW + ox] = relu ? Math.max(0, sum) : sum;
           }
         }

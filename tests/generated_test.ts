@@ -1,0 +1,238 @@
+import { assert, assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import {
+  type ConvConfig,
+  convConfigs,
+  convConfigShape,
+  convFamilies,
+  poolConfigs,
+  poolConfigShape,
+  poolFamilies,
+} from "../codegen/configs.ts";
+import { generatedConvs, generatedPools } from "../kernels/generated/index.ts";
+import { generatedNames, generatedSource } from "../kernels/registry.ts";
+import { selectAffine, selectConv, selectMaxPool, useKernels } from "../kernels/select.ts";
+import {
+  convLabel,
+  convShape,
+  convStage,
+  type DType,
+  familyLabel,
+  poolLabel,
+  poolShape,
+} from "../kernels/shape.ts";
+import { scratchBytes, walkConv } from "../kernels/walk.ts";
+import { convForward, explainConv, explainMaxPool, maxPoolForward, RandomState } from "../mod.ts";
+import { assertAffine, assertConv, assertMaxPool, type Fill } from "./kernels.ts";
+
+const dtypes: readonly DType[] = ["float64", "float32"];
+const fills: readonly Fill[] = ["integers", "reals"];
+
+function label({ x, w, stride, pad }: ConvConfig): string {
+  return `x(${x}) w(${w}) stride ${stride} pad ${pad}`;
+}
+
+describe("generated exact convolutions", () => {
+  for (const config of convConfigs) {
+    const shape = convConfigShape(config);
+    const large = shape.C * shape.F > 1024;
+    it(`match naive for ${label(config)}`, () => {
+      using _ = useKernels("generated");
+      const name = `conv-${convLabel(shape)}-generated`;
+      for (const dtype of dtypes) {
+        const { kernel } = selectConv(shape, dtype);
+        assertEquals(kernel.name, name);
+        // Large layers once for each dtype, so that the suite stays quick.
+        const kinds = large ? [dtype === "float64" ? "reals" : "integers"] as const : fills;
+        for (const fill of kinds) assertConv(kernel, shape, large ? 1 : 2, dtype, fill);
+      }
+    });
+  }
+});
+
+describe("generated families of convolutions", () => {
+  // Sizes that no table names: small, prime, wide, tall, fewer columns than a tile, odd planes.
+  const planes = [[1, 1], [2, 3], [5, 7], [9, 4], [3, 17], [13, 2], [8, 8], [11, 6]] as const;
+  for (const family of convFamilies) {
+    const name = `conv-${familyLabel(family)}-generated`;
+    it(`match naive for ${familyLabel(family)} at sizes that no table names`, () => {
+      using _ = useKernels("generated");
+      const { KH, KW, strideY } = family;
+      let cases = 0;
+      for (const [H, W] of planes) {
+        for (const pad of [0, 1, Math.floor(KH / 2), KH, [0, 1, 2, 0]] as const) {
+          const F = cases % 9 + 1, C = [1, 2, 3, 4, 5, 7][cases % 6], N = cases % 3 === 0 ? 1 : 2;
+          const [top, left, bottom, right] = typeof pad === "number" ? [pad, pad, pad, pad] : pad;
+          if (H + top + bottom < KH || W + left + right < KW) continue;
+          const shape = convShape([N, C, H, W], [F, C, KH, KW], { stride: strideY, pad });
+          for (const dtype of dtypes) {
+            const { kernel } = selectConv(shape, dtype);
+            assertEquals(kernel.name, name);
+            for (const fill of fills) assertConv(kernel, shape, N, dtype, fill);
+          }
+          cases++;
+        }
+      }
+      assert(cases >= 15, `only ${cases} cases fit`);
+    });
+    it(`match naive for ${familyLabel(family)} with a kernel as large as the padded input`, () => {
+      using _ = useKernels("generated");
+      const { KH, KW, strideY } = family;
+      const shape = convShape([3, 2, KH, KW], [5, 2, KH, KW], { stride: strideY });
+      const { kernel } = selectConv(shape, "float64");
+      assertEquals(kernel.name, name);
+      assertConv(kernel, shape, 3, "float64", "integers");
+    });
+    it(`serve ${familyLabel(family)} for every number of filters from 1 to 9`, () => {
+      using _ = useKernels("generated");
+      for (let F = 1; F <= 9; F++) {
+        const { KH, KW, strideY } = family;
+        const C = 10 - F;
+        const shape = convShape([1, C, 8, 7], [F, C, KH, KW], { stride: strideY, pad: 1 });
+        const { kernel } = selectConv(shape, "float64");
+        assertEquals(kernel.name, name);
+        assertConv(kernel, shape, 1, "float64", "integers");
+      }
+    });
+  }
+  it("give an exact kernel's numbers to the last bit", () => {
+    const shape = convConfigShape(convConfigs[0]);
+    const exact = generatedSource.conv(shape, "float64").kernel!;
+    const family = generatedConvs.find((kernel) => kernel.name === "conv-3x3-s2-generated")!;
+    const random = new RandomState(0);
+    const x = random.randn([2, 3, 31, 31]).data, w = random.randn([25, 3, 3, 3]).data;
+    const b = random.randn([25]).data;
+    const [one, other] = [exact, walkConv(family, shape)].map((kernel) => {
+      const out = new Float64Array(2 * 25 * 16 * 16);
+      kernel.forward(2, x, w, b, out);
+      return out;
+    });
+    assertEquals(one, other);
+  });
+});
+
+describe("generated max-pools", () => {
+  for (const config of poolConfigs) {
+    const plane = poolConfigShape(config);
+    it(`match naive for ${poolLabel(plane)}`, () => {
+      using _ = useKernels("generated");
+      const shape = { ...plane, C: 3 };
+      for (const dtype of dtypes) {
+        const { kernel } = selectMaxPool(shape, dtype);
+        assertEquals(kernel.name, `maxpool-${poolLabel(plane)}-generated`);
+        for (const fill of fills) assertMaxPool(kernel, shape, 2, dtype, fill);
+      }
+    });
+  }
+  for (const family of poolFamilies) {
+    it(`match naive for ${familyLabel(family)} at sizes that no table names`, () => {
+      using _ = useKernels("generated");
+      const { KH: poolHeight, KW: poolWidth, strideY: stride } = family;
+      for (const [H, W] of [[3, 3], [5, 7], [9, 4], [3, 17], [13, 3], [11, 6]]) {
+        for (const pad of [0, 1, [1, 0, 0, 1]] as const) {
+          const shape = poolShape([2, 3, H, W], { poolHeight, poolWidth, stride, pad });
+          for (const dtype of dtypes) {
+            const { kernel } = selectMaxPool(shape, dtype);
+            assertEquals(kernel.name, `maxpool-${familyLabel(family)}-generated`);
+            for (const fill of fills) assertMaxPool(kernel, shape, 2, dtype, fill);
+          }
+        }
+      }
+    });
+    it(`keep ties, NaN and infinities of ${familyLabel(family)} as naive does`, () => {
+      const { KH: poolHeight, KW: poolWidth, strideY: stride } = family;
+      const values = [NaN, -Infinity, Infinity, -0, 0, 1];
+      const random = new RandomState(3);
+      for (const pad of [0, 1] as const) {
+        for (let trial = 0; trial < 40; trial++) {
+          const data = Float64Array.from(
+            { length: 2 * 6 * 5 },
+            () => values[random.randint(0, trial < 20 ? 2 : values.length)],
+          );
+          const x = { data, shape: [1, 2, 6, 5] };
+          const run = (kernels: "generated" | "naive") => {
+            using _ = useKernels(kernels);
+            return maxPoolForward(x, { poolHeight, poolWidth, stride, pad }).out.data;
+          };
+          // assertEquals tells 0 from -0 and holds NaN equal to NaN.
+          assertEquals(run("generated"), run("naive"));
+          const shape = poolShape(x.shape, { poolHeight, poolWidth, stride, pad });
+          const generated = generatedSource.maxPool(shape, "float64").kernel!;
+          const dout = Float64Array.from({ length: 2 * shape.OH * shape.OW }, (_, i) => i + 1);
+          const [dx, expected] = [new Float64Array(60), new Float64Array(60)];
+          generated.backward(1, data, dout, dx);
+          {
+            using _ = useKernels("naive");
+            selectMaxPool(shape, "float64").kernel.backward(1, data, dout, expected);
+          }
+          assertEquals(dx, expected);
+        }
+      }
+    });
+  }
+});
+
+describe("the generated fully-connected layer", () => {
+  it("matches naive for small, odd and blocked sizes", () => {
+    using _ = useKernels("generated");
+    const sizes = [[1, 1, 1], [2, 3, 5], [7, 13, 4], [130, 9, 6], [5, 520, 3], [3, 6, 530]];
+    for (const [N, D, M] of sizes) {
+      for (const dtype of dtypes) {
+        const { kernel } = selectAffine({ D, M }, dtype);
+        assertEquals(kernel.name, "affine-generated");
+        for (const fill of fills) assertAffine(kernel, { D, M }, N, dtype, fill);
+      }
+    }
+  });
+});
+
+describe("the registry", () => {
+  it("holds every configuration of the table, once", () => {
+    const expected = [
+      ...convConfigs.map((config) => `conv-${convLabel(convConfigShape(config))}-generated`),
+      ...convFamilies.map((family) => `conv-${familyLabel(family)}-generated`),
+      ...poolConfigs.map((config) => `maxpool-${poolLabel(poolConfigShape(config))}-generated`),
+      ...poolFamilies.map((family) => `maxpool-${familyLabel(family)}-generated`),
+    ];
+    assertEquals(new Set(expected).size, expected.length);
+    const names = [...generatedConvs, ...generatedPools].map((kernel) => kernel.name);
+    assertEquals(names.toSorted(), expected.toSorted());
+    assertEquals(generatedNames().toSorted(), expected.toSorted());
+  });
+  it("answers exact, then family, then nothing", () => {
+    using _ = useKernels("generated");
+    const params = { stride: 1, pad: 1 };
+    const exact = explainConv([8, 32, 32, 32], [32, 32, 3, 3], params);
+    assertEquals(exact.name, "conv-32x32x32-32x3x3-s1p1-generated");
+    const family = explainConv([8, 32, 32, 31], [32, 32, 3, 3], params);
+    assertEquals([family.name, family.tier], ["conv-3x3-s1-generated", "generated"]);
+    const none = explainConv([8, 3, 32, 32], [32, 3, 2, 3], params);
+    assertEquals([none.name, none.tier], ["conv-naive", "naive"]);
+    assert(none.reason.includes("none is generated"), none.reason);
+    const pool = { poolHeight: 4, poolWidth: 4, stride: 4 };
+    assertEquals(explainMaxPool([1, 1, 8, 8], pool).tier, "naive");
+  });
+});
+
+describe("scratch", () => {
+  it("does not grow over a thousand calls", () => {
+    using _ = useKernels("generated");
+    const random = new RandomState(1);
+    const x = random.randn([2, 3, 9, 9], "float32"), w = random.randn([4, 3, 3, 3], "float32");
+    const b = random.randn([4], "float32");
+    convForward(x, w, b, { stride: 1, pad: 1 });
+    const before = scratchBytes();
+    for (let call = 0; call < 1000; call++) convForward(x, w, b, { stride: 1, pad: 1 });
+    assertEquals(scratchBytes(), before);
+  });
+  it("is bounded by the largest image and its weights", () => {
+    using _ = useKernels("generated");
+    const shape = convShape([50, 16, 40, 40], [16, 16, 3, 3], { stride: 1, pad: 1 });
+    const { kernel } = selectConv(shape, "float64");
+    const before = scratchBytes();
+    const x = new Float64Array(50 * 16 * 1600), out = new Float64Array(50 * 16 * 1600);
+    kernel.forward(50, x, new Float64Array(16 * 16 * 9), new Float64Array(16), out);
+    const image = convStage(shape).forward.xPlane * 16 + 16 * 1600;
+    assert(scratchBytes() - before <= image * 8, "more than one image");
+  });
+});

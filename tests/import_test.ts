@@ -1,0 +1,67 @@
+import { assert, assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** The files of mod.ts's graph. */
+async function graph(): Promise<{ specifier: string; size: number }[]> {
+  const { stdout, success } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", `${root}mod.ts`],
+  }).output();
+  assert(success);
+  return JSON.parse(new TextDecoder().decode(stdout)).modules;
+}
+
+/** Serves the repository on a local port and runs a program that imports it, in an empty folder. */
+async function runByUrl(program: (url: string) => string): Promise<string> {
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, async (req) => {
+    const path = new URL(req.url).pathname;
+    const body = await Deno.readTextFile(`${root}${path.slice(1)}`).catch(() => undefined);
+    if (body === undefined) return new Response("not found", { status: 404 });
+    return new Response(body, { headers: { "content-type": "application/typescript" } });
+  });
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/program.ts`;
+    await Deno.writeTextFile(path, program(`http://127.0.0.1:${server.addr.port}/mod.ts`));
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      // No permission but the import, which Deno asks for by host.
+      args: ["run", "--no-prompt", "--quiet", `--allow-import=127.0.0.1`, path],
+      cwd: folder,
+      env: { NO_COLOR: "1", DENO_DIR: `${folder}/cache` },
+    }).output();
+    assert(success, new TextDecoder().decode(stderr));
+    return new TextDecoder().decode(stdout).trim();
+  } finally {
+    await server.shutdown();
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+describe("mod.ts", () => {
+  it("depends on nothing", async () => {
+    const foreign = (await graph()).filter(({ specifier }) =>
+      !specifier.startsWith(new URL("..", import.meta.url).href)
+    );
+    assertEquals(foreign, []);
+  });
+  it("is under 60 files and 500 KB of source", async () => {
+    const modules = await graph();
+    assert(modules.length < 60, `${modules.length} files`);
+    const bytes = modules.reduce((sum, { size }) => sum + size, 0);
+    assert(bytes < 500_000, `${bytes} bytes`);
+  });
+  it("imports by URL in an empty folder, with no config file and no permission", async () => {
+    const printed = await runByUrl((url) =>
+      `import { convForward, explainConv, linspace } from "${url}";
+       const x = linspace(-0.1, 0.5, [2, 3, 4, 4]), w = linspace(-0.2, 0.3, [3, 3, 4, 4]);
+       const { out } = convForward(x, w, linspace(-0.1, 0.2, [3]), { stride: 2, pad: 1 });
+       console.log(out.shape.join(), out.data[0].toFixed(8));
+       console.log(explainConv(x.shape, w.shape, { stride: 2, pad: 1 }).tier);`
+    );
+    const [numbers, tier] = printed.split("\n");
+    assertEquals(numbers, "2,3,2,2 -0.08759809");
+    assert(["simd", "generated", "naive"].includes(tier), tier);
+  });
+});
