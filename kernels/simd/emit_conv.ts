@@ -62,9 +62,10 @@ export function writeConv(f: Func, conv: TapConv): void {
   function writeTaps(block: number, offsets: readonly number[], first: number, base: number): void {
     let index = first;
     for (const tap of taps) {
-      for (const [v, offset] of offsets.entries()) {
-        f.get(x).at("v128.load", base + tap + offset).set(inputs[v]);
-      }
+      const load = (v: number) => f.get(x).at("v128.load", base + tap + offsets[v]);
+      // Inputs that several filters use stay in registers.
+      const shared = block > 1;
+      if (shared) offsets.forEach((_, v) => load(v).set(inputs[v]));
       for (let i = 0; i < block; i++, index++) {
         if (conv.fused) {
           // One load serves several weights.
@@ -78,7 +79,8 @@ export function writeConv(f: Func, conv: TapConv): void {
         f.set(weight);
         for (let v = 0; v < offsets.length; v++) {
           const sum = sums[i * offsets.length + v];
-          multiplyAdd(f, vector, conv.fused, sum, () => f.get(weight), () => f.get(inputs[v]));
+          const input = () => shared ? f.get(inputs[v]) : load(v);
+          multiplyAdd(f, vector, conv.fused, sum, () => f.get(weight), input);
         }
       }
     }

@@ -31,8 +31,8 @@ export function pieces(runs: readonly Run[]): number[] {
 /** Filters of a convolution's tile: five and two vectors of outputs is the best that fits. */
 const FILTERS = 5;
 
-/** Vectors of a tile for 1, 2, ... filters. */
-const VECTORS = [6, 4, 3, 2, 2];
+/** Vectors of a tile for 1, 2, ... filters. A single filter's inputs need no registers of their own. */
+const VECTORS = [[7, 8, 6], [4], [3], [2], [2]];
 
 /** Some columns of a tile: vectors that start at these numbers of the row. */
 export interface ColumnTile {
@@ -64,7 +64,10 @@ export function convTiles(
 ): ConvTiles {
   const blocks = evenRuns(filters, FILTERS);
   const block = blocks[0].size;
-  return { blocks, rows: rowTiles(block, VECTORS[block - 1], rows, columns, lanes).tiles };
+  const [best] = VECTORS[block - 1]
+    .map((vectors) => rowTiles(block, vectors, rows, columns, lanes))
+    .sort((a, b) => a.cost - b.cost);
+  return { blocks, rows: best.tiles };
 }
 
 /** An estimate of a tile's time, in cycles a weight: arithmetic and loads, or the multipliers' latency. */
