@@ -318,15 +318,24 @@ function everySecond(lanes: number, from: number): number[] {
   return Array.from({ length: lanes }, (_, i) => 2 * i + from);
 }
 
-/** Finds the largest number of each window, and which windows hold a NaN. */
-function writeMaximum(f: Func, { vector }: Pool, { taps, most, nan }: Registers): void {
+/**
+ * Finds the largest number of each window, and which windows hold a NaN among the taps from `tested` on. A
+ * NaN in the first tap stays the largest by itself.
+ */
+function writeMaximum(
+  f: Func,
+  { vector }: Pool,
+  { taps, most, nan }: Registers,
+  tested: 0 | 1,
+): void {
   for (const [i, tap] of taps.entries()) {
     // pmax keeps its first operand unless the second is larger.
     if (i === 0) f.get(tap).set(most);
     else f.get(most).get(tap).op(vector.pmax).set(most);
-    if (i > 0) f.get(nan);
+    if (i < tested) continue;
+    if (i > tested) f.get(nan);
     f.get(tap).get(tap).op(vector.ne);
-    if (i > 0) f.op("v128.or");
+    if (i > tested) f.op("v128.or");
     f.set(nan);
   }
 }
@@ -370,7 +379,7 @@ function writeForward(f: Func, pool: Pool, plan: ForwardPlan): void {
       const pointers = [{ local: x, step: strideX * bytes }, { local: out, step: bytes }];
       writeTiles(f, pool, pointers, column, ({ start, valid }) => {
         writeTaps(f, pool, x, start * strideX * bytes, held);
-        writeMaximum(f, pool, held);
+        writeMaximum(f, pool, held, 1);
         // A mask has every bit set: a NaN.
         f.get(most).get(nan).op("v128.or").set(most);
         if (valid === vector.lanes) f.get(out).get(most).at("v128.store", start * bytes);
@@ -416,7 +425,7 @@ function writeBackward(f: Func, pool: Pool, plan: BackwardPlan): void {
       ];
       writeTiles(f, pool, pointers, column, (tile) => {
         writeTaps(f, pool, x, tile.start * strideX * bytes, held);
-        writeMaximum(f, pool, held);
+        writeMaximum(f, pool, held, 0);
         const toInside = plan.inside - plan.padded;
         writeRareWindows(f, pool, held, toInside, x, tile.start * strideX * bytes);
         f.get(dout).at("v128.load", tile.start * bytes);
