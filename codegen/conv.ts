@@ -102,16 +102,25 @@ function declareTiled(writer: CodeBlockWriter, cols: number | string, tile: numb
   }
 }
 
-/** Writes a sum of products as statements of at most four products each. */
-function writeProducts(writer: CodeBlockWriter, target: string, products: string[]): void {
-  for (let i = 0; i < products.length; i += 4) {
-    const group = products.slice(i, i + 4);
-    writer.writeLine(
-      group.length === 1
-        ? `${target} += ${group[0]};`
-        : `${target} = ${target} + ${group.join(" + ")};`,
-    );
+/** The widest line of the project's style. */
+const LINE_WIDTH = 100;
+
+/** Writes `target += products;`, over as many lines as it needs. */
+function writeProducts(
+  writer: CodeBlockWriter,
+  target: string,
+  products: readonly string[],
+): void {
+  let line = `${target} +=`;
+  for (const [i, product] of products.entries()) {
+    const end = i === products.length - 1 ? ";" : " +";
+    if (writer.getIndentationLevel() * 2 + line.length + 1 + product.length + 2 > LINE_WIDTH) {
+      writer.writeLine(line);
+      line = ` `;
+    }
+    line += ` ${product}${end}`;
   }
+  writer.writeLine(line);
 }
 
 /** The distinct places of a list, in reading order. */
@@ -141,7 +150,7 @@ export function accumulateFunction(
   function tile(writer: CodeBlockWriter, positions: number, outputs: number, inputs: number) {
     const reads: (Place & { plane: number })[] = [];
     const writes: (Place & { plane: number })[] = [];
-    const products = new Map<string, string[]>();
+    const products = new Map<string, { read: Place & { plane: number }; weight: string }[]>();
     const yName = (p: Place & { plane: number }) =>
       pointwise ? `y${p.plane}_${p.col}` : `y${p.row}_${p.col}`;
     const xName = (p: Place & { plane: number }) =>
@@ -156,7 +165,7 @@ export function accumulateFunction(
             writes.push(write);
             const weight = pointwise ? `w${output}_${input}` : `w${ky}_${kx}`;
             const list = products.get(yName(write)) ?? [];
-            list.push(`${xName(read)} * ${weight}`);
+            list.push({ read, weight });
             products.set(yName(write), list);
           }
         }
@@ -164,11 +173,15 @@ export function accumulateFunction(
     }
     const readAt = declareRows(writer, "xi", distinct(reads), sizes.xPlane, sizes.xPitch);
     const writeAt = declareRows(writer, "yi", distinct(writes), sizes.yPlane, sizes.yPitch);
-    for (const p of distinct(reads)) writer.writeLine(`const ${xName(p)} = x[${readAt(p)}];`);
+    // A number that many outputs share is loaded once; one or two uses are cheaper from memory.
+    const shared = pointwise || pass.direction === "backwardData";
+    if (shared) {
+      for (const p of distinct(reads)) writer.writeLine(`const ${xName(p)} = x[${readAt(p)}];`);
+    }
+    const xText = (p: Place & { plane: number }) => shared ? xName(p) : `x[${readAt(p)}]`;
     for (const p of distinct(writes)) {
-      writer.writeLine(`let ${yName(p)} = y[${writeAt(p)}];`);
-      writeProducts(writer, yName(p), products.get(yName(p))!);
-      writer.writeLine(`y[${writeAt(p)}] = ${yName(p)};`);
+      const terms = products.get(yName(p))!.map(({ read, weight }) => `${xText(read)} * ${weight}`);
+      writeProducts(writer, `y[${writeAt(p)}]`, terms);
     }
   }
 

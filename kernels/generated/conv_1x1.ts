@@ -41,18 +41,10 @@ function forward_1x1_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          let y0_0 = y[yi];
-          y0_0 = y0_0 + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
-          y[yi] = y0_0;
-          let y1_0 = y[yi1];
-          y1_0 = y1_0 + x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
-          y[yi1] = y1_0;
-          let y2_0 = y[yi2];
-          y2_0 = y2_0 + x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
-          y[yi2] = y2_0;
-          let y3_0 = y[yi3];
-          y3_0 = y3_0 + x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
-          y[yi3] = y3_0;
+          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
+          y[yi1] += x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
+          y[yi2] += x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
+          y[yi3] += x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
           xi++;
         }
       }
@@ -71,18 +63,10 @@ function forward_1x1_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
           const yi2 = (yi + yPlane * 2) | 0;
           const yi3 = (yi + yPlane * 3) | 0;
           const x0_0 = x[xi];
-          let y0_0 = y[yi];
-          y0_0 += x0_0 * w0_0;
-          y[yi] = y0_0;
-          let y1_0 = y[yi1];
-          y1_0 += x0_0 * w1_0;
-          y[yi1] = y1_0;
-          let y2_0 = y[yi2];
-          y2_0 += x0_0 * w2_0;
-          y[yi2] = y2_0;
-          let y3_0 = y[yi3];
-          y3_0 += x0_0 * w3_0;
-          y[yi3] = y3_0;
+          y[yi] += x0_0 * w0_0;
+          y[yi1] += x0_0 * w1_0;
+          y[yi2] += x0_0 * w2_0;
+          y[yi3] += x0_0 * w3_0;
           xi++;
         }
       }
@@ -106,9 +90,7 @@ function forward_1x1_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          let y0_0 = y[yi];
-          y0_0 = y0_0 + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
-          y[yi] = y0_0;
+          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
           xi++;
         }
       }
@@ -121,9 +103,7 @@ function forward_1x1_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
         let yi = (o * yPlane + r * yPitch) | 0;
         for (const end = (yi + cols) | 0; yi < end; yi++) {
           const x0_0 = x[xi];
-          let y0_0 = y[yi];
-          y0_0 += x0_0 * w0_0;
-          y[yi] = y0_0;
+          y[yi] += x0_0 * w0_0;
           xi++;
         }
       }
@@ -170,18 +150,10 @@ function backwardData_1x1_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          let y0_0 = y[yi];
-          y0_0 = y0_0 + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
-          y[yi] = y0_0;
-          let y1_0 = y[yi1];
-          y1_0 = y1_0 + x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
-          y[yi1] = y1_0;
-          let y2_0 = y[yi2];
-          y2_0 = y2_0 + x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
-          y[yi2] = y2_0;
-          let y3_0 = y[yi3];
-          y3_0 = y3_0 + x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
-          y[yi3] = y3_0;
+          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
+          y[yi1] += x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
+          y[yi2] += x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
+          y[yi3] += x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
           xi++;
         }
       }
@@ -200,18 +172,10 @@ function backwardData_1x1_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
           const yi2 = (yi + yPlane * 2) | 0;
           const yi3 = (yi + yPlane * 3) | 0;
           const x0_0 = x[xi];
-          let y0_0 = y[yi];
-          y0_0 += x0_0 * w0_0;
-          y[yi] = y0_0;
-          let y1_0 = y[yi1];
-          y1_0 += x0_0 * w1_0;
-          y[yi1] = y1_0;
-          let y2_0 = y[yi2];
-          y2_0 += x0_0 * w2_0;
-          y[yi2] = y2_0;
-          let y3_0 = y[yi3];
-          y3_0 += x0_0 * w3_0;
-          y[yi3] = y3_0;
+          y[yi] += x0_0 * w0_0;
+          y[yi1] += x0_0 * w1_0;
+          y[yi2] += x0_0 * w2_0;
+          y[yi3] += x0_0 * w3_0;
           xi++;
         }
       }
@@ -235,9 +199,7 @@ function backwardData_1x1_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          let y0_0 = y[yi];
-          y0_0 = y0_0 + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
-          y[yi] = y0_0;
+          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
           xi++;
         }
       }
@@ -250,9 +212,7 @@ function backwardData_1x1_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
         let yi = (o * yPlane + r * yPitch) | 0;
         for (const end = (yi + cols) | 0; yi < end; yi++) {
           const x0_0 = x[xi];
-          let y0_0 = y[yi];
-          y0_0 += x0_0 * w0_0;
-          y[yi] = y0_0;
+          y[yi] += x0_0 * w0_0;
           xi++;
         }
       }
@@ -466,18 +426,10 @@ function forward_1x1_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          let y0_0 = y[yi];
-          y0_0 = y0_0 + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
-          y[yi] = y0_0;
-          let y1_0 = y[yi1];
-          y1_0 = y1_0 + x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
-          y[yi1] = y1_0;
-          let y2_0 = y[yi2];
-          y2_0 = y2_0 + x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
-          y[yi2] = y2_0;
-          let y3_0 = y[yi3];
-          y3_0 = y3_0 + x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
-          y[yi3] = y3_0;
+          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
+          y[yi1] += x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
+          y[yi2] += x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
+          y[yi3] += x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
           xi += 2;
         }
       }
@@ -496,18 +448,10 @@ function forward_1x1_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
           const yi2 = (yi + yPlane * 2) | 0;
           const yi3 = (yi + yPlane * 3) | 0;
           const x0_0 = x[xi];
-          let y0_0 = y[yi];
-          y0_0 += x0_0 * w0_0;
-          y[yi] = y0_0;
-          let y1_0 = y[yi1];
-          y1_0 += x0_0 * w1_0;
-          y[yi1] = y1_0;
-          let y2_0 = y[yi2];
-          y2_0 += x0_0 * w2_0;
-          y[yi2] = y2_0;
-          let y3_0 = y[yi3];
-          y3_0 += x0_0 * w3_0;
-          y[yi3] = y3_0;
+          y[yi] += x0_0 * w0_0;
+          y[yi1] += x0_0 * w1_0;
+          y[yi2] += x0_0 * w2_0;
+          y[yi3] += x0_0 * w3_0;
           xi += 2;
         }
       }
@@ -531,9 +475,7 @@ function forward_1x1_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          let y0_0 = y[yi];
-          y0_0 = y0_0 + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
-          y[yi] = y0_0;
+          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
           xi += 2;
         }
       }
@@ -546,9 +488,7 @@ function forward_1x1_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
         let yi = (o * yPlane + r * yPitch) | 0;
         for (const end = (yi + cols) | 0; yi < end; yi++) {
           const x0_0 = x[xi];
-          let y0_0 = y[yi];
-          y0_0 += x0_0 * w0_0;
-          y[yi] = y0_0;
+          y[yi] += x0_0 * w0_0;
           xi += 2;
         }
       }
@@ -595,18 +535,10 @@ function backwardData_1x1_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          let y0_0 = y[yi];
-          y0_0 = y0_0 + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
-          y[yi] = y0_0;
-          let y1_0 = y[yi1];
-          y1_0 = y1_0 + x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
-          y[yi1] = y1_0;
-          let y2_0 = y[yi2];
-          y2_0 = y2_0 + x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
-          y[yi2] = y2_0;
-          let y3_0 = y[yi3];
-          y3_0 = y3_0 + x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
-          y[yi3] = y3_0;
+          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
+          y[yi1] += x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
+          y[yi2] += x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
+          y[yi3] += x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
           xi++;
         }
       }
@@ -625,18 +557,10 @@ function backwardData_1x1_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
           const yi2 = (yi + yPlane * 2) | 0;
           const yi3 = (yi + yPlane * 3) | 0;
           const x0_0 = x[xi];
-          let y0_0 = y[yi];
-          y0_0 += x0_0 * w0_0;
-          y[yi] = y0_0;
-          let y1_0 = y[yi1];
-          y1_0 += x0_0 * w1_0;
-          y[yi1] = y1_0;
-          let y2_0 = y[yi2];
-          y2_0 += x0_0 * w2_0;
-          y[yi2] = y2_0;
-          let y3_0 = y[yi3];
-          y3_0 += x0_0 * w3_0;
-          y[yi3] = y3_0;
+          y[yi] += x0_0 * w0_0;
+          y[yi1] += x0_0 * w1_0;
+          y[yi2] += x0_0 * w2_0;
+          y[yi3] += x0_0 * w3_0;
           xi++;
         }
       }
@@ -660,9 +584,7 @@ function backwardData_1x1_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          let y0_0 = y[yi];
-          y0_0 = y0_0 + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
-          y[yi] = y0_0;
+          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
           xi++;
         }
       }
@@ -675,9 +597,7 @@ function backwardData_1x1_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
         let yi = (o * yPlane + r * (yPitch * 2)) | 0;
         for (const end = (yi + cols * 2) | 0; yi < end; yi += 2) {
           const x0_0 = x[xi];
-          let y0_0 = y[yi];
-          y0_0 += x0_0 * w0_0;
-          y[yi] = y0_0;
+          y[yi] += x0_0 * w0_0;
           xi++;
         }
       }
