@@ -9,7 +9,7 @@ import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { weightTiles } from "./plan.ts";
-import { padded } from "./planes.ts";
+import { padded, skewed } from "./planes.ts";
 import { drain, weightPlaces } from "./sums.ts";
 import type { Vector } from "./vector.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
@@ -26,6 +26,13 @@ export type BackwardWeights = (
 /** Terms that a float32 lane sums before it is added to float64: more would cost digits. */
 const TERMS = 4096;
 
+/**
+ * Vectors of dout that a sum should meet before it goes back to memory: small images come several at a
+ * time, but no more than so many.
+ */
+const VECTORS = 64;
+const MOST_IMAGES = 16;
+
 /** Plans dw and db for a geometry. */
 export function planBackwardWeights(
   shape: ConvShape,
@@ -35,6 +42,7 @@ export function planBackwardWeights(
   const { C, H, W, F, KH, KW, strideY, strideX, padTop, padLeft, OH, OW } = shape;
   const { bytes, lanes, dtype } = vector;
   const layout = new Layout();
+  const images = Math.min(MOST_IMAGES, Math.ceil(VECTORS / (OH * Math.ceil(OW / lanes))));
   const x = padded(layout, vector, "x", {
     planes: C,
     H,
@@ -44,8 +52,10 @@ export function planBackwardWeights(
     rows: (OH - 1) * strideY + KH,
     columns: (OW - 1) * strideX + KW,
     stride: strideX,
+    images,
   });
-  const dout = layout.region("dout", F * OH * OW * bytes);
+  const doutBytes = skewed(F * OH * OW * bytes);
+  const dout = layout.region("dout", images * doutBytes);
   const taps = Array.from(
     { length: KH },
     (_, ky) =>
@@ -62,9 +72,11 @@ export function planBackwardWeights(
 
   function make(): BackwardWeights {
     const assembly = new Assembly();
-    const pad = assembly.func("pad");
-    const weights = assembly.func("weights"), biases = assembly.func("biases");
-    x.write(pad);
+    const pad = assembly.func("pad", ["i32", "i32"]);
+    x.write(pad, { from: 0, to: 1 });
+    const biases = assembly.func("biases", ["i32"]);
+    writeBiasSums(biases, vector, F, OH * OW, dout, biasSums, 0);
+    const weights = assembly.func("weights", ["i32"]);
     writeWeightSums(weights, {
       vector,
       fused,
@@ -73,31 +85,52 @@ export function planBackwardWeights(
       dout: { start: dout, plane: OH * OW * bytes, row: OW * bytes },
       rows: OH,
       columns: OW,
+      images: { count: 0, x: x.step.planes, dout: doutBytes },
       sums,
     });
-    writeBiasSums(biases, vector, F, OH * OW, dout, biasSums);
-    const image = assembly.func("image").call(pad).call(weights).call(biases);
-    const run = instantiate(assembly)[image.name];
+    const several = assembly.func("several", ["i32"]);
+    const [image, staged, planes, doutAt] = several.locals("i32", 4);
+    several.get(0).set(image).loop(() => {
+      several.get(staged).get(planes).call(pad).get(doutAt).call(biases);
+      several.advance(staged, x.step.staged).advance(planes, x.step.planes);
+      several.advance(doutAt, doutBytes);
+      several.get(image).const(-1).op("i32.add").tee(image).branchIf(0);
+    });
+    several.get(0).call(weights);
+    const run = instantiate(assembly)[several.name];
 
     const places = weightPlaces(tiles, F, C, KH * KW);
     const xSize = C * H * W, xStart = x.staged / bytes;
     const doutSize = F * OH * OW, doutStart = dout / bytes;
+    const xStep = x.step.staged / bytes, doutStep = doutBytes / bytes;
     const sumStart = sums / bytes, biasStart = biasSums / bytes;
-    const every = dtype === "float64" ? Infinity : Math.ceil(TERMS * lanes / (OH * OW));
+    const most = dtype === "float64" ? Infinity : Math.max(images, TERMS * lanes / (OH * OW));
     return (N, xs, douts, dw, db) => {
       const memory = scratch(dtype);
       const dwSums = new Float64Array(sumCount), dbSums = new Float64Array(F);
       memory.fill(0, sumStart, sumStart + sumCount * lanes);
       memory.fill(0, biasStart, biasStart + F * lanes);
       x.clear(memory);
-      for (let n = 0; n < N; n++) {
-        memory.set(xs.subarray(n * xSize, (n + 1) * xSize), xStart);
-        memory.set(douts.subarray(n * doutSize, (n + 1) * doutSize), doutStart);
-        run();
-        if (n === N - 1 || (n + 1) % every === 0) {
-          drain(memory, sumStart, lanes, dwSums);
-          drain(memory, biasStart, lanes, dbSums);
+      let summed = 0;
+      for (let n = 0; n < N; n += images) {
+        const end = Math.min(N, n + images);
+        if (summed + end - n > most) {
+          drainBoth();
+          summed = 0;
         }
+        for (let i = n; i < end; i++) {
+          memory.set(xs.subarray(i * xSize, (i + 1) * xSize), xStart + (i - n) * xStep);
+          const image = douts.subarray(i * doutSize, (i + 1) * doutSize);
+          memory.set(image, doutStart + (i - n) * doutStep);
+        }
+        run(end - n);
+        summed += end - n;
+      }
+      drainBoth();
+
+      function drainBoth(): void {
+        drain(memory, sumStart, lanes, dwSums);
+        drain(memory, biasStart, lanes, dbSums);
       }
       for (let i = 0; i < sumCount; i++) dw[places[i]] = dwSums[i];
       db.set(dbSums);

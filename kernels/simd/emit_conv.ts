@@ -135,18 +135,18 @@ export function writeConv(f: Func, conv: TapConv): void {
     };
     pushAddress(xRow);
     f.set(x).get(wBlock).set(w);
-    for (let i = 0; i < block; i++) {
-      const first = sums[i * places.length];
-      if (conv.bias === undefined) pushZero(f);
-      else f.get(bias).at(vector.loadSplat, i * bytes);
-      f.set(first);
-      for (let v = 1; v < places.length; v++) f.get(first).set(sums[i * places.length + v]);
+    for (const sum of sums.slice(0, block * places.length)) {
+      pushZero(f);
+      f.set(sum);
     }
     writeChannels(block, places.map(({ row, column }) => row * input.row + column));
     for (let i = 0; i < block; i++) {
+      // The bias comes last, as in the definition: its rounding is the definition's too.
+      if (conv.bias !== undefined) f.get(bias).at(vector.loadSplat, i * bytes).set(weight);
       for (const [v, { row, column }] of places.entries()) {
         pushAddress(out);
         f.get(sums[i * places.length + v]);
+        if (conv.bias !== undefined) f.get(weight).op(vector.add);
         if (conv.relu) {
           pushZero(f);
           f.op(vector.max);

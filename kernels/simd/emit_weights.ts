@@ -23,6 +23,8 @@ export interface WeightSums {
   /** Rows and columns of dout. */
   readonly rows: number;
   readonly columns: number;
+  /** A parameter with the number of images, and the bytes from one to the next; one image if left out. */
+  readonly images?: { readonly count: Local; readonly x: number; readonly dout: number };
   /** The sums' vectors: filter block, channel, tap row, group, filter of the block, tap of the group. */
   readonly sums: number;
   /** Parameters of the function that are added to the three starts. */
@@ -35,7 +37,7 @@ const UNROLL = 8;
 
 /** Writes the sums as one function. */
 export function writeWeightSums(f: Func, job: WeightSums): void {
-  const { vector, fused, tiles, x, dout, rows, columns } = job;
+  const { vector, fused, tiles, x, dout, rows, columns, images } = job;
   const { bytes, lanes } = vector;
   const blockMost = tiles.blocks[0].size;
   const groupMost = Math.max(
@@ -45,7 +47,7 @@ export function writeWeightSums(f: Func, job: WeightSums): void {
   const douts = f.locals("v128", blockMost);
   const [low, high, value] = f.locals("v128", 3);
   const [xAt, dAt, dEnd, xTap, dBlock, sumAt] = f.locals("i32", 6);
-  const [xPart, dPart, part, b, c, tapRow] = f.locals("i32", 6);
+  const [xPart, dPart, part, b, c, tapRow, image] = f.locals("i32", 7);
 
   const whole = Math.floor(columns / lanes);
   const rest = columns % lanes;
@@ -144,15 +146,28 @@ export function writeWeightSums(f: Func, job: WeightSums): void {
     const several = (count: number) => {
       for (let y = 0; y < count; y++) writeRow(block, group, y * x.row, y * dout.row);
     };
-    const times = Math.floor(rows / together);
-    f.get(dBlock).const(times * together * dout.row).op("i32.add").set(dEnd);
-    f.loop(() => {
-      several(together);
-      f.advance(xAt, together * x.row);
-      f.get(dAt).const(together * dout.row).op("i32.add").tee(dAt).get(dEnd);
-      f.op("i32.ne").branchIf(0);
-    });
-    several(rows % together);
+    const writeImage = () => {
+      const straight = rows % together;
+      f.get(dAt).const((rows - straight) * dout.row).op("i32.add").set(dEnd);
+      f.loop(() => {
+        several(together);
+        f.advance(xAt, together * x.row);
+        f.get(dAt).const(together * dout.row).op("i32.add").tee(dAt).get(dEnd);
+        f.op("i32.ne").branchIf(0);
+      });
+      several(straight);
+    };
+    if (images === undefined) {
+      writeImage();
+    } else {
+      f.get(images.count).set(image);
+      f.loop(() => {
+        writeImage();
+        f.advance(xAt, images.x - (rows - rows % together) * x.row);
+        f.advance(dAt, images.dout - (rows - rows % together) * dout.row);
+        f.get(image).const(-1).op("i32.add").tee(image).branchIf(0);
+      });
+    }
     for (let i = 0; i < count; i++) f.get(sumAt).get(sums[i]).at("v128.store", i * 16);
     f.advance(sumAt, count * 16);
   }
@@ -177,7 +192,7 @@ export function writeWeightSums(f: Func, job: WeightSums): void {
   }
 }
 
-/** Writes the sums of dout's planes, onto one vector a filter. */
+/** Writes the sums of dout's planes, onto one vector a filter; a parameter may move dout's start. */
 export function writeBiasSums(
   f: Func,
   vector: Vector,
@@ -185,6 +200,7 @@ export function writeBiasSums(
   numbers: number,
   dout: number,
   sums: number,
+  moved?: Local,
 ): void {
   const { lanes } = vector;
   const parts = f.locals("v128", 4);
@@ -199,7 +215,7 @@ export function writeBiasSums(
     }
     f.op(vector.add).set(parts[part]);
   };
-  f.const(dout).set(from).const(sums).set(sum);
+  pushSum(f, dout, moved).set(from).const(sums).set(sum);
   f.repeat(filter, filters, () => {
     f.get(sum).at("v128.load").set(parts[0]);
     for (const part of parts.slice(1)) {

@@ -9,7 +9,7 @@
 
 import type { Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
-import type { Vector } from "./vector.ts";
+import { pushSum, type Vector } from "./vector.ts";
 import type { FloatArray } from "../shape.ts";
 
 /** Where planes lie: number (p, y, x) is at start + p * plane + y * row + x * size, in bytes. */
@@ -26,7 +26,7 @@ const UNROLL = 8;
 /** The work of copying one row: writes it, from and to two pointers. */
 export type RowCopy = (f: Func, from: Local, to: Local) => void;
 
-/** Writes a function that copies every row of every plane. */
+/** Writes a function that copies every row of every plane; parameters may move the two starts. */
 export function writeCopy(
   f: Func,
   planes: number,
@@ -34,9 +34,11 @@ export function writeCopy(
   from: Planes,
   to: Planes,
   copyRow: RowCopy,
+  moved?: { readonly from: Local; readonly to: Local },
 ): void {
   const [source, target, plane, row] = f.locals("i32", 4);
-  f.const(from.start).set(source).const(to.start).set(target);
+  pushSum(f, from.start, moved?.from).set(source);
+  pushSum(f, to.start, moved?.to).set(target);
   f.repeat(plane, planes, () => {
     f.repeat(row, rows, () => {
       copyRow(f, source, target);
@@ -202,30 +204,46 @@ export interface PaddedShape {
   readonly columns: number;
   /** Phases that the columns are split into. */
   readonly stride: number;
+  /** Images that are held at a time; one if left out. */
+  readonly images?: number;
 }
 
-/** Planes with zeros around, for one image. */
+/** Planes with zeros around, for one image or a few, one after the other. */
 export interface Padded {
-  /** Where the image comes in, unpadded. */
+  /** Where the images come in, unpadded. */
   readonly staged: number;
+  /** Bytes from one image to the next, where they come in and in the planes. */
+  readonly step: { readonly staged: number; readonly planes: number };
   readonly planes: Planes;
   /** Numbers from one phase of a row to the next. */
   readonly pitch: number;
   /** Sets the borders to zero: once a call, as other kernels use the memory in between. */
   clear(memory: FloatArray): void;
-  /** Writes the copy from the image to the planes, if it takes one. */
-  write(f: Func): void;
+  /** Writes the copy from an image to the planes, if it takes one; parameters may move the image's. */
+  write(f: Func, moved?: { readonly from: Local; readonly to: Local }): void;
 }
 
-/** Lays out padded planes; without padding and split they are the image itself. */
+/**
+ * The bytes from one image to the next: images a multiple of 4 KB apart would share their places in the
+ * first-level cache.
+ */
+export function skewed(bytes: number): number {
+  return Math.ceil(bytes / 4096) * 4096 + 192;
+}
+
+/** Lays out padded planes; without padding and split they are the images themselves. */
 export function padded(layout: Layout, vector: Vector, name: string, shape: PaddedShape): Padded {
-  const { planes, H, W, top, left, stride } = shape;
+  const { planes, H, W, top, left, stride, images = 1 } = shape;
   const { bytes } = vector;
-  const staged = layout.region(name, planes * H * W * bytes);
+  const size = planes * H * W * bytes;
+  const stagedStep = images === 1 ? size : skewed(size);
+  const staged = layout.region(name, images * stagedStep);
+  const image = { start: staged, plane: H * W * bytes, row: W * bytes };
   if (top === 0 && left === 0 && stride === 1 && shape.rows <= H && shape.columns <= W) {
     return {
       staged,
-      planes: { start: staged, plane: H * W * bytes, row: W * bytes },
+      step: { staged: stagedStep, planes: stagedStep },
+      planes: image,
       pitch: W,
       clear: () => {},
       write: () => {},
@@ -234,18 +252,17 @@ export function padded(layout: Layout, vector: Vector, name: string, shape: Padd
   const rows = Math.max(shape.rows, top + H);
   const pitch = Math.ceil(Math.max(shape.columns, left + W) / stride);
   const row = pitch * stride * bytes;
-  const start = layout.region(`${name}, padded`, planes * rows * row);
-  const target = { start, plane: rows * row, row };
+  const plane = rows * row;
+  const step = images === 1 ? planes * plane : skewed(planes * plane);
+  const start = layout.region(`${name}, padded`, images * step);
+  const inner = { start: start + top * row + (stride === 1 ? left * bytes : 0), plane, row };
   const copyRow = stride === 1 ? plainRow(vector, W) : splitRow(vector, W, stride, left, pitch);
   return {
     staged,
-    planes: target,
+    step: { staged: stagedStep, planes: step },
+    planes: { start, plane, row },
     pitch,
-    clear: (memory) => memory.fill(0, start / bytes, (start + planes * rows * row) / bytes),
-    write: (f) =>
-      writeCopy(f, planes, H, { start: staged, plane: H * W * bytes, row: W * bytes }, {
-        ...target,
-        start: start + top * row + (stride === 1 ? left * bytes : 0),
-      }, copyRow),
+    clear: (memory) => memory.fill(0, start / bytes, (start + images * step) / bytes),
+    write: (f, moved) => writeCopy(f, planes, H, image, inner, copyRow, moved),
   };
 }
