@@ -25,4 +25,4 @@ NotebookClient._async_poll_output_msg = until_quiet
 c = get_config()  # noqa: F821, nbconvert defines it
 c.ExecutePreprocessor.iopub_timeout = 60
 c.ExecutePreprocessor.record_timing = False
-c.ExecutePreprocessor.timeout = 300
+c.ExecutePreprocessor.timeout = 900

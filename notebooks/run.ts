@@ -3,11 +3,11 @@
  *
  *   deno task notebooks [--check] [NAME.ipynb ...]
  *
- * Every cell is type-checked, then executed. A cell that throws, as one does whose number is outside
- * the bound that it prints, fails the run. The outputs are written back into the notebooks; with
- * --check nothing is written, and the run fails where the committed outputs are not those of these
- * cells: another text, another kind of output, or none. Numbers may differ, as times and the last
- * digits do from machine to machine: the bounds in the cells are what holds them.
+ * Every cell is formatted, linted and type-checked, then executed. A cell that throws, as one does
+ * whose number is outside the bound that it prints, fails the run. The outputs are written back into
+ * the notebooks; with --check nothing is written, and the run fails where the committed outputs are
+ * not those of these cells: another text, another kind of output, or none. Numbers may differ, as
+ * times and the last digits do from machine to machine: the bounds in the cells are what holds them.
  *
  * Needs jupyter-nbconvert (Debian: apt-get install jupyter-nbconvert). The kernel is installed into a
  * temporary folder, so the user's own Jupyter stays as it is.
@@ -15,16 +15,16 @@
  * @module
  */
 
+import { fileURLToPath } from "node:url";
+
 /** A notebook, as far as this file looks into it. */
 interface Notebook {
   cells: Cell[];
-  metadata: Record<string, unknown>;
 }
 
 interface Cell {
   cell_type: string;
   source: string | string[];
-  execution_count?: number | null;
   outputs?: Output[];
 }
 
@@ -35,30 +35,49 @@ interface Output {
   data?: Record<string, unknown>;
 }
 
+const check = Deno.args.includes("--check");
 const folder = new URL("./", import.meta.url);
+const config = fileURLToPath(new URL("../deno.json", import.meta.url));
 
-async function run(program: string, args: string[], env: Record<string, string>): Promise<void> {
-  const { success, stdout, stderr } = await new Deno.Command(program, {
-    args,
-    env,
-    cwd: folder,
-  }).output();
+/** Runs a program in this folder; throws what it said if it fails. */
+async function run(program: string, args: string[], env: Record<string, string> = {}) {
+  const { success, stdout, stderr } = await new Deno.Command(
+    program === "deno" ? Deno.execPath() : program,
+    { args, env: { NO_COLOR: "1", ...env }, cwd: folder },
+  ).output();
   if (success) return;
-  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  throw new Error(`${program} ${args.join(" ")} failed\n${decode(stdout)}${decode(stderr)}`);
+  const said = new TextDecoder().decode(stderr) + new TextDecoder().decode(stdout);
+  throw new Error(`${program} ${args.join(" ")} failed\n${said}`);
 }
 
 const join = (text: string | string[]) => Array.isArray(text) ? text.join("") : text;
 
-/** The kernel runs TypeScript without checking its types: the compiler checks the cells as one module. */
-async function checkTypes(name: string, notebook: Notebook, temporary: string): Promise<void> {
+/**
+ * Formats a notebook's cells: in place, or in a copy to compare with. Deno's formatter calls every
+ * notebook unformatted when it is asked to check one, so deno.json leaves them to this.
+ */
+async function format(name: string, temporary: string): Promise<void> {
+  const file = new URL(name, folder), copy = `${temporary}/${name}`;
+  await Deno.copyFile(file, copy);
+  await run("deno", ["fmt", "--quiet", "--config", config, copy]);
+  const [was, formatted] = [await Deno.readTextFile(file), await Deno.readTextFile(copy)];
+  if (was === formatted) return;
+  if (check) throw new Error(`${name} is not formatted. Run "deno task notebooks".`);
+  await Deno.writeTextFile(file, formatted);
+}
+
+/**
+ * The kernel runs TypeScript without checking its types, and lint passes notebooks by: both see the
+ * cells as one module here.
+ */
+async function checkCode(name: string, notebook: Notebook, temporary: string): Promise<void> {
   const code = notebook.cells.filter((cell) => cell.cell_type === "code")
-    .map((cell) => join(cell.source)).join("\n;\n")
+    .map((cell) => join(cell.source)).join("\n\n")
     .replace(/from "(\.[^"]*)"/g, (_, path) => `from "${new URL(path, folder).href}"`);
   const file = `${temporary}/${name}.ts`;
-  await Deno.writeTextFile(file, `${code}\nexport {};\n`);
-  const config = new URL("../deno.json", import.meta.url).pathname;
-  await run(Deno.execPath(), ["check", "--config", config, "--no-lock", file], { NO_COLOR: "1" });
+  await Deno.writeTextFile(file, code);
+  await run("deno", ["check", "--config", config, "--no-lock", file]);
+  await run("deno", ["lint", "--config", config, file]);
 }
 
 /** What a cell printed and showed, every number replaced by #. */
@@ -83,7 +102,6 @@ function compare(name: string, committed: Notebook, executed: Notebook): void {
   });
 }
 
-const check = Deno.args.includes("--check");
 const asked = Deno.args.filter((arg) => arg !== "--check");
 const names = asked.length > 0
   ? asked
@@ -92,24 +110,29 @@ const names = asked.length > 0
 
 const temporary = await Deno.makeTempDir();
 try {
-  await run(Deno.execPath(), ["jupyter", "--install"], { XDG_DATA_HOME: temporary });
+  await run("deno", ["jupyter", "--install"], { XDG_DATA_HOME: temporary });
   for (const name of names) {
     const start = performance.now();
     const file = new URL(name, folder);
+    await format(name, temporary);
     const committed: Notebook = JSON.parse(await Deno.readTextFile(file));
-    await checkTypes(name, committed, temporary);
+    await checkCode(name, committed, temporary);
     await run("jupyter-nbconvert", [
       "--to=notebook",
       "--execute",
       "--config=nbconvert_config.py",
       `--output-dir=${temporary}`,
       name,
-    ], { JUPYTER_PATH: `${temporary}/jupyter`, NO_COLOR: "1" });
+    ], { JUPYTER_PATH: `${temporary}/jupyter` });
     const text = await Deno.readTextFile(`${temporary}/${name}`);
     if (check) compare(name, committed, JSON.parse(text));
     else await Deno.writeTextFile(file, text);
     console.log(`${name}: ran in ${((performance.now() - start) / 1000).toFixed(1)} s`);
   }
+} catch (error) {
+  if (!(error instanceof Error)) throw error;
+  console.error(error.message);
+  Deno.exitCode = 1;
 } finally {
   await Deno.remove(temporary, { recursive: true });
 }
