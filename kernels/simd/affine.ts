@@ -50,7 +50,7 @@ interface Kit {
   /** The same where the steps are neighbours: transposes. */
   readonly turnA: Pack;
   readonly turnB: Pack;
-  /** C = start + A B, or C += A B if `start` is 0: (a, b, c, strips, panels, steps, start). */
+  /** C = A B, or C += A B if `more` is not 0: (a, b, c, strips, panels, steps, more). */
   readonly product: (
     a: number,
     b: number,
@@ -58,9 +58,9 @@ interface Kit {
     strips: number,
     panels: number,
     steps: number,
-    start: number,
+    more: number,
   ) => void;
-  /** Unpacks C into rows: (c, to, pitch, rows, panels, bytes of a panel of C). */
+  /** Unpacks C into rows and adds a bias: (c, to, pitch, rows, panels, bytes of a panel of C, bias). */
   readonly unpack: Unpack;
   /** The same with relu. */
   readonly unpackRelu: Unpack;
@@ -74,6 +74,7 @@ type Unpack = (
   rows: number,
   panels: number,
   panelBytes: number,
+  bias: number,
 ) => void;
 
 /** The modules by dtype, without and with relaxed multiply-add. */
@@ -93,7 +94,8 @@ function kitFor(vector: Vector, fused: boolean): Kit {
 export function assembleAffine(vector: Vector, fused: boolean): Assembly {
   const assembly = new Assembly();
   const pack = (name: string) => assembly.func(name, ["i32", "i32", "i32", "i32", "i32"]);
-  const unpack = (name: string) => assembly.func(name, ["i32", "i32", "i32", "i32", "i32", "i32"]);
+  const unpack = (name: string) =>
+    assembly.func(name, ["i32", "i32", "i32", "i32", "i32", "i32", "i32"]);
   writeCopy(pack("copyA"), vector, ROWS);
   writeCopy(pack("copyB"), vector, VECTORS * vector.lanes);
   writeTurn(pack("turnA"), vector, ROWS);
@@ -196,7 +198,7 @@ function writeTranspose(f: Func, square: Local[], mixed: Local[]): Local[] {
 /** The product of packed blocks. C is stored by panels, in each the rows one after the other. */
 function writeProduct(f: Func, vector: Vector, fused: boolean): void {
   const { bytes, lanes } = vector;
-  const [a, b, c, strips, panels, steps, start] = [0, 1, 2, 3, 4, 5, 6];
+  const [a, b, c, strips, panels, steps, more] = [0, 1, 2, 3, 4, 5, 6];
   const [strip, aAt, bAt, end] = f.locals("i32", 4);
   const sums = f.locals("v128", ROWS * VECTORS);
   const columns = f.locals("v128", VECTORS);
@@ -240,12 +242,13 @@ function writeProduct(f: Func, vector: Vector, fused: boolean): void {
     f.get(strips).set(strip).get(a).set(aStrip);
     countDown(f, strip, () => {
       f.get(aStrip).set(aAt).get(b).set(bAt);
-      f.get(start).if(() => {
-        for (const [i, sum] of sums.entries()) {
-          f.get(start).at("v128.load", (i % VECTORS) * 16).set(sum);
-        }
-        f.op("else");
+      f.get(more).if(() => {
         for (const [i, sum] of sums.entries()) f.get(c).at("v128.load", i * 16).set(sum);
+        f.op("else");
+        for (const sum of sums) {
+          pushZero(f);
+          f.set(sum);
+        }
       });
       f.get(steps).const(-UNROLL).op("i32.and").const(ROWS * bytes).op("i32.mul");
       f.get(aAt).op("i32.add").set(end);
@@ -257,19 +260,19 @@ function writeProduct(f: Func, vector: Vector, fused: boolean): void {
       f.advance(c, ROWS * PANEL_BYTES);
     });
     f.get(b).get(steps).const(PANEL_BYTES).op("i32.mul").op("i32.add").set(b);
-    f.get(start).if(() => f.advance(start, PANEL_BYTES));
   });
 }
 
-/** Unpacks C into rows. A row's last vectors may run over its end, where the next row is written after. */
+/** Unpacks C into rows, bias added. A row's last vectors may run over its end, where the next row is written after. */
 function writeUnpack(f: Func, vector: Vector, relu: boolean): void {
-  const [c, to, pitch, rows, panels, panelBytes] = [0, 1, 2, 3, 4, 5];
-  const [panel, source, target] = f.locals("i32", 3);
+  const [c, to, pitch, rows, panels, panelBytes, bias] = [0, 1, 2, 3, 4, 5, 6];
+  const [panel, source, target, biasAt] = f.locals("i32", 4);
   countDown(f, rows, () => {
-    f.get(c).set(source).get(to).set(target).get(panels).set(panel);
+    f.get(c).set(source).get(to).set(target).get(panels).set(panel).get(bias).set(biasAt);
     countDown(f, panel, () => {
       for (let at = 0; at < PANEL_BYTES; at += 16) {
-        f.get(target).get(source).at("v128.load", at);
+        f.get(target).get(source).at("v128.load", at).get(biasAt).at("v128.load", at);
+        f.op(vector.add);
         if (relu) {
           pushZero(f);
           f.op(vector.max);
@@ -277,7 +280,7 @@ function writeUnpack(f: Func, vector: Vector, relu: boolean): void {
         f.at("v128.store", at);
       }
       add(f, source, panelBytes);
-      f.advance(target, PANEL_BYTES);
+      f.advance(target, PANEL_BYTES).advance(biasAt, PANEL_BYTES);
     });
     f.advance(c, PANEL_BYTES);
     add(f, to, pitch);
@@ -325,7 +328,7 @@ const regions = {
   packedB: layout.region("packed b", BLOCK_B + SLACK),
   c: layout.region("c", BLOCK_C + SLACK),
   out: layout.region("out", BLOCK_C + SLACK),
-  start: layout.region("start", BLOCK_C / ROWS + SLACK),
+  bias: layout.region("bias", BLOCK_C / ROWS + SLACK),
 };
 
 /** The sizes of blocks: rows of C, columns of C, and steps. */
@@ -355,14 +358,14 @@ function cut(I: number, J: number, K: number, bytes: number, transposedB: boolea
   return { rows: evenly(I, roundDown(rows, ROWS)), columns: Math.min(J, columns), steps: depth };
 }
 
-/** C = start + A B, block by block; then relu if asked. */
+/** C = A B + bias, block by block; then relu if asked. */
 function multiply(
   dtype: DType,
   fused: boolean,
   [I, J, K]: readonly [number, number, number],
   a: Matrix,
   b: Matrix,
-  start: FloatArray | undefined,
+  bias: FloatArray | undefined,
   out: FloatArray,
   relu = false,
 ): void {
@@ -382,9 +385,9 @@ function multiply(
     for (let j = 0; j < J; j += blocks.columns) {
       const columns = Math.min(blocks.columns, J - j);
       const panels = Math.ceil(columns / width);
-      const startAt = regions.start / bytes;
-      if (start === undefined) memory.fill(0, startAt, startAt + panels * width);
-      else memory.set(start.subarray(j, j + columns), startAt);
+      const biasAt = regions.bias / bytes;
+      if (bias === undefined) memory.fill(0, biasAt, biasAt + panels * width);
+      else memory.set(bias.subarray(j, j + columns), biasAt);
       for (let k = 0; k < K; k += blocks.steps) {
         const steps = Math.min(blocks.steps, K - k);
         if (packedA !== `${i} ${k}`) {
@@ -407,11 +410,10 @@ function multiply(
             kit.copyB(regions.b, columns * bytes, regions.packedB, panels, steps);
           }
         }
-        const first = k === 0 ? regions.start : 0;
-        kit.product(regions.packedA, regions.packedB, regions.c, strips, panels, steps, first);
+        kit.product(regions.packedA, regions.packedB, regions.c, strips, panels, steps, k);
       }
       const panelBytes = strips * ROWS * PANEL_BYTES;
-      unpack(regions.c, regions.out, columns * bytes, rows, panels, panelBytes);
+      unpack(regions.c, regions.out, columns * bytes, rows, panels, panelBytes, regions.bias);
       collect(memory, regions.out / bytes, out, J, i, rows, j, columns);
     }
   }
