@@ -5,12 +5,17 @@
  */
 
 import { planBackwardData } from "./conv_data.ts";
-import { type Forward, planForward } from "./conv_forward.ts";
+import { planForward } from "./conv_forward.ts";
 import { planBackwardWeights } from "./conv_weights.ts";
 import type { Features } from "./features.ts";
 import { type Plan, reserve } from "./memory.ts";
 import { vectors } from "./vector.ts";
-import { planWinograd, planWinogradWeights, winogradPays } from "./winograd.ts";
+import {
+  planWinogradData,
+  planWinogradForward,
+  planWinogradWeights,
+  winogradServes,
+} from "./winograd.ts";
 import type { Answer, ConvKernel } from "../kernel.ts";
 import { naiveConv } from "../naive/conv.ts";
 import { convLabel, type ConvShape, type DType } from "../shape.ts";
@@ -25,7 +30,7 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
   }
   const shape = flattened(given);
   const vector = vectors[dtype];
-  const { C, H, W, F, KH, KW, strideY, strideX, padTop, padLeft, OH, OW } = shape;
+  const { C, H, W, F, OH, OW } = shape;
 
   // What is planned counts for the memory; what is made is compiled when it first runs.
   let size = 0;
@@ -33,78 +38,46 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
     size = Math.max(size, layout.size);
     return lazy(make);
   };
-  const direct = later(planForward(shape, vector, features, false));
-  const directRelu = later(planForward(shape, vector, features, true));
-  const directData = later(planBackwardData(shape, vector, features));
-  const directWeights = later(planBackwardWeights(shape, vector, features));
+  const forward = later(planForward(shape, vector, features, false));
+  const forwardRelu = later(planForward(shape, vector, features, true));
+  const data = later(planBackwardData(shape, vector, features));
+  const weights = later(planBackwardWeights(shape, vector, features));
 
-  const winograd = features.reassociate && dtype === "float32" &&
-    KH === 3 && KW === 3 && strideY === 1 && strideX === 1;
+  // Winograd's algorithm goes first where it pays, and leaves to the others what is not finite.
   const { fused } = features;
-  const forwardJob = {
-    channels: C,
-    filters: F,
-    H,
-    W,
-    top: padTop,
-    left: padLeft,
-    OH,
-    OW,
-    filterStep: 9 * C,
-    channelStep: 9,
-    turned: false,
-  };
-  const dataJob = {
-    channels: F,
-    filters: C,
-    H: OH,
-    W: OW,
-    top: 2 - padTop,
-    left: 2 - padLeft,
-    OH: H,
-    OW: W,
-    filterStep: 9,
-    channelStep: 9 * C,
-    turned: true,
-    relu: false,
-  };
-  const forwardPays = winograd && winogradPays(F, C, OH, OW);
-  const dataPays = winograd && winogradPays(C, F, H, W) && padTop <= 2 && padLeft <= 2;
-  const fast = forwardPays ? later(planWinograd({ ...forwardJob, relu: false }, fused)) : undefined;
-  const fastRelu = forwardPays
-    ? later(planWinograd({ ...forwardJob, relu: true }, fused))
-    : undefined;
-  const fastData = dataPays ? later(planWinograd(dataJob, fused)) : undefined;
-  const fastWeights = forwardPays ? later(planWinogradWeights(shape, fused)) : undefined;
+  const ifPays = <Run>(plan: Plan<Run> | undefined) => plan && later(plan);
+  const winograd = features.reassociate && winogradServes(shape, dtype)
+    ? {
+      forward: ifPays(planWinogradForward(shape, fused, false)),
+      forwardRelu: ifPays(planWinogradForward(shape, fused, true)),
+      data: ifPays(planWinogradData(shape, fused)),
+      weights: ifPays(planWinogradWeights(shape, fused)),
+    }
+    : {};
 
   const missing = reserve(size);
   if (missing !== undefined) return { reason: missing };
 
-  /** Images from the first that Winograd's algorithm leaves: one with numbers that are not finite. */
-  const finishForward = (run: Forward, done: number): Forward => (N, x, w, b, out) =>
-    run(N - done, x.subarray(done * C * H * W), w, b, out.subarray(done * F * OH * OW));
-
+  const special = Object.values(winograd).some((run) => run !== undefined) ? "-winograd" : "";
   const kernel: ConvKernel = {
-    name: `conv-${convLabel(given)}-${dtype === "float32" ? "f32" : "f64"}` +
-      `${fast || fastData || fastWeights ? "-winograd" : ""}-simd`,
+    name: `conv-${convLabel(given)}-${dtype === "float32" ? "f32" : "f64"}${special}-simd`,
     tier: "simd",
     forward(N, x, w, b, out, relu = false) {
-      const done = (relu ? fastRelu : fast)?.()(N, x, w, b, out) ?? 0;
-      if (done < N) finishForward((relu ? directRelu : direct)(), done)(N, x, w, b, out);
+      const first = relu ? winograd.forwardRelu : winograd.forward;
+      const done = first?.()(N, x, w, b, out) ?? 0;
+      if (done === N) return;
+      const run = (relu ? forwardRelu : forward)();
+      run(N - done, x.subarray(done * C * H * W), w, b, out.subarray(done * F * OH * OW));
     },
     backwardData(N, dout, w, dx) {
-      const done = fastData?.()(N, dout, w, undefined, dx) ?? 0;
+      const done = winograd.data?.()(N, dout, w, undefined, dx) ?? 0;
       if (done === N) return;
-      const rest = [
-        N - done,
-        dout.subarray(done * F * OH * OW),
-        w,
-        dx.subarray(done * C * H * W),
-      ] as const;
-      if (!directData()(...rest)) naiveConv(shape).backwardData(...rest);
+      const restOut = dout.subarray(done * F * OH * OW), restX = dx.subarray(done * C * H * W);
+      if (data()(N - done, restOut, w, restX)) return;
+      naiveConv(shape).backwardData(N - done, restOut, w, restX);
     },
     backwardWeights(N, x, dout, dw, db) {
-      if (!fastWeights?.()(N, x, dout, dw, db)) directWeights()(N, x, dout, dw, db);
+      if (!winograd.weights?.()(N, x, dout, dw, db)) weights()(N, x, dout, dw, db);
     },
   };
   return { kernel, reason: features.reason };

@@ -13,7 +13,7 @@ import { type TapConv, writeConv } from "./emit_conv.ts";
 import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { packWeights } from "./pack.ts";
-import { convTiles } from "./plan.ts";
+import { convTiles, STRAIGHT_TAPS } from "./plan.ts";
 import { mergeRow, padded, type Planes, writeCopy } from "./planes.ts";
 import type { Vector } from "./vector.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
@@ -76,9 +76,6 @@ function groupsOf(ys: readonly Phase[], xs: readonly Phase[]): Group[] {
   }
   return [...groups.values()];
 }
-
-/** Straight-line taps; more are looped over by rows. */
-const STRAIGHT_TAPS = 16;
 
 /** Plans dx for a geometry. */
 export function planBackwardData(

@@ -9,7 +9,7 @@ import { type TapConv, writeConv } from "./emit_conv.ts";
 import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { packWeights } from "./pack.ts";
-import { convTiles } from "./plan.ts";
+import { convTiles, STRAIGHT_TAPS } from "./plan.ts";
 import { padded, plainRow, writeCopy } from "./planes.ts";
 import type { Vector } from "./vector.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
@@ -22,9 +22,6 @@ export type Forward = (
   b: FloatArray,
   out: FloatArray,
 ) => void;
-
-/** Straight-line taps; a kernel with more is looped over by rows. */
-const STRAIGHT_TAPS = 16;
 
 /** Plans the forward pass for a geometry. */
 export function planForward(

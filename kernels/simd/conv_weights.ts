@@ -10,7 +10,7 @@ import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { weightTiles } from "./plan.ts";
 import { padded, skewed } from "./planes.ts";
-import { drain, weightPlaces } from "./sums.ts";
+import { addSums, clearSums, imagesPerSum, weightPlaces } from "./sums.ts";
 import type { Vector } from "./vector.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
 
@@ -22,9 +22,6 @@ export type BackwardWeights = (
   dw: FloatArray,
   db: FloatArray,
 ) => void;
-
-/** Terms that a float32 lane sums before it is added to float64: more would cost digits. */
-const TERMS = 4096;
 
 /**
  * Vectors of dout that a sum should meet before it goes back to memory: small images come several at a
@@ -103,19 +100,28 @@ export function planBackwardWeights(
     const xSize = C * H * W, xStart = x.staged / bytes;
     const doutSize = F * OH * OW, doutStart = dout / bytes;
     const xStep = x.step.staged / bytes, doutStep = doutBytes / bytes;
-    const sumStart = sums / bytes, biasStart = biasSums / bytes;
-    const most = dtype === "float64" ? Infinity : Math.max(images, TERMS * lanes / (OH * OW));
+    const dwVectors = { start: sums / bytes, count: sumCount };
+    const dbVectors = { start: biasSums / bytes, count: F };
+    const most = imagesPerSum(dtype, (OH * OW) / lanes);
     return (N, xs, douts, dw, db) => {
       const memory = scratch(dtype);
-      const dwSums = new Float64Array(sumCount), dbSums = new Float64Array(F);
-      memory.fill(0, sumStart, sumStart + sumCount * lanes);
-      memory.fill(0, biasStart, biasStart + F * lanes);
+      const dwTotals = new Float64Array(sumCount), dbTotals = new Float64Array(F);
+      const addBoth = () => {
+        addSums(memory, lanes, dwVectors, dwTotals);
+        addSums(memory, lanes, dbVectors, dbTotals);
+      };
+      const clearBoth = () => {
+        clearSums(memory, lanes, dwVectors);
+        clearSums(memory, lanes, dbVectors);
+      };
+      clearBoth();
       x.clear(memory);
       let summed = 0;
       for (let n = 0; n < N; n += images) {
         const end = Math.min(N, n + images);
-        if (summed + end - n > most) {
-          drainBoth();
+        if (summed > 0 && summed + end - n > most) {
+          addBoth();
+          clearBoth();
           summed = 0;
         }
         for (let i = n; i < end; i++) {
@@ -126,14 +132,9 @@ export function planBackwardWeights(
         run(end - n);
         summed += end - n;
       }
-      drainBoth();
-
-      function drainBoth(): void {
-        drain(memory, sumStart, lanes, dwSums);
-        drain(memory, biasStart, lanes, dbSums);
-      }
-      for (let i = 0; i < sumCount; i++) dw[places[i]] = dwSums[i];
-      db.set(dbSums);
+      addBoth();
+      for (let i = 0; i < sumCount; i++) dw[places[i]] = dwTotals[i];
+      db.set(dbTotals);
     };
   }
 

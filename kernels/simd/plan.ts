@@ -28,6 +28,9 @@ export function pieces(runs: readonly Run[]): number[] {
   return runs.flatMap(({ size, times }) => Array<number>(times).fill(size));
 }
 
+/** Taps that stand straight in the code; a kernel with more is looped over by rows. */
+export const STRAIGHT_TAPS = 16;
+
 /** Filters of a convolution's tile: five and two vectors of outputs is the best that fits. */
 const FILTERS = 5;
 

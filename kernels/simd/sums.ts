@@ -5,7 +5,7 @@
  */
 
 import { pieces, type WeightTiles } from "./plan.ts";
-import type { FloatArray } from "../shape.ts";
+import type { DType, FloatArray } from "../shape.ts";
 
 /** The place in the weights of each sum, in the order in which the sums lie in the memory. */
 export function weightPlaces(tiles: WeightTiles, F: number, C: number, taps: number): Int32Array {
@@ -32,13 +32,41 @@ export function weightPlaces(tiles: WeightTiles, F: number, C: number, taps: num
   return places;
 }
 
-/** Adds vectors' lanes to sums, and sets the vectors to zero. */
-export function drain(memory: FloatArray, start: number, lanes: number, sums: Float64Array): void {
+/**
+ * Terms that a float32 lane sums before its sum goes on in float64: with more, rounding would cost
+ * digits.
+ */
+const TERMS = 4096;
+
+/** Images of so many terms a lane, after which sums should be taken out. */
+export function imagesPerSum(dtype: DType, terms: number): number {
+  return dtype === "float64" ? Infinity : Math.max(1, Math.floor(TERMS / terms));
+}
+
+/** Vectors in the memory, from a number on. */
+export interface SumVectors {
+  readonly start: number;
+  readonly count: number;
+}
+
+/** Sets sums to zero. */
+export function clearSums(memory: FloatArray, lanes: number, { start, count }: SumVectors): void {
+  memory.fill(0, start, start + count * lanes);
+}
+
+/** Adds each vector's lanes to its total. */
+export function addSums(
+  memory: FloatArray,
+  lanes: number,
+  { start }: SumVectors,
+  totals: Float64Array,
+): void {
   let at = start;
-  for (let i = 0; i < sums.length; i++) {
-    let sum = 0;
-    for (let lane = 0; lane < lanes; lane++) sum += memory[at++];
-    sums[i] += sum;
+  if (lanes === 2) {
+    for (let i = 0; i < totals.length; i++, at += 2) totals[i] += memory[at] + memory[at + 1];
+    return;
   }
-  memory.fill(0, start, at);
+  for (let i = 0; i < totals.length; i++, at += 4) {
+    totals[i] += memory[at] + memory[at + 1] + (memory[at + 2] + memory[at + 3]);
+  }
 }

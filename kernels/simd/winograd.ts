@@ -11,42 +11,30 @@
  * @module
  */
 
-import { Assembly, type Func, type Local } from "./assembler.ts";
+import { Assembly } from "./assembler.ts";
 import { writeConv } from "./emit_conv.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { convTiles, pieces, type Run, weightTiles } from "./plan.ts";
-import { drain, weightPlaces } from "./sums.ts";
+import { addSums, clearSums, imagesPerSum, weightPlaces } from "./sums.ts";
 import { padded, plainRow, type Planes, writeCopy } from "./planes.ts";
-import { pushZero, vectors } from "./vector.ts";
-import type { ConvShape, FloatArray } from "../shape.ts";
+import { vectors } from "./vector.ts";
+import {
+  PLANES,
+  tileGrid,
+  transformed,
+  writeGradientTransform,
+  writeInputTransform,
+  writeOutputTransform,
+} from "./winograd_tiles.ts";
+import type { ConvShape, DType, FloatArray } from "../shape.ts";
 
 const vector = vectors.float32;
 const { bytes, lanes } = vector;
 
-/** Transformed numbers of a tile: 4x4. */
-const PLANES = 16;
-
 /** Vectors of tiles that are worked on together. */
 const FORWARD_VECTORS = 8;
 const WEIGHT_VECTORS = 16;
-
-/** How the outputs are cut into tiles of 2x2. */
-interface TileGrid {
-  /** Vectors of four tiles in a row of tiles. */
-  readonly vectors: number;
-  /** Rows of tiles in a block. */
-  readonly rows: number;
-  readonly blocks: number;
-}
-
-function tileGrid(OH: number, OW: number, together: number): TileGrid {
-  const vectors = Math.ceil(OW / (2 * lanes));
-  const tileRows = Math.ceil(OH / 2);
-  const blocks = Math.ceil((tileRows * vectors) / together);
-  const rows = Math.ceil(tileRows / Math.min(blocks, tileRows));
-  return { vectors, rows, blocks: Math.ceil(tileRows / rows) };
-}
 
 /**
  * Whether Winograd's algorithm should be faster than the direct kernel, from counts of vector
@@ -59,8 +47,13 @@ export function winogradPays(filters: number, channels: number, OH: number, OW: 
   return 1.1 * tiles * (16 * filters * channels + 80 * (filters + channels)) < direct;
 }
 
+/** Whether a geometry is one that the algorithm is for. */
+export function winogradServes({ KH, KW, strideY, strideX }: ConvShape, dtype: DType): boolean {
+  return dtype === "float32" && KH === 3 && KW === 3 && strideY === 1 && strideX === 1;
+}
+
 /** A correlation with 3x3 kernels and stride 1: a forward pass, or the gradient of the input. */
-export interface Correlation {
+interface Correlation {
   readonly channels: number;
   readonly filters: number;
   /** Rows and columns of an input plane. */
@@ -89,8 +82,56 @@ export type RunCorrelation = (
   out: FloatArray,
 ) => number;
 
+/** Plans the forward pass, if that pays. */
+export function planWinogradForward(
+  shape: ConvShape,
+  fused: boolean,
+  relu: boolean,
+): Plan<RunCorrelation> | undefined {
+  const { C, H, W, F, padTop, padLeft, OH, OW } = shape;
+  if (!winogradPays(F, C, OH, OW)) return undefined;
+  return planCorrelation({
+    channels: C,
+    filters: F,
+    H,
+    W,
+    top: padTop,
+    left: padLeft,
+    OH,
+    OW,
+    filterStep: 9 * C,
+    channelStep: 9,
+    turned: false,
+    relu,
+  }, fused);
+}
+
+/** Plans the gradient of the input, dout's correlation with the turned kernels, if that pays. */
+export function planWinogradData(
+  shape: ConvShape,
+  fused: boolean,
+): Plan<RunCorrelation> | undefined {
+  const { C, H, W, F, padTop, padLeft, OH, OW } = shape;
+  const top = 2 - padTop, left = 2 - padLeft;
+  if (top < 0 || left < 0 || !winogradPays(C, F, H, W)) return undefined;
+  return planCorrelation({
+    channels: F,
+    filters: C,
+    H: OH,
+    W: OW,
+    top,
+    left,
+    OH: H,
+    OW: W,
+    filterStep: 9,
+    channelStep: 9 * C,
+    turned: true,
+    relu: false,
+  }, fused);
+}
+
 /** Plans a correlation by Winograd's algorithm. */
-export function planWinograd(job: Correlation, fused: boolean): Plan<RunCorrelation> {
+function planCorrelation(job: Correlation, fused: boolean): Plan<RunCorrelation> {
   const { channels, filters, H, W, OH, OW } = job;
   const layout = new Layout();
   const grid = tileGrid(OH, OW, FORWARD_VECTORS);
@@ -187,152 +228,6 @@ export function planWinograd(job: Correlation, fused: boolean): Plan<RunCorrelat
   return { layout, make };
 }
 
-/** The 16 planes of transformed numbers: each holds some channels' tiles. */
-interface Transformed {
-  readonly start: number;
-  /** Bytes from one plane to the next. */
-  readonly step: number;
-}
-
-function transformed(
-  layout: Layout,
-  name: string,
-  channels: number,
-  blockBytes: number,
-): Transformed {
-  // Planes a multiple of 4 KB apart would share their places in the first-level cache.
-  const step = channels * blockBytes + 64;
-  return { start: layout.region(name, PLANES * step), step };
-}
-
-/** Writes a loop over channels, rows of tiles and vectors of tiles; the plain planes have two rows a tile. */
-function eachVector(
-  f: Func,
-  grid: TileGrid,
-  channels: number,
-  planeStart: Local,
-  planes: Planes,
-  planeStep: number,
-  write: (at: Local) => void,
-  nextChannel: () => void = () => {},
-): void {
-  const [channel, row, column, rowAt, at] = f.locals("i32", 5);
-  f.repeat(channel, channels, () => {
-    f.get(planeStart).set(rowAt);
-    f.repeat(row, grid.rows, () => {
-      f.get(rowAt).set(at);
-      f.repeat(column, grid.vectors, () => {
-        write(at);
-        f.advance(at, planeStep);
-      });
-      f.advance(rowAt, 2 * planes.row);
-    });
-    f.advance(planeStart, planes.plane);
-    nextChannel();
-  });
-}
-
-/** Four vectors a, b, c, d become a - c, b + c, c - b, b - d. */
-function writeInputStep(f: Func, [a, b, c, d]: readonly Local[], results: (() => void)[]): void {
-  f.get(a).get(c).op(vector.sub);
-  results[0]();
-  f.get(b).get(c).op(vector.add);
-  results[1]();
-  f.get(c).get(b).op(vector.sub);
-  results[2]();
-  f.get(b).get(d).op(vector.sub);
-  results[3]();
-}
-
-/** Writes the transform of a block's 4x4 tiles; its parameter is where the block's first row begins. */
-function writeInputTransform(
-  f: Func,
-  grid: TileGrid,
-  channels: number,
-  x: Planes,
-  pitch: number,
-  target: Transformed,
-): void {
-  const to = f.local("i32");
-  const column = f.locals("v128", 4);
-  const t = Array.from({ length: 4 }, () => f.locals("v128", 4));
-  // Columns 0 to 3 of a tile are two even and two odd ones of the split row.
-  const columns = [0, pitch * bytes, bytes, (pitch + 1) * bytes];
-  f.const(target.start).set(to);
-  eachVector(f, grid, channels, 0, x, 16, (at) => {
-    for (let r = 0; r < 4; r++) {
-      for (let k = 0; k < 4; k++) {
-        f.get(at).at("v128.load", r * x.row + columns[k]).set(column[k]);
-      }
-      writeInputStep(f, column, t[r].map((local) => () => f.set(local)));
-    }
-    for (let k = 0; k < 4; k++) {
-      // The address goes below the value: so each result is stored through a local.
-      const results = [0, 1, 2, 3].map((r) => () => {
-        f.set(column[0]).get(to).get(column[0]).at("v128.store", (r * 4 + k) * target.step);
-      });
-      writeInputStep(f, t.map((row) => row[k]), results);
-    }
-    f.advance(to, 16);
-  });
-}
-
-/** Two sums of four vectors: a + b + c, and b - c - d. */
-function writeOutputStep(f: Func, [a, b, c, d]: readonly Local[], sum: Local, rest: Local): void {
-  f.get(a).get(b).op(vector.add).get(c).op(vector.add).set(sum);
-  f.get(b).get(c).op(vector.sub).get(d).op(vector.sub).set(rest);
-}
-
-/** Writes the transform of a block's products; its parameter is where the block's first output row begins. */
-function writeOutputTransform(
-  f: Func,
-  grid: TileGrid,
-  filters: number,
-  products: Transformed,
-  out: Planes,
-  bias: number,
-  check: number,
-  relu: boolean,
-): void {
-  const [from, biasAt] = f.locals("i32", 2);
-  const m = f.locals("v128", 4), s = f.locals("v128", 4), r = f.locals("v128", 4);
-  const [even, odd, biases, notFinite] = f.locals("v128", 4);
-  f.const(products.start).set(from).const(bias).set(biasAt).const(check).at("v128.load");
-  f.set(notFinite);
-  const loadBias = () => f.get(biasAt).at("v128.load32_splat").set(biases);
-  loadBias();
-  const write = (at: Local) => {
-    for (let k = 0; k < 4; k++) {
-      for (let row = 0; row < 4; row++) {
-        f.get(from).at("v128.load", (row * 4 + k) * products.step).set(m[row]);
-      }
-      writeOutputStep(f, m, s[k], r[k]);
-    }
-    for (const [row, sums] of [s, r].entries()) {
-      writeOutputStep(f, sums, even, odd);
-      for (const y of [even, odd]) {
-        f.get(y).get(biases).op(vector.add).set(y);
-        // Zero, unless y is infinite or NaN.
-        f.get(notFinite).get(y);
-        pushZero(f);
-        f.op(vector.mul).op(vector.add).set(notFinite);
-        if (!relu) continue;
-        f.get(y);
-        pushZero(f);
-        f.op(vector.max).set(y);
-      }
-      f.get(at).get(even).get(odd).shuffle([0, 4, 1, 5]).at("v128.store", row * out.row);
-      f.get(at).get(even).get(odd).shuffle([2, 6, 3, 7]).at("v128.store", row * out.row + 16);
-    }
-    f.advance(from, 16);
-  };
-  eachVector(f, grid, filters, 0, out, 32, write, () => {
-    f.advance(biasAt, bytes);
-    loadBias();
-  });
-  f.const(check).get(notFinite).at("v128.store");
-}
-
 /** Writes every 3x3 kernel as 4x4 numbers, a matrix for each: block of filters, channel, filter. */
 function transformWeights(
   memory: FloatArray,
@@ -382,12 +277,13 @@ export type RunWeightGradient = (
   db: FloatArray,
 ) => boolean;
 
-/** Terms that a lane sums before it is added to float64. */
-const TERMS = 4096;
-
-/** Plans the weight gradient by the transposed algorithm. */
-export function planWinogradWeights(shape: ConvShape, fused: boolean): Plan<RunWeightGradient> {
+/** Plans the gradients of weights and biases by the transposed algorithm, if that pays. */
+export function planWinogradWeights(
+  shape: ConvShape,
+  fused: boolean,
+): Plan<RunWeightGradient> | undefined {
   const { C, H, W, F, padTop, padLeft, OH, OW } = shape;
+  if (!winogradPays(F, C, OH, OW)) return undefined;
   const layout = new Layout();
   const grid = tileGrid(OH, OW, WEIGHT_VECTORS);
   const rows = 2 * grid.rows * grid.blocks, columns = 2 * lanes * grid.vectors;
@@ -462,67 +358,33 @@ export function planWinogradWeights(shape: ConvShape, fused: boolean): Plan<RunW
     const places = weightPlaces(tiles, F, C, 1);
     const xSize = C * H * W, xStart = x.staged / bytes;
     const doutSize = F * OH * OW, doutStart = dout.staged / bytes;
-    const sumStart = sums / bytes, biasStart = biasSums / bytes;
     const count = PLANES * F * C;
-    const every = Math.ceil((4 * TERMS * lanes) / (OH * OW));
+    const dwVectors = { start: sums / bytes, count };
+    const dbVectors = { start: biasSums / bytes, count: F };
+    const every = imagesPerSum("float32", grid.vectors * grid.rows * grid.blocks);
     return (N, xs, douts, dw, db) => {
       const memory = scratch("float32");
-      const planeSums = new Float64Array(count), dbSums = new Float64Array(F);
-      memory.fill(0, sumStart, sumStart + count * lanes);
-      memory.fill(0, biasStart, biasStart + F * lanes);
+      const planeTotals = new Float64Array(count), dbTotals = new Float64Array(F);
       x.clear(memory);
       dout.clear(memory);
       for (let n = 0; n < N; n++) {
+        if (n % every === 0) {
+          clearSums(memory, lanes, dwVectors);
+          clearSums(memory, lanes, dbVectors);
+        }
         memory.set(xs.subarray(n * xSize, (n + 1) * xSize), xStart);
         memory.set(douts.subarray(n * doutSize, (n + 1) * doutSize), doutStart);
         run();
-        if (n === N - 1 || (n + 1) % every === 0) {
-          drain(memory, sumStart, lanes, planeSums);
-          drain(memory, biasStart, lanes, dbSums);
+        if (n === N - 1 || n % every === every - 1) {
+          addSums(memory, lanes, dwVectors, planeTotals);
+          addSums(memory, lanes, dbVectors, dbTotals);
         }
       }
-      db.set(dbSums);
-      return finishWeights(planeSums, places, dw);
+      db.set(dbTotals);
+      return finishWeights(planeTotals, places, dw);
     };
   }
   return { layout, make };
-}
-
-/** Writes the transform of a block's 2x2 tiles of dout: rows a, b become a, a + b, a - b, b; then columns. */
-function writeGradientTransform(
-  f: Func,
-  grid: TileGrid,
-  filters: number,
-  dout: Planes,
-  pitch: number,
-  target: Transformed,
-): void {
-  const to = f.local("i32");
-  const [a, b] = f.locals("v128", 2);
-  const t = [f.locals("v128", 4), f.locals("v128", 4)];
-  f.const(target.start).set(to);
-  const store = (plane: number) => f.at("v128.store", plane * target.step);
-  eachVector(f, grid, filters, 0, dout, 16, (at) => {
-    for (const [row, columns] of t.entries()) {
-      f.get(at).at("v128.load", row * dout.row).set(a);
-      f.get(at).at("v128.load", row * dout.row + pitch * bytes).set(b);
-      f.get(a).set(columns[0]).get(b).set(columns[3]);
-      f.get(a).get(b).op(vector.add).set(columns[1]);
-      f.get(a).get(b).op(vector.sub).set(columns[2]);
-    }
-    for (let k = 0; k < 4; k++) {
-      const upper = t[0][k], lower = t[1][k];
-      f.get(to).get(upper);
-      store(k);
-      f.get(to).get(upper).get(lower).op(vector.add);
-      store(4 + k);
-      f.get(to).get(upper).get(lower).op(vector.sub);
-      store(8 + k);
-      f.get(to).get(lower);
-      store(12 + k);
-    }
-    f.advance(to, 16);
-  });
 }
 
 /** Turns 16 sums for each filter and channel into its 3x3 gradients; whether they are all finite. */
