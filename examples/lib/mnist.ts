@@ -95,6 +95,7 @@ function part(
   count: number,
 ): [Tensor<Float32Array>, Uint8Array] {
   const pixels = images.subarray(from * H * W, (from + count) * H * W);
-  const data = Float32Array.from(pixels, (pixel) => (pixel / 255 - MEAN) / DEVIATION);
+  const data = new Float32Array(pixels.length);
+  for (let i = 0; i < data.length; i++) data[i] = (pixels[i] / 255 - MEAN) / DEVIATION;
   return [tensor(data, [count, 1, H, W]), labels.subarray(from, from + count)];
 }
