@@ -8,6 +8,8 @@ import { simdAffine } from "../kernels/simd/affine.ts";
 import { features } from "../kernels/simd/features.ts";
 import { scratch } from "../kernels/simd/memory.ts";
 import { simdSource } from "../kernels/simd/source.ts";
+import { newArray } from "../nn/tensor.ts";
+import { assertAffine } from "./kernels.ts";
 
 /** More geometries than a quick run takes: SIMD_GEOMETRIES=100000 deno test -A tests/simd_affine_test.ts */
 const GEOMETRIES = Number(Deno.env.get("SIMD_GEOMETRIES") ?? 2000);
@@ -30,7 +32,7 @@ const geometries: fc.Arbitrary<Case> = fc.record({
 
 /** Numbers from a small generator, so that a case is the same every time it is tried. */
 function numbers(length: number, dtype: DType, seed: number, next: (u: number) => number) {
-  const array = dtype === "float32" ? new Float32Array(length) : new Float64Array(length);
+  const array = newArray(length, dtype);
   let state = seed;
   for (let i = 0; i < length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) | 0;
@@ -121,23 +123,9 @@ describe("simdAffine()", () => {
   });
 
   it("agrees with the naive loops on random numbers", () => {
-    for (const [dtype, tolerance] of [["float32", 1e-5], ["float64", 1e-12]] as const) {
+    for (const dtype of dtypes) {
       for (const testCase of [...large, { N: 64, D: 300, M: 100 }]) {
-        const inputs = inputsFor(testCase, dtype, (u) => u - 0.5);
-        const actual = run(kernelFor(testCase, dtype), testCase.N, inputs);
-        const expected = run(naiveAffine(testCase), testCase.N, inputs);
-        for (const [name, array] of Object.entries(expected)) {
-          const numbers = actual[name as keyof typeof actual];
-          let largest = 0;
-          for (const number of array) largest = Math.max(largest, Math.abs(number));
-          for (let i = 0; i < array.length; i++) {
-            const error = Math.abs(numbers[i] - array[i]);
-            assert(
-              error <= tolerance * largest,
-              `${name}[${i}] of ${JSON.stringify(testCase)}: ${error}`,
-            );
-          }
-        }
+        assertAffine(kernelFor(testCase, dtype), testCase, testCase.N, dtype, "reals");
       }
     }
   });
