@@ -20,7 +20,7 @@ import { checkBoolean, checkWithin } from "./checks.ts";
 import { type Checkpoint, copyOf } from "./checkpoint.ts";
 import type { Labels, Model, ModelState } from "./model.ts";
 import { type OptimConfig, type UpdateRule, type UpdateRuleName, updateRules } from "./optim.ts";
-import { RandomState } from "./random.ts";
+import { RandomState, type RandomStateData } from "./random.ts";
 import type { Schedule } from "./schedules.ts";
 import { type FloatArray, newArray, type Tensor } from "./tensor.ts";
 
@@ -193,9 +193,9 @@ export class Solver<A extends FloatArray = FloatArray> {
   #valAcc = NaN;
   #bestModelState: ModelState | null = null;
   /** Where the training stands while the model has the best parameters instead. */
-  #parked: { params: Record<string, Tensor<A>>; modelState: ModelState | null } | undefined;
+  #parked: Standing<A> | undefined;
   /** Where the random numbers stood before a measurement that is under way. */
-  #beforeCheck: ReturnType<RandomState["getState"]> | undefined;
+  #beforeCheck: RandomStateData | undefined;
   #running = false;
   readonly #clock = { iterations: 0, iterationSeconds: 0, checks: 0, checkSeconds: 0 };
 
@@ -336,8 +336,7 @@ export class Solver<A extends FloatArray = FloatArray> {
    * @returns The checkpoint, for {@linkcode Solver.resume} or {@linkcode encodeCheckpoint}.
    */
   checkpoint(): Checkpoint {
-    const { params, modelState } = this.#parked ??
-      { params: this.model.params, modelState: this.model.getState?.() ?? null };
+    const { params, modelState, random } = this.#parked ?? this.#standing();
     return copyOf({
       iteration: this.#iteration,
       checkPending: this.#checkPending,
@@ -346,7 +345,7 @@ export class Solver<A extends FloatArray = FloatArray> {
       numTrain: this.#data.xTrain.shape[0],
       params,
       optimConfigs: this.#optimConfigs,
-      random: this.#beforeCheck ?? this.#random.getState(),
+      random: this.#beforeCheck ?? random,
       modelState,
       lossHistory: this.lossHistory,
       trainAccHistory: this.trainAccHistory,
@@ -370,12 +369,8 @@ export class Solver<A extends FloatArray = FloatArray> {
     if (this.#running) throw new TypeError("Cannot resume while the solver is training");
     this.#checkFits(checkpoint);
     const from = copyOf(checkpoint);
-    for (const name of Object.keys(this.model.params)) {
-      this.model.params[name] = from.params[name] as Tensor<A>;
-    }
-    if (from.modelState !== null) this.model.setState?.(from.modelState);
+    this.#restore({ ...from, params: from.params as Record<string, Tensor<A>> });
     this.#parked = undefined;
-    this.#random.setState(from.random);
     this.#optimConfigs = { ...from.optimConfigs };
     this.#iteration = from.iteration;
     this.#checkPending = from.checkPending;
@@ -553,19 +548,29 @@ export class Solver<A extends FloatArray = FloatArray> {
     };
   }
 
+  #standing(): Standing<A> {
+    const modelState = this.model.getState?.() ?? null;
+    return { params: { ...this.model.params }, modelState, random: this.#random.getState() };
+  }
+
+  /** Puts the model where it stood. The model may draw from our random numbers, so these come last. */
+  #restore({ params, modelState, random }: Standing<A>): void {
+    Object.assign(this.model.params, params);
+    if (modelState !== null) this.model.setState?.(modelState);
+    this.#random.setState(random);
+  }
+
   /** Gives the model the best parameters, and remembers where the training stands. */
   #park(): void {
     if (this.bestParams === undefined) return;
-    const { model } = this;
-    this.#parked = { params: { ...model.params }, modelState: model.getState?.() ?? null };
-    Object.assign(model.params, copyOf(this.bestParams));
-    if (this.#bestModelState !== null) model.setState?.(this.#bestModelState);
+    this.#parked = this.#standing();
+    const { random } = this.#parked;
+    const modelState = this.#bestModelState;
+    this.#restore({ params: copyOf(this.bestParams), modelState, random });
   }
 
   #unpark(): void {
-    if (this.#parked === undefined) return;
-    Object.assign(this.model.params, this.#parked.params);
-    if (this.#parked.modelState !== null) this.model.setState?.(this.#parked.modelState);
+    if (this.#parked !== undefined) this.#restore(this.#parked);
     this.#parked = undefined;
   }
 
@@ -616,6 +621,13 @@ export class Solver<A extends FloatArray = FloatArray> {
       );
     }
   }
+}
+
+/** Where a model and the random numbers stand. */
+interface Standing<A extends FloatArray> {
+  readonly params: Record<string, Tensor<A>>;
+  readonly modelState: ModelState | null;
+  readonly random: RandomStateData;
 }
 
 /** Copies n examples, the start-th of the picks on or of all, into a batch; types are converted. */

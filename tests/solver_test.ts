@@ -66,11 +66,12 @@ class NoisyNet implements Model<Float64Array> {
     runningMean: zeros([6]),
     runningVar: zeros([6]),
   };
-  #random = new RandomState(7);
+  #random: RandomState;
   /** Called at every measurement of accuracies. */
   onScores = () => {};
 
-  constructor() {
+  constructor(masks = new RandomState(7)) {
+    this.#random = masks;
     const random = new RandomState(1);
     this.params = {
       W1: random.randn([4, 6]),
@@ -537,6 +538,25 @@ describe("Solver.resume()", () => {
       assertEquals(second.lossHistory, whole.lossHistory);
       assertEquals(second.valAccHistory, whole.valAccHistory);
       assertEquals(second.trainAccHistory, whole.trainAccHistory);
+    }
+  });
+
+  it("does so too if the solver and dropout draw from one stream", () => {
+    const make = () => {
+      const random = new RandomState(5);
+      return new Solver(new NoisyNet(random), data, { ...noisy, random });
+    };
+    const whole = make(), first = make(), second = make();
+    whole.train();
+    const stop = new AbortController();
+    first.train({
+      signal: stop.signal,
+      onProgress: ({ iteration }) => iteration === 15 && stop.abort(),
+    });
+    second.resume(first.checkpoint());
+    for (const solver of [first, second]) {
+      solver.train();
+      assertEquals(solver.lossHistory, whole.lossHistory);
     }
   });
 
