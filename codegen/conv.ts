@@ -6,8 +6,18 @@
 
 import type { CodeBlockWriter, FunctionDeclarationStructure } from "ts-morph";
 import { StructureKind } from "ts-morph";
-import type { AccumulateSchedule, CorrelateSchedule, Place } from "./schedule.ts";
-import { advance, at, declareRows, int32, type SizeText, sum, type Text, times } from "./text.ts";
+import type { AccumulateSchedule, CorrelateSchedule } from "./schedule.ts";
+import {
+  advance,
+  at,
+  declareRows,
+  int32,
+  type PlanePlace,
+  type SizeText,
+  sum,
+  type Text,
+  times,
+} from "./text.ts";
 
 /** A block of planes: how many, and from which plane to which. */
 interface Block {
@@ -124,17 +134,49 @@ function writeProducts(
 }
 
 /** The distinct places of a list, in reading order. */
-function distinct(places: readonly (Place & { plane: number })[]): (Place & { plane: number })[] {
+function distinct(places: readonly PlanePlace[]): PlanePlace[] {
   const seen = new Map(places.map((p) => [`${p.plane},${p.row},${p.col}`, p]));
   return [...seen.values()].sort((p, q) => p.plane - q.plane || p.row - q.row || p.col - q.col);
 }
 
-const passParameters = (second: string, sums: string, known: boolean) => [
-  { name: "x", type: "Numbers" },
-  { name: second, type: "Numbers" },
-  { name: sums, type: "Numbers" },
-  ...(known ? [] : [{ name: "s", type: "PassSizes" }]),
-];
+/** The frame of every pass: loops over output planes, input planes and, row by row, rows of taps. */
+function passFunction(
+  name: string,
+  doc: string,
+  arrays: readonly string[],
+  pass: AccumulateSchedule | CorrelateSchedule,
+  rowByRow: boolean,
+  sizes: SizeText,
+  planes: (writer: CodeBlockWriter, outputs: number, inputs: number) => void,
+): FunctionDeclarationStructure {
+  return {
+    kind: StructureKind.Function,
+    name,
+    docs: [doc],
+    parameters: [
+      ...arrays.map((array) => ({ name: array, type: "Numbers" })),
+      ...(sizes.known ? [] : [{ name: "s", type: "PassSizes" }]),
+    ],
+    returnType: "void",
+    statements: (writer) => {
+      sizes.declare(writer);
+      declareFull(writer, "fullOutputs", sizes.outputs, pass.outputs);
+      declareFull(writer, "fullInputs", sizes.inputs, pass.inputs);
+      declareTiled(writer, sizes.cols, pass.tile);
+      for (const output of blocks(sizes.outputs, pass.outputs, "fullOutputs")) {
+        overPlanes(writer, "o", output, () => {
+          for (const input of blocks(sizes.inputs, pass.inputs, "fullInputs")) {
+            overPlanes(writer, "i", input, () => {
+              const body = () => planes(writer, output.size, input.size);
+              if (rowByRow) writer.write(`for (let ky = 0; ky < ${pass.KH}; ky++)`).block(body);
+              else body();
+            });
+          }
+        });
+      }
+    },
+  };
+}
 
 /** A pass that adds products to y: forward, or the gradient of the input. */
 export function accumulateFunction(
@@ -148,13 +190,11 @@ export function accumulateFunction(
   const pointwise = KH * KW === 1;
 
   function tile(writer: CodeBlockWriter, positions: number, outputs: number, inputs: number) {
-    const reads: (Place & { plane: number })[] = [];
-    const writes: (Place & { plane: number })[] = [];
-    const products = new Map<string, { read: Place & { plane: number }; weight: string }[]>();
-    const yName = (p: Place & { plane: number }) =>
-      pointwise ? `y${p.plane}_${p.col}` : `y${p.row}_${p.col}`;
-    const xName = (p: Place & { plane: number }) =>
-      pointwise ? `x${p.plane}_${p.col}` : `x${p.row}_${p.col}`;
+    const reads: PlanePlace[] = [];
+    const writes: PlanePlace[] = [];
+    const products = new Map<string, { read: PlanePlace; weight: string }[]>();
+    const yName = (p: PlanePlace) => pointwise ? `y${p.plane}_${p.col}` : `y${p.row}_${p.col}`;
+    const xName = (p: PlanePlace) => pointwise ? `x${p.plane}_${p.col}` : `x${p.row}_${p.col}`;
     for (let output = 0; output < outputs; output++) {
       for (let input = 0; input < inputs; input++) {
         for (const { ky, kx, from, to } of pass.terms) {
@@ -178,7 +218,7 @@ export function accumulateFunction(
     if (shared) {
       for (const p of distinct(reads)) writer.writeLine(`const ${xName(p)} = x[${readAt(p)}];`);
     }
-    const xText = (p: Place & { plane: number }) => shared ? xName(p) : `x[${readAt(p)}]`;
+    const xText = (p: PlanePlace) => shared ? xName(p) : `x[${readAt(p)}]`;
     for (const p of distinct(writes)) {
       const terms = products.get(yName(p))!.map(({ read, weight }) => `${xText(read)} * ${weight}`);
       writeProducts(writer, `y[${writeAt(p)}]`, terms);
@@ -238,33 +278,7 @@ export function accumulateFunction(
     });
   }
 
-  return {
-    kind: StructureKind.Function,
-    name,
-    docs: [doc],
-    parameters: passParameters("w", "y", sizes.known),
-    returnType: "void",
-    statements: (writer) => {
-      sizes.declare(writer);
-      declareFull(writer, "fullOutputs", sizes.outputs, pass.outputs);
-      declareFull(writer, "fullInputs", sizes.inputs, pass.inputs);
-      declareTiled(writer, sizes.cols, pass.tile);
-      for (const output of blocks(sizes.outputs, pass.outputs, "fullOutputs")) {
-        overPlanes(writer, "o", output, () => {
-          for (const input of blocks(sizes.inputs, pass.inputs, "fullInputs")) {
-            overPlanes(writer, "i", input, () => {
-              if (!rowByRow) planes(writer, output.size, input.size);
-              else {
-                writer.write(`for (let ky = 0; ky < ${KH}; ky++)`).block(() =>
-                  planes(writer, output.size, input.size)
-                );
-              }
-            });
-          }
-        });
-      }
-    },
-  };
+  return passFunction(name, doc, ["x", "w", "y"], pass, rowByRow, sizes, planes);
 }
 
 /** A pass that sums products over whole planes: the gradient of the filters. */
@@ -280,8 +294,8 @@ export function correlateFunction(
     `dw${output}_${pointwise ? input : kx}`;
 
   function tile(writer: CodeBlockWriter, positions: number, outputs: number, inputs: number) {
-    const reads: (Place & { plane: number })[] = [];
-    const gradients: (Place & { plane: number })[] = [];
+    const reads: PlanePlace[] = [];
+    const gradients: PlanePlace[] = [];
     const products = new Map<string, string[]>();
     for (let output = 0; output < outputs; output++) {
       for (let position = 0; position < positions; position++) {
@@ -344,31 +358,5 @@ export function correlateFunction(
     }
   }
 
-  return {
-    kind: StructureKind.Function,
-    name,
-    docs: [doc],
-    parameters: passParameters("y", "dw", sizes.known),
-    returnType: "void",
-    statements: (writer) => {
-      sizes.declare(writer);
-      declareFull(writer, "fullOutputs", sizes.outputs, pass.outputs);
-      declareFull(writer, "fullInputs", sizes.inputs, pass.inputs);
-      declareTiled(writer, sizes.cols, pass.tile);
-      for (const output of blocks(sizes.outputs, pass.outputs, "fullOutputs")) {
-        overPlanes(writer, "o", output, () => {
-          for (const input of blocks(sizes.inputs, pass.inputs, "fullInputs")) {
-            overPlanes(writer, "i", input, () => {
-              if (KH === 1) planes(writer, output.size, input.size);
-              else {
-                writer.write(`for (let ky = 0; ky < ${KH}; ky++)`).block(() =>
-                  planes(writer, output.size, input.size)
-                );
-              }
-            });
-          }
-        });
-      }
-    },
-  };
+  return passFunction(name, doc, ["x", "y", "dw"], pass, KH > 1, sizes, planes);
 }

@@ -13,6 +13,12 @@ import type { Place } from "./schedule.ts";
 /** A number known now, or the text that computes it at run time. */
 export type Text = number | string;
 
+/** A place in one of the planes that are taken at a time. */
+export interface PlanePlace extends Place {
+  /** Planes further on. */
+  readonly plane: number;
+}
+
 /** The sizes of a pass as text: all numbers, or all names. */
 export interface SizeText extends Readonly<Record<keyof PassSizes, Text>> {
   /** Whether they are numbers. */
@@ -99,12 +105,12 @@ export function at(base: string, offset: Text): string {
 export function declareRows(
   writer: CodeBlockWriter,
   base: string,
-  places: readonly (Place & { plane: number })[],
+  places: readonly PlanePlace[],
   plane: Text,
   pitch: Text,
-): (place: Place & { plane: number }) => string {
+): (place: PlanePlace) => string {
   const rows = new Map<string, string>();
-  const rowText = (p: Place & { plane: number }) => sum(times(p.plane, plane), times(p.row, pitch));
+  const rowText = (p: PlanePlace) => sum(times(p.plane, plane), times(p.row, pitch));
   for (const place of places) {
     const text = rowText(place);
     if (typeof text === "number" || rows.has(text)) continue;
