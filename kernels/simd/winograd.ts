@@ -36,15 +36,19 @@ const { bytes, lanes } = vector;
 const FORWARD_VECTORS = 8;
 const WEIGHT_VECTORS = 16;
 
-/**
- * Whether Winograd's algorithm should be faster than the direct kernel, from counts of vector
- * operations: transforms cost about 80 a tile for each input and output plane.
- */
+/** Vectors of tiles in an image below which the multiplications are too short to pay. */
+const FEWEST_VECTORS = 3;
+
+/** What the transforms cost for each plane of inputs and outputs, in multiplications of vectors. */
+const TRANSFORM_COST = 60;
+
+/** Whether Winograd's algorithm should be at least 5 % faster than the direct kernel. */
 export function winogradPays(filters: number, channels: number, OH: number, OW: number): boolean {
   const { vectors, rows, blocks } = tileGrid(OH, OW, FORWARD_VECTORS);
   const tiles = vectors * rows * blocks;
+  const cost = tiles * (PLANES * filters * channels + TRANSFORM_COST * (filters + channels));
   const direct = 9 * filters * channels * OH * Math.ceil(OW / lanes);
-  return 1.1 * tiles * (16 * filters * channels + 80 * (filters + channels)) < direct;
+  return tiles >= FEWEST_VECTORS && 1.05 * cost < direct;
 }
 
 /** Whether a geometry is one that the algorithm is for. */
