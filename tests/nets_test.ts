@@ -12,10 +12,12 @@ import {
   type ModelState,
   RandomState,
   relError,
+  Solver,
   type Tensor,
   tensor,
   ThreeLayerConvNet,
   TwoLayerNet,
+  type UpdateRuleName,
   useKernels,
   zeros,
 } from "../mod.ts";
@@ -419,6 +421,46 @@ describe("ConvNet and BlockNet", () => {
     // @ts-expect-error: an array is no tensor
     assertThrows(() => net.loss([1, 2, 3]), TypeError, "x must be a tensor");
     assertEquals(net.getState(), before);
+  });
+});
+
+describe("Training", () => {
+  /** Pictures of a pattern for each class, with noise: what a net can learn. */
+  function pictures(): { x: Tensor<Float64Array>; y: Int32Array } {
+    const random = new RandomState(7);
+    const patterns = random.randn([10, 3, 16, 16]).data, size = 3 * 16 * 16;
+    const x = random.randn([100, 3, 16, 16]), y = random.randint(0, 10, 100);
+    x.data.forEach((v, i) => {
+      x.data[i] = 0.5 * v + patterns[y[Math.floor(i / size)] * size + i % size];
+    });
+    return { x, y };
+  }
+
+  function lossesOf(dtype: "float32" | "float64", rule: UpdateRuleName): readonly number[] {
+    const { x, y } = pictures();
+    const random = new RandomState(231);
+    const net = new ThreeLayerConvNet({
+      ...{ inputDim: [3, 16, 16], numFilters: 8, filterSize: 7, hiddenDim: 20 },
+      ...{ weightScale: 1e-2, reg: 1e-3, dtype, random },
+    });
+    const solver = new Solver(net, { xTrain: x, yTrain: y, xVal: x, yVal: y }, {
+      updateRule: rule,
+      optimConfig: { learningRate: 1e-3 },
+      batchSize: 20,
+      numEpochs: 10,
+      verbose: false,
+    });
+    solver.train();
+    return solver.lossHistory;
+  }
+
+  it("goes the same way in float32 as in float64 for 50 iterations", () => {
+    for (const rule of ["sgdMomentum", "adam"] as const) {
+      const double = lossesOf("float64", rule), single = lossesOf("float32", rule);
+      assertEquals(double.length, 50);
+      assert(double[49] < double[0], `the loss went from ${double[0]} to ${double[49]}`);
+      assertNumbers(single, double, 1e-3);
+    }
   });
 });
 
