@@ -80,7 +80,8 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
       if (!winograd.weights?.()(N, x, dout, dw, db)) weights()(N, x, dout, dw, db);
     },
   };
-  return { kernel, reason: features.reason };
+  const how = special === "" ? "" : ", Winograd's algorithm";
+  return { kernel, reason: features.reason + how };
 }
 
 /** A 1x1 kernel that takes every position: the rows are as good as one long row. */

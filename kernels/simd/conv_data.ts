@@ -8,7 +8,7 @@
  * @module
  */
 
-import { Assembly } from "./assembler.ts";
+import { Assembly, type Func } from "./assembler.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
 import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
@@ -157,6 +157,25 @@ export function planBackwardData(
     });
   }
 
+  /** Merges the phases into rows of dx; rows whose phases lie alike share their code. */
+  function writeMerges(assembly: Assembly, image: Func): void {
+    const merges = new Map<string, Func>();
+    for (const y of ys) {
+      const starts = xs.map((x) => phaseStart.get(`${y.rest},${x.rest}`)!);
+      const offsets = starts.map((start) => start - starts[0]);
+      const key = [y.count, ...offsets].join();
+      let merge = merges.get(key);
+      if (merge === undefined) {
+        merge = assembly.func(`merge${merges.size}`, ["i32", "i32"]);
+        const to = { ...result, start: 0, row: strideY * W * bytes };
+        const copyRow = mergeRow(vector, W, offsets);
+        writeCopy(merge, C, y.count, { start: 0, plane, row }, to, copyRow, { from: 0, to: 1 });
+        merges.set(key, merge);
+      }
+      image.const(starts[0]).const(dx + y.rest * W * bytes).call(merge);
+    }
+  }
+
   function make(): BackwardData {
     const assembly = new Assembly();
     const pad = assembly.func("pad");
@@ -166,18 +185,9 @@ export function planBackwardData(
       writeConv(f, conv);
       return f;
     });
-    const merge = assembly.func("merge");
-    if (!direct) {
-      for (const y of ys) {
-        const starts = xs.map((x) => phaseStart.get(`${y.rest},${x.rest}`)!);
-        const from = { start: starts[0], plane, row };
-        const to = { ...result, start: dx + y.rest * W * bytes, row: strideY * W * bytes };
-        const offsets = starts.map((start) => start - starts[0]);
-        writeCopy(merge, C, y.count, from, to, mergeRow(vector, W, offsets));
-      }
-    }
     const image = assembly.func("image").call(pad);
-    for (const f of [...sums, merge]) image.call(f);
+    for (const f of sums) image.call(f);
+    if (!direct) writeMerges(assembly, image);
     const run = instantiate(assembly)[image.name];
 
     const doutSize = F * OH * OW, doutStart = dout.staged / bytes;
