@@ -33,7 +33,7 @@ const PANEL_BYTES = VECTORS * 16;
 const UNROLL = 4;
 
 /** Bytes of a block of A, of B and of C. */
-const BLOCK_A = 1 << 18;
+const BLOCK_A = 1 << 19;
 const BLOCK_B = 1 << 19;
 const BLOCK_C = 1 << 19;
 /** Steps of a block: enough to pay for the loads and stores of C, few enough for B's panel to stay near. */
@@ -355,7 +355,11 @@ function cut(I: number, J: number, K: number, bytes: number, transposedB: boolea
     Math.floor(BLOCK_A / (depth * bytes)),
     Math.floor(BLOCK_C / (columns * bytes)),
   );
-  return { rows: evenly(I, roundDown(rows, ROWS)), columns: Math.min(J, columns), steps: depth };
+  return {
+    rows: roundUp(evenly(I, roundDown(rows, ROWS)), ROWS),
+    columns: Math.min(J, columns),
+    steps: depth,
+  };
 }
 
 /** C = A B + bias, block by block; then relu if asked. */
