@@ -34,13 +34,12 @@ const options = {
 };
 
 async function main(): Promise<number> {
-  const read = readOptions(options, Deno.args);
-  if (read === undefined) {
+  const values = readOptions(options, Deno.args);
+  if (values === undefined) {
     const about = "Trains a three-layer convolutional net on the 60,000 digits of MNIST.";
     console.log(helpText("deno task train", about, options));
     return 0;
   }
-  const { values } = read;
   if (values["filter-size"] % 2 === 0) {
     throw new InputError(`--filter-size must be odd: received ${values["filter-size"]}`);
   }

@@ -40,7 +40,11 @@ export function whole<T extends number | undefined>(
 }
 
 /** A finite number of at least a minimum. */
-export function number(value: number, minimum: number, help: string): Option<number> {
+export function number<T extends number | undefined>(
+  value: T,
+  minimum: number,
+  help: string,
+): Option<T | number> {
   const read = (text: string, name: string) => {
     const number = Number(text);
     if (text.trim() !== "" && Number.isFinite(number) && number >= minimum) return number;
@@ -82,13 +86,13 @@ export function flag(help: string): Option<boolean> {
  *
  * @param options The options it has; --help is added.
  * @param args The arguments.
- * @returns The values, and the names that were given; undefined if help was asked for.
+ * @returns The values; undefined if help was asked for.
  * @throws {InputError} If an option is unknown, lacks its value, or has one that cannot be read.
  */
 export function readOptions<O extends Options>(
   options: O,
   args: readonly string[],
-): { values: Values<O>; given: ReadonlySet<string> } | undefined {
+): Values<O> | undefined {
   const config: NonNullable<ParseArgsConfig["options"]> = {
     help: { type: "boolean", short: "h" },
   };
@@ -103,11 +107,11 @@ export function readOptions<O extends Options>(
     throw new InputError(`${(error as Error).message.split(/\. |\n/)[0]} (see --help)`);
   }
   if (parsed.help) return undefined;
-  const values = Object.entries(options).map(([name, { value, read }]) => {
+  const entries = Object.entries(options).map(([name, { value, read }]) => {
     const text = parsed[name];
     return [name, typeof text === "string" && read ? read(text, name) : text ?? value];
   });
-  return { values: Object.fromEntries(values), given: new Set(Object.keys(parsed)) };
+  return Object.fromEntries(entries) as Values<O>;
 }
 
 /** What --help prints. */

@@ -8,9 +8,11 @@ import { encode } from "fast-png";
 import figlet from "figlet";
 import { type Tensor, visualizeGrid } from "../../mod.ts";
 
-/** Rows of a caption: the font is five pixels high, letters with tails included. */
-const CAPTION_HEIGHT = 7;
-const MARGIN = 2;
+/** Pixels of a sheet for one pixel of a picture, and for one of a caption's letters. */
+const PICTURE_SCALE = 3, LETTER_SCALE = 2;
+/** Rows of a caption's letters, those below the line among them. */
+const LETTER_ROWS = 6;
+const MARGIN = 4;
 
 /** Pixels with red, green and blue, row by row. */
 interface Pixels {
@@ -51,8 +53,9 @@ export async function writeCaptioned(
   captions: readonly Caption[],
   columns: number,
 ): Promise<void> {
-  const [N, C, H, W] = xs.shape, scale = 2;
-  const cellWidth = W * scale + MARGIN, cellHeight = H * scale + CAPTION_HEIGHT + MARGIN;
+  const [N, C, H, W] = xs.shape;
+  const cellWidth = W * PICTURE_SCALE + MARGIN;
+  const cellHeight = H * PICTURE_SCALE + LETTER_ROWS * LETTER_SCALE + MARGIN;
   const width = Math.min(N, columns) * cellWidth + MARGIN;
   const height = Math.ceil(N / columns) * cellHeight + MARGIN;
   const sheet = { width, height, data: new Uint8Array(width * height * 3) };
@@ -61,21 +64,25 @@ export async function writeCaptioned(
     const top = MARGIN + Math.floor(n / columns) * cellHeight;
     const data = xs.data.subarray(n * C * H * W, (n + 1) * C * H * W);
     const one = visualizeGrid({ data, shape: [1, C, H, W] }, 255, 0, "NCHW");
-    paste(enlarge(toPixels(one), scale), sheet, left, top);
-    write(captions[n], sheet, left, top + H * scale + 1, W * scale);
+    paste(enlarge(toPixels(one), PICTURE_SCALE), sheet, left, top);
+    const caption = enlarge(letters(captions[n], W * PICTURE_SCALE / LETTER_SCALE), LETTER_SCALE);
+    paste(caption, sheet, left, top + H * PICTURE_SCALE);
   }
   await writePng(path, sheet);
 }
 
-/** Writes a caption in small letters; what is too wide is cut. */
-function write({ text, right }: Caption, sheet: Pixels, left: number, top: number, width: number) {
+/** A caption in small letters; what is too wide is cut. */
+function letters({ text, right }: Caption, room: number): Pixels {
   const color = right ? [120, 255, 120] : [255, 120, 120];
-  const rows = figlet.textSync(text, { font: "3x5" }).split("\n").slice(0, CAPTION_HEIGHT - 1);
+  const width = Math.floor(room), height = LETTER_ROWS;
+  const data = new Uint8Array(width * height * 3);
+  const rows = figlet.textSync(text, { font: "3x5" }).split("\n").slice(0, height);
   for (const [y, row] of rows.entries()) {
     for (let x = 0; x < Math.min(row.length, width); x++) {
-      if (row[x] === "#") sheet.data.set(color, ((top + y) * sheet.width + left + x) * 3);
+      if (row[x] === "#") data.set(color, (y * width + x) * 3);
     }
   }
+  return { width, height, data };
 }
 
 /** Numbers (H, W, 1 or 3) from 0 to 255 as pixels; gray becomes equal red, green and blue. */
