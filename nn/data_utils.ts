@@ -97,11 +97,13 @@ export interface Cifar10Data<A extends FloatArray = FloatArray> {
  * https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz.
  *
  * @example
- * ```ts no-run
+ * ```ts
  * import { getCifar10Data } from "@cnn-layers/cnn-layers";
  *
- * const data = await getCifar10Data({ directory: "cifar-10-batches-bin", dtype: "float32" });
- * console.log(data.xTrain.shape); // [49000, 3, 32, 32]
+ * // Zeros stand for the files here. Else: { directory: "cifar-10-batches-bin", dtype: "float32" }.
+ * const readFile = () => new Uint8Array(10_000 * 3073);
+ * const data = await getCifar10Data({ readFile, numTraining: 100, dtype: "float32" });
+ * console.log(data.xTrain.shape); // [100, 3, 32, 32]
  * ```
  *
  * @param options Where to read, how much, and what to do with it.
