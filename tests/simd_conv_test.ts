@@ -41,6 +41,25 @@ const geometries: fc.Arbitrary<Case> = fc.record({
   return { N, shape: convShape([N, C, H, W], [F, C, ...kernel], { stride, pad }) };
 });
 
+/** Wide rows, whose vectors are looped over instead of written out, and windows that are far apart. */
+const wideGeometries: fc.Arbitrary<Case> = fc.record({
+  N: fc.integer({ min: 1, max: 3 }),
+  C: fc.integer({ min: 1, max: 3 }),
+  H: fc.integer({ min: 1, max: 9 }),
+  W: fc.integer({ min: 41, max: 300 }),
+  F: fc.integer({ min: 1, max: 6 }),
+  KH: fc.integer({ min: 1, max: 3 }),
+  KW: fc.integer({ min: 1, max: 9 }),
+  stride: fc.tuple(
+    fc.integer({ min: 1, max: 3 }),
+    fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 4, max: 20 })),
+  ),
+  pad: fc.tuple(fc.nat(2), fc.nat(9), fc.nat(2), fc.nat(9)),
+}).map(({ N, C, H, W, F, KH, KW, stride, pad }) => ({
+  N,
+  shape: convShape([N, C, H, W], [F, C, Math.min(KH, H), KW], { stride, pad }),
+}));
+
 /** Geometries that Winograd's algorithm serves: 3x3, stride 1, and enough channels. */
 const winogradGeometries: fc.Arbitrary<Case> = fc.record({
   N: fc.integer({ min: 1, max: 2 }),
@@ -154,7 +173,45 @@ describe(`SIMD convolution over ${GEOMETRIES} geometries, seed ${SEED}`, () => {
       const property = fc.property(geometries, (it) => checkClose(it, dtype));
       fc.assert(property, { numRuns: GEOMETRIES / 4, seed: SEED });
     });
+
+    it(`does both without relaxed instructions, ${dtype}`, () => {
+      using _ = useArithmetic("reproducible");
+      const property = fc.property(geometries, (it) => {
+        checkExact(it, dtype);
+        checkClose(it, dtype);
+      });
+      fc.assert(property, { numRuns: GEOMETRIES / 20, seed: SEED });
+    });
   }
+});
+
+describe(`SIMD convolution of wide rows over ${GEOMETRIES / 10} geometries, seed ${SEED}`, () => {
+  for (const dtype of dtypes) {
+    it(`equals the definition on whole numbers, ${dtype}`, () => {
+      const property = fc.property(wideGeometries, (it) => checkExact(it, dtype));
+      fc.assert(property, { numRuns: GEOMETRIES / 20, seed: SEED });
+    });
+  }
+
+  it("serves the kernels of well-known nets' first layers", () => {
+    const first: readonly Case[] = [
+      { N: 1, shape: convShape([1, 3, 67, 67], [8, 3, 11, 11], { stride: 4, pad: 2 }) },
+      { N: 1, shape: convShape([1, 3, 48, 48], [9, 3, 16, 16], { stride: 16 }) },
+      { N: 1, shape: convShape([1, 3, 64, 64], [8, 3, 7, 7], { stride: 2, pad: 3 }) },
+      { N: 1, shape: convShape([1, 2, 3, 100], [3, 2, 1, 64], { pad: [0, 20] }) },
+      { N: 2, shape: convShape([2, 40, 4, 4], [37, 40, 3, 3], { pad: 1 }) },
+      { N: 19, shape: convShape([19, 3, 4, 4], [4, 3, 3, 3], { pad: 1 }) },
+      { N: 0, shape: convShape([0, 3, 4, 4], [4, 3, 3, 3], { pad: 1 }) },
+    ];
+    for (const it of first) for (const dtype of dtypes) checkExact(it, dtype);
+  });
+
+  it("leaves very wide kernels to the next tier", () => {
+    const shape = convShape([1, 1, 1, 200], [1, 1, 1, 65], {});
+    const { kernel, reason } = simdSource.conv(shape, "float32");
+    assertEquals(kernel, undefined);
+    assertMatch(reason, /wider than 64/);
+  });
 });
 
 describe(`Winograd's algorithm over ${GEOMETRIES / 8} geometries, seed ${SEED}`, () => {
