@@ -246,7 +246,7 @@ export function dropoutForward<A extends FloatArray>(
 }
 
 /** Checks the parameters of dropout. */
-export function checkDropoutParams(dropoutParam: unknown): DropoutParams {
+function checkDropoutParams(dropoutParam: unknown): DropoutParams {
   checkOptions("dropoutParam", dropoutParam, ["mode", "p", "seed", "random"]);
   const { mode, p, seed, random } = dropoutParam;
   checkMode("dropoutParam.mode", mode);
