@@ -43,6 +43,7 @@ export type {
   ConvParams,
   Explanation,
   Gradients,
+  OptionalDx,
   Pad,
   PoolCache,
   PoolParams,
@@ -65,7 +66,6 @@ export type {
   DropoutParams,
   GlobalAverageCache,
   Loss,
-  OptionalDx,
 } from "./nn/layers.ts";
 export {
   affineBackward,

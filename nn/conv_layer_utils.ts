@@ -26,10 +26,10 @@ import {
   type Gradients,
   maxPoolBackward,
   maxPoolForward,
+  type OptionalDx,
   type PoolCache,
 } from "./conv_layers.ts";
 import type { NormedGradients } from "./layer_utils.ts";
-import type { OptionalDx } from "./layers.ts";
 import {
   type BatchnormParams,
   type NormCache,

@@ -56,6 +56,11 @@ export interface BackwardOptions {
   readonly dx?: boolean;
 }
 
+/** Gradients of a backward pass that may have been told to leave out dx. */
+export type OptionalDx<G extends { readonly dx: unknown }> =
+  & Omit<G, "dx">
+  & Partial<Pick<G, "dx">>;
+
 /** What a max-pool's backward pass needs of its forward pass. */
 export interface PoolCache<A extends FloatArray = FloatArray> {
   /** Input, (N, C, H, W). */
@@ -100,7 +105,7 @@ function runConvBackward<A extends FloatArray>(
   dout: Tensor<A>,
   cache: ConvCache<A>,
   options: BackwardOptions,
-): Partial<Gradients<A>> & Pick<Gradients<A>, "dw" | "db"> {
+): OptionalDx<Gradients<A>> {
   checkOptions("cache", cache, ["x", "w", "b", "convParam"]);
   checkOptions("options", options, ["dx"]);
   const { dx: wantsDx = true } = options;
@@ -178,17 +183,17 @@ export function convBackwardNaive<A extends FloatArray>(
   cache: ConvCache<A>,
   options?: { readonly dx?: true },
 ): Gradients<A>;
-/** The same without dx. */
+/** The same, with dx only if it is asked for. */
 export function convBackwardNaive<A extends FloatArray>(
   dout: Tensor<A>,
   cache: ConvCache<A>,
   options: BackwardOptions,
-): Omit<Gradients<A>, "dx">;
+): OptionalDx<Gradients<A>>;
 export function convBackwardNaive<A extends FloatArray>(
   dout: Tensor<A>,
   cache: ConvCache<A>,
   options: BackwardOptions = {},
-): Omit<Gradients<A>, "dx"> {
+): OptionalDx<Gradients<A>> {
   return runConvBackward(naiveConv, dout, cache, options);
 }
 
@@ -258,17 +263,17 @@ export function convBackward<A extends FloatArray>(
   cache: ConvCache<A>,
   options?: { readonly dx?: true },
 ): Gradients<A>;
-/** The same without dx. */
+/** The same, with dx only if it is asked for. */
 export function convBackward<A extends FloatArray>(
   dout: Tensor<A>,
   cache: ConvCache<A>,
   options: BackwardOptions,
-): Omit<Gradients<A>, "dx">;
+): OptionalDx<Gradients<A>>;
 export function convBackward<A extends FloatArray>(
   dout: Tensor<A>,
   cache: ConvCache<A>,
   options: BackwardOptions = {},
-): Omit<Gradients<A>, "dx"> {
+): OptionalDx<Gradients<A>> {
   return runConvBackward(fastConv, dout, cache, options);
 }
 

@@ -8,13 +8,12 @@
 
 import type { FloatArray, Tensor } from "../kernels/shape.ts";
 import { checkCache } from "./checks.ts";
-import type { BackwardOptions, Gradients } from "./conv_layers.ts";
+import type { BackwardOptions, Gradients, OptionalDx } from "./conv_layers.ts";
 import {
   affineBackward,
   type AffineCache,
   affineForward,
   affineForwardFusedRelu,
-  type OptionalDx,
 } from "./layers.ts";
 import {
   batchnormBackwardAlt,

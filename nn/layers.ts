@@ -20,7 +20,7 @@ import {
   sizeOf,
 } from "../kernels/shape.ts";
 import { checkCache, checkMode, checkWithin, type Mode } from "./checks.ts";
-import type { BackwardOptions, Gradients } from "./conv_layers.ts";
+import type { BackwardOptions, Gradients, OptionalDx } from "./conv_layers.ts";
 import type { Labels } from "./model.ts";
 import { RandomState } from "./random.ts";
 import { zerosLike } from "./tensor.ts";
@@ -56,11 +56,6 @@ export interface DropoutCache {
   /** Shape of the input. */
   readonly shape: readonly number[];
 }
-
-/** Gradients of a backward pass that may have been told to leave out dx. */
-export type OptionalDx<G extends { readonly dx: unknown }> =
-  & Omit<G, "dx">
-  & Partial<Pick<G, "dx">>;
 
 /** A loss and its gradient. */
 export interface Loss<A extends FloatArray = FloatArray> {
