@@ -12,7 +12,7 @@ import { Assembly, type Func } from "./assembler.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
 import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
-import { packWeights } from "./pack.ts";
+import { packWeights } from "./weights.ts";
 import { convTiles, STRAIGHT_TAPS } from "./plan.ts";
 import { mergeRow, padded, type Planes, writeCopy } from "./planes.ts";
 import type { Vector } from "./vector.ts";

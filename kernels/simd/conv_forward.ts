@@ -8,7 +8,7 @@ import { Assembly } from "./assembler.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
 import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
-import { packWeights } from "./pack.ts";
+import { packWeights } from "./weights.ts";
 import { convTiles, STRAIGHT_TAPS } from "./plan.ts";
 import { padded, plainRow, writeCopy } from "./planes.ts";
 import type { Vector } from "./vector.ts";

@@ -10,7 +10,7 @@ import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { weightTiles } from "./plan.ts";
 import { padded, skewed } from "./planes.ts";
-import { addSums, clearSums, imagesPerSum, weightPlaces } from "./sums.ts";
+import { addSums, clearSums, imagesPerSum, weightPlaces } from "./weights.ts";
 import type { Vector } from "./vector.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { LaneOp, Local, MemoryLaneOp, MemoryOp, PlainOp } from "./assembler.ts";
+import type { Local, MemoryLaneOp, MemoryOp, PlainOp } from "./assembler.ts";
 import type { Func } from "./assembler.ts";
 import type { DType } from "../shape.ts";
 
@@ -27,15 +27,12 @@ export interface Vector {
   readonly lt: PlainOp;
   readonly gt: PlainOp;
   readonly splat: PlainOp;
-  readonly extractLane: LaneOp;
   readonly loadSplat: MemoryOp;
   readonly loadLane: MemoryLaneOp;
   readonly storeLane: MemoryLaneOp;
   /** One number, as a scalar. */
   readonly loadScalar: MemoryOp;
   readonly storeScalar: MemoryOp;
-  readonly addScalar: PlainOp;
-  readonly scalar: "f32" | "f64";
 }
 
 /** The vectors by dtype. */
@@ -55,14 +52,11 @@ export const vectors: Readonly<Record<DType, Vector>> = {
     lt: "f32x4.lt",
     gt: "f32x4.gt",
     splat: "f32x4.splat",
-    extractLane: "f32x4.extract_lane",
     loadSplat: "v128.load32_splat",
     loadLane: "v128.load32_lane",
     storeLane: "v128.store32_lane",
     loadScalar: "f32.load",
     storeScalar: "f32.store",
-    addScalar: "f32.add",
-    scalar: "f32",
   },
   float64: {
     dtype: "float64",
@@ -79,14 +73,11 @@ export const vectors: Readonly<Record<DType, Vector>> = {
     lt: "f64x2.lt",
     gt: "f64x2.gt",
     splat: "f64x2.splat",
-    extractLane: "f64x2.extract_lane",
     loadSplat: "v128.load64_splat",
     loadLane: "v128.load64_lane",
     storeLane: "v128.store64_lane",
     loadScalar: "f64.load",
     storeScalar: "f64.store",
-    addScalar: "f64.add",
-    scalar: "f64",
   },
 };
 

@@ -16,7 +16,7 @@ import { writeConv } from "./emit_conv.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { convTiles, pieces, type Run, weightTiles } from "./plan.ts";
-import { addSums, clearSums, imagesPerSum, weightPlaces } from "./sums.ts";
+import { addSums, clearSums, imagesPerSum, weightPlaces } from "./weights.ts";
 import { padded, plainRow, type Planes, writeCopy } from "./planes.ts";
 import { vectors } from "./vector.ts";
 import {
