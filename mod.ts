@@ -171,8 +171,5 @@ export type {
   PoolSizes,
   Tier,
 } from "./kernels/kernel.ts";
-export type { KernelChoice } from "./kernels/select.ts";
-export { registerKernels, useKernels } from "./kernels/select.ts";
-export type { Arithmetic } from "./kernels/arithmetic.ts";
-export { useArithmetic } from "./kernels/arithmetic.ts";
-export { warmConv } from "./kernels/warm.ts";
+export type { Arithmetic, KernelChoice } from "./kernels/select.ts";
+export { registerKernels, useArithmetic, useKernels, warmConv } from "./kernels/select.ts";

@@ -1,5 +1,6 @@
 /**
- * Which kernel runs for a shape, and why: the tiers in order, most special first.
+ * Which kernel runs for a shape, and why: the tiers in order, most special first; how they may round;
+ * and making a kernel ready before it is needed.
  *
  * @module
  */
@@ -17,9 +18,12 @@ import type {
 } from "./kernel.ts";
 import { naiveSource } from "./naive/source.ts";
 import { addKernels, generatedSource } from "./registry.ts";
-import type { AffineShape, ConvShape, DType, PoolShape } from "./shape.ts";
-import { describe } from "./shape.ts";
+import type { AffineShape, ConvParams, ConvShape, DType, PoolShape } from "./shape.ts";
+import { checkDType, convShape, describe } from "./shape.ts";
+import { type Arithmetic, setArithmetic } from "./simd/features.ts";
 import { simdSource } from "./simd/source.ts";
+
+export type { Arithmetic } from "./simd/features.ts";
 
 /** Every tier, most special first. naive always answers, so the list is total. */
 const sources: readonly KernelSource[] = [simdSource, generatedSource, naiveSource];
@@ -28,6 +32,7 @@ const sources: readonly KernelSource[] = [simdSource, generatedSource, naiveSour
 export type KernelChoice = "auto" | Tier;
 
 const choices: readonly KernelChoice[] = ["auto", "simd", "generated", "naive"];
+const arithmetics: readonly Arithmetic[] = ["fast", "reproducible"];
 
 /** The kernel that runs for a shape, and why. */
 export interface Explanation extends KernelInfo {
@@ -82,6 +87,40 @@ export function useKernels(kernels: KernelChoice): Disposable {
 function setChoice(kernels: KernelChoice): void {
   choice = kernels;
   forgetChoices();
+}
+
+/**
+ * Sets how kernels compute from now on: "fast" (the default) uses fused multiply-add and Winograd's
+ * algorithm where the host and the shape allow, "reproducible" neither, so that every host gives the
+ * same bits.
+ *
+ * @example
+ * ```ts
+ * import { convForward, full, useArithmetic } from "@cnn-layers/cnn-layers";
+ *
+ * using _ = useArithmetic("reproducible");
+ * const x = full([1, 1, 4, 4], 0.1), w = full([1, 1, 3, 3], 0.1), b = full([1], 0);
+ * console.log(convForward(x, w, b, { pad: 1 }).out.data[0]);
+ * ```
+ *
+ * @param arithmetic The choice.
+ * @returns A Disposable that restores the choice that was in force.
+ * @throws {TypeError} If the choice is neither "fast" nor "reproducible".
+ */
+export function useArithmetic(arithmetic: Arithmetic): Disposable {
+  if (!arithmetics.includes(arithmetic)) {
+    throw new TypeError(
+      `arithmetic must be one of ${arithmetics.join(", ")}: received ${describe(arithmetic)}`,
+    );
+  }
+  const previous = setArithmetic(arithmetic);
+  forgetChoices();
+  return {
+    [Symbol.dispose]: () => {
+      setArithmetic(previous);
+      forgetChoices();
+    },
+  };
 }
 
 /** Forgets every choice made: needed when the tiers' answers may have changed. */
@@ -154,4 +193,53 @@ export function selectMaxPool(shape: PoolShape, dtype: DType): Selected<PoolKern
 /** The fully-connected kernel for a geometry and dtype. */
 export function selectAffine(shape: AffineShape, dtype: DType): Selected<AffineKernel> {
   return choose(keyOf("affine", shape, dtype), (source) => source.affine(shape, dtype));
+}
+
+/** Calls after which engines have replaced quickly compiled code by optimised code. */
+const CALLS = 100;
+/** Milliseconds after which a direction is left, if it has run at least twice. */
+const PATIENCE = 50;
+
+/**
+ * Makes and warms up the kernel of a convolution, forward and backward, for a benchmark or a server
+ * whose first call should be as fast as the others. It takes up to 0.2 s, more for very large images.
+ *
+ * @example
+ * ```ts
+ * import { warmConv } from "@cnn-layers/cnn-layers";
+ *
+ * warmConv([1, 3, 8, 8], [4, 3, 3, 3], { stride: 1, pad: 1 }, "float32");
+ * ```
+ *
+ * @param xShape Shape of the input, (N, C, H, W); N does not matter.
+ * @param wShape Shape of the filters, (F, C, KH, KW).
+ * @param convParam Stride (1) and padding (0).
+ * @param dtype Number type of the tensors.
+ * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
+ * @throws {RangeError} If sizes do not fit each other, or the kernel is larger than the padded input.
+ */
+export function warmConv(
+  xShape: readonly number[],
+  wShape: readonly number[],
+  convParam: ConvParams,
+  dtype: DType = "float64",
+): void {
+  const shape = convShape(xShape, wShape, convParam);
+  const { C, H, W, F, KH, KW, OH, OW } = shape;
+  const { kernel } = selectConv(shape, checkDType(dtype));
+  const zeros = (length: number) =>
+    dtype === "float32" ? new Float32Array(length) : new Float64Array(length);
+  const x = zeros(C * H * W), w = zeros(F * C * KH * KW), b = zeros(F), out = zeros(F * OH * OW);
+  repeat(() => kernel.forward(1, x, w, b, out));
+  repeat(() => kernel.forward(1, x, w, b, out, true));
+  repeat(() => kernel.backwardData(1, out, w, x));
+  repeat(() => kernel.backwardWeights(1, x, out, w, b));
+}
+
+function repeat(call: () => void): void {
+  const start = performance.now();
+  for (let i = 0; i < CALLS; i++) {
+    call();
+    if (i > 0 && performance.now() - start > PATIENCE) return;
+  }
 }

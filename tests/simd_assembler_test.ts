@@ -1,10 +1,17 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import wabt from "wabt";
-import { Assembly, type LaneOp, type MemoryLaneOp } from "../kernels/simd/assembler.ts";
+import {
+  Assembly,
+  lane,
+  type LaneOp,
+  memory,
+  memoryLane,
+  type MemoryLaneOp,
+  plain,
+} from "../kernels/simd/assembler.ts";
 import type { MemoryOp, PlainOp } from "../kernels/simd/assembler.ts";
 import { dump } from "../kernels/simd/dump.ts";
-import { lane, memory, memoryLane, plain } from "../kernels/simd/instructions.ts";
 
 const tool = await wabt();
 const features = { simd: true, relaxed_simd: true };

@@ -1,9 +1,9 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import fc from "fast-check";
-import { useArithmetic } from "../kernels/arithmetic.ts";
 import type { ConvKernel } from "../kernels/kernel.ts";
 import { naiveConv } from "../kernels/naive/conv.ts";
+import { useArithmetic } from "../kernels/select.ts";
 import { type ConvShape, convShape, type DType, type FloatArray } from "../kernels/shape.ts";
 import { simdSource } from "../kernels/simd/source.ts";
 import { winogradPays } from "../kernels/simd/winograd.ts";

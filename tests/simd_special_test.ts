@@ -1,12 +1,10 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { useArithmetic } from "../kernels/arithmetic.ts";
 import { naiveConv } from "../kernels/naive/conv.ts";
-import { forgetChoices, selectConv } from "../kernels/select.ts";
+import { forgetChoices, selectConv, useArithmetic, warmConv } from "../kernels/select.ts";
 import { type ConvShape, convShape, type DType, type FloatArray } from "../kernels/shape.ts";
 import { features } from "../kernels/simd/features.ts";
 import { simdSource } from "../kernels/simd/source.ts";
-import { warmConv } from "../kernels/warm.ts";
 
 const shapes: readonly ConvShape[] = [
   convShape([2, 3, 6, 7], [4, 3, 3, 3], { stride: 1, pad: 1 }),

@@ -17,7 +17,7 @@ import {
   plain,
   SIMD,
   valueTypes,
-} from "./instructions.ts";
+} from "./assembler.ts";
 
 type Kind =
   | "plain"
