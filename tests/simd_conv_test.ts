@@ -1,11 +1,26 @@
 import { describe, it } from "@std/testing/bdd";
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import fc from "fast-check";
+import { convConfigs, convConfigShape } from "../codegen/configs.ts";
 import type { ConvKernel } from "../kernels/kernel.ts";
 import { naiveConv } from "../kernels/naive/conv.ts";
 import { useArithmetic } from "../kernels/select.ts";
-import { type ConvShape, convShape, type DType, type FloatArray } from "../kernels/shape.ts";
+import {
+  convLabel,
+  type ConvShape,
+  convShape,
+  type DType,
+  type FloatArray,
+} from "../kernels/shape.ts";
+import { convTiles, type Tile, tileKey } from "../kernels/simd/plan.ts";
 import { simdSource } from "../kernels/simd/source.ts";
+import { tuned } from "../kernels/simd/tuned.ts";
 import { winogradPays } from "../kernels/simd/winograd.ts";
 
 /** More geometries than a quick run takes: SIMD_GEOMETRIES=100000 deno test -A tests/simd_conv_test.ts */
@@ -237,5 +252,78 @@ describe(`Winograd's algorithm over ${GEOMETRIES / 8} geometries, seed ${SEED}`,
     assertMatch(simdKernel(shape, "float64").name, /3x3-s1p1-f64-simd$/);
     using _ = useArithmetic("reproducible");
     assertMatch(simdKernel(shape, "float32").name, /3x3-s1p1-f32-simd$/);
+  });
+});
+
+describe(`tuned tiles over ${GEOMETRIES / 10} geometries, seed ${SEED}`, () => {
+  const passes = ["forward", "dx", "dw"] as const;
+  const tiles = fc.record({
+    filters: fc.integer({ min: 1, max: 8 }),
+    width: fc.integer({ min: 1, max: 5 }),
+  });
+
+  /** Runs with a tile for every pass of a shape, in place of whatever is recorded. */
+  function withTiles(shape: ConvShape, dtype: DType, tile: Tile, run: () => void): void {
+    const before = new Map(tuned);
+    for (const pass of passes) {
+      for (const name of [pass, `winograd ${pass}`] as const) {
+        tuned.set(tileKey(convLabel(shape), dtype, name), tile);
+      }
+    }
+    try {
+      run();
+    } finally {
+      tuned.clear();
+      for (const [key, tile] of before) tuned.set(key, tile);
+    }
+  }
+
+  for (const dtype of dtypes) {
+    it(`of any size give the definition's numbers on whole numbers, ${dtype}`, () => {
+      const cases = fc.oneof(geometries, wideGeometries, winogradGeometries);
+      const property = fc.property(cases, tiles, (it, tile) => {
+        withTiles(it.shape, dtype, tile, () => {
+          const { reason } = simdSource.conv(it.shape, dtype);
+          const said = `${tile.filters}x${tile.width}`;
+          for (const pass of passes) assertStringIncludes(reason, `${pass} ${said}`);
+          checkExact(it, dtype);
+        });
+      });
+      fc.assert(property, { numRuns: GEOMETRIES / 20, seed: SEED });
+    });
+  }
+
+  it("change the code, and are only for their own shape, dtype and pass", () => {
+    const shape = convShape([1, 3, 9, 9], [6, 3, 3, 3], { pad: 1 });
+    const others = convShape([1, 3, 9, 10], [6, 3, 3, 3], { pad: 1 });
+    const reason = (shape: ConvShape, dtype: DType) => simdSource.conv(shape, dtype).reason;
+    const before = reason(shape, "float64");
+    withTiles(shape, "float64", { filters: 2, width: 3 }, () => {
+      assertMatch(reason(shape, "float64"), /tuned tiles: forward 2x3, dx 2x3, dw 2x3$/);
+      assertEquals(reason(others, "float64").includes("tuned"), false);
+      assertEquals(reason(shape, "float32").includes("tuned"), false);
+    });
+    assertEquals(reason(shape, "float64"), before);
+    const tiles = convTiles(6, 9, 9, 2, { filters: 2, width: 3 });
+    assertEquals(tiles.blocks, [{ size: 2, times: 3 }]);
+    assertNotEquals(tiles, convTiles(6, 9, 9, 2));
+  });
+
+  it("that are recorded name a pass, a convolution of the table, and fit the registers", () => {
+    const keys = new Set(
+      convConfigs.flatMap((config) =>
+        dtypes.flatMap((dtype) =>
+          passes.flatMap((pass) =>
+            ([pass, `winograd ${pass}`] as const).map((name) =>
+              tileKey(convLabel(convConfigShape(config)), dtype, name)
+            )
+          )
+        )
+      ),
+    );
+    for (const [key, { filters, width }] of tuned) {
+      assert(keys.has(key), key);
+      assert(filters * width <= 12, `${key} ${filters}x${width}`);
+    }
   });
 });

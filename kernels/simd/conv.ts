@@ -9,6 +9,8 @@ import { planForward } from "./conv_forward.ts";
 import { planBackwardWeights } from "./conv_weights.ts";
 import type { Features } from "./features.ts";
 import { type Plan, reserve } from "./memory.ts";
+import { tileKey, type TilePass } from "./plan.ts";
+import { tuned } from "./tuned.ts";
 import { vectors } from "./vector.ts";
 import {
   planWinogradData,
@@ -32,35 +34,48 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
   const vector = vectors[dtype];
   const { C, H, W, F, OH, OW } = shape;
 
+  // Tiles of this very shape, where they are known to be faster than the rule's.
+  const label = convLabel(given);
+  const tunedPasses: string[] = [];
+  const tile = (pass: TilePass) => {
+    const found = tuned.get(tileKey(label, dtype, pass));
+    if (found !== undefined) tunedPasses.push(`${pass} ${found.filters}x${found.width}`);
+    return found;
+  };
+
   // What is planned counts for the memory; what is made is compiled when it first runs.
   let size = 0;
   const later = <Run>({ layout, make }: Plan<Run>): () => Run => {
     size = Math.max(size, layout.size);
     return lazy(make);
   };
-  const forward = later(planForward(shape, vector, features, false));
-  const forwardRelu = later(planForward(shape, vector, features, true));
-  const data = later(planBackwardData(shape, vector, features));
-  const weights = later(planBackwardWeights(shape, vector, features));
+  const outTile = tile("forward");
+  const forward = later(planForward(shape, vector, features, false, outTile));
+  const forwardRelu = later(planForward(shape, vector, features, true, outTile));
+  const data = later(planBackwardData(shape, vector, features, tile("dx")));
+  const weights = later(planBackwardWeights(shape, vector, features, tile("dw")));
 
   // Winograd's algorithm goes first where it pays, and leaves to the others what is not finite.
   const { fused } = features;
   const ifPays = <Run>(plan: Plan<Run> | undefined) => plan && later(plan);
-  const winograd = features.reassociate && winogradServes(shape, dtype)
-    ? {
-      forward: ifPays(planWinogradForward(shape, fused, false)),
-      forwardRelu: ifPays(planWinogradForward(shape, fused, true)),
-      data: ifPays(planWinogradData(shape, fused)),
-      weights: ifPays(planWinogradWeights(shape, fused)),
-    }
-    : {};
+  const planWinograd = () => {
+    const outTile = tile("winograd forward");
+    return {
+      forward: ifPays(planWinogradForward(shape, fused, false, outTile)),
+      forwardRelu: ifPays(planWinogradForward(shape, fused, true, outTile)),
+      data: ifPays(planWinogradData(shape, fused, tile("winograd dx"))),
+      weights: ifPays(planWinogradWeights(shape, fused, tile("winograd dw"))),
+    };
+  };
+  const winograd: Partial<ReturnType<typeof planWinograd>> =
+    features.reassociate && winogradServes(shape, dtype) ? planWinograd() : {};
 
   const missing = reserve(size);
   if (missing !== undefined) return { reason: missing };
 
   const special = Object.values(winograd).some((run) => run !== undefined) ? "-winograd" : "";
   const kernel: ConvKernel = {
-    name: `conv-${convLabel(given)}-${dtype === "float32" ? "f32" : "f64"}${special}-simd`,
+    name: `conv-${label}-${dtype === "float32" ? "f32" : "f64"}${special}-simd`,
     tier: "simd",
     forward(N, x, w, b, out, relu = false) {
       const first = relu ? winograd.forwardRelu : winograd.forward;
@@ -81,7 +96,8 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
     },
   };
   const how = special === "" ? "" : ", Winograd's algorithm";
-  return { kernel, reason: features.reason + how };
+  const tiles = tunedPasses.length === 0 ? "" : `, tuned tiles: ${tunedPasses.join(", ")}`;
+  return { kernel, reason: features.reason + how + tiles };
 }
 
 /** A 1x1 kernel that takes every position: the rows are as good as one long row. */

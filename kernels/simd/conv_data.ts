@@ -13,7 +13,7 @@ import { type TapConv, writeConv } from "./emit_conv.ts";
 import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { packWeights } from "./weights.ts";
-import { convTiles, STRAIGHT_TAPS } from "./plan.ts";
+import { convTiles, STRAIGHT_TAPS, type Tile } from "./plan.ts";
 import { mergeRow, padded, type Planes, writeCopy } from "./planes.ts";
 import type { Vector } from "./vector.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
@@ -82,6 +82,7 @@ export function planBackwardData(
   shape: ConvShape,
   vector: Vector,
   { fused }: Features,
+  tile?: Tile,
 ): Plan<BackwardData> {
   const { C, H, W, F, KH, KW, strideY, strideX, padTop, padLeft, OH, OW } = shape;
   const { bytes, lanes, dtype } = vector;
@@ -130,7 +131,7 @@ export function planBackwardData(
       vector,
       fused,
       channels: F,
-      tiles: convTiles(outputs, rows, columns, lanes),
+      tiles: convTiles(outputs, rows, columns, lanes, tile),
       input: {
         ...dout.planes,
         start: dout.planes.start + (borderY.before + y.shift - (y.taps - 1)) * pitch +

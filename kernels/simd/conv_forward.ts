@@ -9,7 +9,7 @@ import { type TapConv, writeConv } from "./emit_conv.ts";
 import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { packWeights } from "./weights.ts";
-import { convTiles, STRAIGHT_TAPS } from "./plan.ts";
+import { convTiles, STRAIGHT_TAPS, type Tile } from "./plan.ts";
 import { padded, plainRow, writeCopy } from "./planes.ts";
 import type { Vector } from "./vector.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
@@ -29,6 +29,7 @@ export function planForward(
   vector: Vector,
   { fused }: Features,
   relu: boolean,
+  tile?: Tile,
 ): Plan<Forward> {
   const { C, H, W, F, KH, KW, strideY, strideX, padTop, padLeft, OH, OW } = shape;
   const { bytes, lanes, dtype } = vector;
@@ -43,7 +44,7 @@ export function planForward(
     columns: (OW - 1) * strideX + KW,
     stride: strideX,
   });
-  const tiles = convTiles(F, OH, OW, lanes);
+  const tiles = convTiles(F, OH, OW, lanes, tile);
   const taps = KH * KW;
   const weights = layout.region("weights", F * C * taps * bytes);
   const bias = layout.region("bias", F * bytes);

@@ -8,7 +8,7 @@ import { Assembly } from "./assembler.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
-import { weightTiles } from "./plan.ts";
+import { type Tile, weightTiles } from "./plan.ts";
 import { padded, skewed } from "./planes.ts";
 import { addSums, clearSums, imagesPerSum, weightPlaces } from "./weights.ts";
 import type { Vector } from "./vector.ts";
@@ -35,6 +35,7 @@ export function planBackwardWeights(
   shape: ConvShape,
   vector: Vector,
   { fused }: Features,
+  tile?: Tile,
 ): Plan<BackwardWeights> {
   const { C, H, W, F, KH, KW, strideY, strideX, padTop, padLeft, OH, OW } = shape;
   const { bytes, lanes, dtype } = vector;
@@ -62,7 +63,8 @@ export function planBackwardWeights(
           ky * x.planes.row + ((kx % strideX) * x.pitch + Math.floor(kx / strideX)) * bytes,
       ),
   );
-  const tiles = weightTiles(F, C, taps, x.planes.plane, strideX === 1 && lanes === 4);
+  const shifted = strideX === 1 && lanes === 4;
+  const tiles = weightTiles(F, C, taps, x.planes.plane, shifted, tile);
   const sumCount = F * C * KH * KW;
   const sums = layout.region("sums", sumCount * 16);
   const biasSums = layout.region("bias sums", F * 16);

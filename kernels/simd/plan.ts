@@ -8,6 +8,8 @@
  * @module
  */
 
+import type { DType } from "../shape.ts";
+
 /** Some sizes in a row that are equal. */
 export interface Run {
   readonly size: number;
@@ -37,6 +39,21 @@ const FILTERS = 5;
 /** Vectors of a tile for 1, 2, ... filters. A single filter's inputs need no registers of their own. */
 const VECTORS = [[7, 8, 6], [4], [3], [2], [2]];
 
+/** The size of a register tile that takes the place of the rule's. */
+export interface Tile {
+  readonly filters: number;
+  /** Vectors of outputs beside the filters, or taps of a weight gradient. */
+  readonly width: number;
+}
+
+/** The passes of a convolution that have tiles of their own. */
+export type TilePass = `${"" | "winograd "}${"forward" | "dx" | "dw"}`;
+
+/** The name of a tile in tuned.ts, for example "3x31x31-25x3x3-s2p1 float64 forward". */
+export function tileKey(label: string, dtype: DType, pass: TilePass): string {
+  return `${label} ${dtype} ${pass}`;
+}
+
 /** Some columns of a tile: vectors that start at these numbers of the row. */
 export interface ColumnTile {
   readonly columns: readonly number[];
@@ -58,16 +75,17 @@ export interface ConvTiles {
   readonly rows: readonly RowTile[];
 }
 
-/** The tiles of a convolution's output. */
+/** The tiles of a convolution's output, by the rule or of a given size. */
 export function convTiles(
   filters: number,
   rows: number,
   columns: number,
   lanes: number,
+  tile?: Tile,
 ): ConvTiles {
-  const blocks = evenRuns(filters, FILTERS);
+  const blocks = evenRuns(filters, tile?.filters ?? FILTERS);
   const block = blocks[0].size;
-  const [best] = VECTORS[block - 1]
+  const [best] = (tile === undefined ? VECTORS[block - 1] : [tile.width])
     .map((vectors) => rowTiles(block, vectors, rows, columns, lanes))
     .sort((a, b) => a.cost - b.cost);
   return { blocks, rows: best.tiles };
@@ -158,6 +176,7 @@ const TILE_FILTERS = [0, 5, 4, 3, 2, 2];
  * @param offsets Byte offsets of the kernel's taps, row by row.
  * @param plane Bytes from one channel of x to the next.
  * @param shifted Whether the taps of a row are neighbours that can share their loads.
+ * @param tile A size in place of the rule's.
  */
 export function weightTiles(
   F: number,
@@ -165,25 +184,31 @@ export function weightTiles(
   offsets: readonly (readonly number[])[],
   plane: number,
   shifted: boolean,
+  tile?: Tile,
 ): WeightTiles {
   const KH = offsets.length, KW = offsets[0].length;
   const once = { times: 1, step: 0, places: 0 };
+  const filters = (width: number) => tile?.filters ?? TILE_FILTERS[width];
   if (KH * KW === 1) {
-    const channels = evenRuns(C, 3).map((run) => ({
+    const channels = evenRuns(C, tile?.width ?? 3).map((run) => ({
       ...run,
       groups: [Array.from({ length: run.size }, (_, c) => ({ offset: c * plane, place: c }))],
     }));
-    const filters = TILE_FILTERS[channels[0].size];
-    return { blocks: evenRuns(F, filters), channels, tapRows: once, shifted: false };
+    return {
+      blocks: evenRuns(F, filters(channels[0].size)),
+      channels,
+      tapRows: once,
+      shifted: false,
+    };
   }
   const taps = KW === 1
     ? offsets.map(([offset], place) => ({ offset, place }))
     : offsets[0].map((offset, place) => ({ offset, place }));
   // Five neighbours share their loads best; else three, where that comes out even, or four.
   const most = taps.length === 5 ? 5 : taps.length % 3 === 0 ? 3 : 4;
-  const groups = grouped(taps, most);
+  const groups = grouped(taps, tile?.width ?? most);
   return {
-    blocks: evenRuns(F, TILE_FILTERS[groups[0].length]),
+    blocks: evenRuns(F, filters(groups[0].length)),
     channels: [{ size: 1, times: C, groups }],
     tapRows: KW === 1 || KH === 1
       ? once

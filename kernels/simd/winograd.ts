@@ -15,7 +15,7 @@ import { Assembly } from "./assembler.ts";
 import { writeConv } from "./emit_conv.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
-import { convTiles, pieces, type Run, weightTiles } from "./plan.ts";
+import { convTiles, pieces, type Run, type Tile, weightTiles } from "./plan.ts";
 import { addSums, clearSums, imagesPerSum, weightPlaces } from "./weights.ts";
 import { padded, plainRow, type Planes, writeCopy } from "./planes.ts";
 import { vectors } from "./vector.ts";
@@ -91,51 +91,65 @@ export function planWinogradForward(
   shape: ConvShape,
   fused: boolean,
   relu: boolean,
+  tile?: Tile,
 ): Plan<RunCorrelation> | undefined {
   const { C, H, W, F, padTop, padLeft, OH, OW } = shape;
   if (!winogradPays(F, C, OH, OW)) return undefined;
-  return planCorrelation({
-    channels: C,
-    filters: F,
-    H,
-    W,
-    top: padTop,
-    left: padLeft,
-    OH,
-    OW,
-    filterStep: 9 * C,
-    channelStep: 9,
-    turned: false,
-    relu,
-  }, fused);
+  return planCorrelation(
+    {
+      channels: C,
+      filters: F,
+      H,
+      W,
+      top: padTop,
+      left: padLeft,
+      OH,
+      OW,
+      filterStep: 9 * C,
+      channelStep: 9,
+      turned: false,
+      relu,
+    },
+    fused,
+    tile,
+  );
 }
 
 /** Plans the gradient of the input, dout's correlation with the turned kernels, if that pays. */
 export function planWinogradData(
   shape: ConvShape,
   fused: boolean,
+  tile?: Tile,
 ): Plan<RunCorrelation> | undefined {
   const { C, H, W, F, padTop, padLeft, OH, OW } = shape;
   const top = 2 - padTop, left = 2 - padLeft;
   if (top < 0 || left < 0 || !winogradPays(C, F, H, W)) return undefined;
-  return planCorrelation({
-    channels: F,
-    filters: C,
-    H: OH,
-    W: OW,
-    top,
-    left,
-    OH: H,
-    OW: W,
-    filterStep: 9,
-    channelStep: 9 * C,
-    turned: true,
-    relu: false,
-  }, fused);
+  return planCorrelation(
+    {
+      channels: F,
+      filters: C,
+      H: OH,
+      W: OW,
+      top,
+      left,
+      OH: H,
+      OW: W,
+      filterStep: 9,
+      channelStep: 9 * C,
+      turned: true,
+      relu: false,
+    },
+    fused,
+    tile,
+  );
 }
 
 /** Plans a correlation by Winograd's algorithm. */
-function planCorrelation(job: Correlation, fused: boolean): Plan<RunCorrelation> {
+function planCorrelation(
+  job: Correlation,
+  fused: boolean,
+  tile?: Tile,
+): Plan<RunCorrelation> {
   const { channels, filters, H, W, OH, OW } = job;
   const layout = new Layout();
   const grid = tileGrid(OH, OW, FORWARD_VECTORS);
@@ -165,7 +179,7 @@ function planCorrelation(job: Correlation, fused: boolean): Plan<RunCorrelation>
     plane: rows * columns * bytes,
     row: columns * bytes,
   };
-  const tiles = convTiles(filters, 1, blockBytes / bytes, lanes);
+  const tiles = convTiles(filters, 1, blockBytes / bytes, lanes, tile);
 
   function make(): RunCorrelation {
     const assembly = new Assembly();
@@ -285,6 +299,7 @@ export type RunWeightGradient = (
 export function planWinogradWeights(
   shape: ConvShape,
   fused: boolean,
+  tile?: Tile,
 ): Plan<RunWeightGradient> | undefined {
   const { C, H, W, F, padTop, padLeft, OH, OW } = shape;
   if (!winogradPays(F, C, OH, OW)) return undefined;
@@ -316,7 +331,7 @@ export function planWinogradWeights(
   const gradients = transformed(layout, "transformed dout", F, blockBytes);
   const sums = layout.region("sums", PLANES * F * C * 16);
   const biasSums = layout.region("bias sums", F * 16);
-  const tiles = weightTiles(F, C, [[0]], blockBytes, false);
+  const tiles = weightTiles(F, C, [[0]], blockBytes, false, tile);
 
   function make(): RunWeightGradient {
     const assembly = new Assembly();

@@ -1,0 +1,203 @@
+/**
+ * `deno task tune`: times register tiles for the convolutions of the table, and records those that are
+ * faster than the rule's as data that the SIMD kernels read.
+ *
+ * A candidate counts if it beats the rule in two measurements, each of which takes the candidates by
+ * turns and keeps the least time of each.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { convConfigs, convConfigShape } from "../codegen/configs.ts";
+import { RandomState } from "../mod.ts";
+import type { ConvKernel } from "../kernels/kernel.ts";
+import { convLabel, type ConvShape, type DType, type FloatArray } from "../kernels/shape.ts";
+import { simdConv } from "../kernels/simd/conv.ts";
+import { features } from "../kernels/simd/features.ts";
+import { type Tile, tileKey, type TilePass } from "../kernels/simd/plan.ts";
+import { tuned } from "../kernels/simd/tuned.ts";
+import {
+  planWinogradData,
+  planWinogradForward,
+  planWinogradWeights,
+  winogradServes,
+} from "../kernels/simd/winograd.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    "dry-run": { type: "boolean", default: false },
+    only: { type: "string", default: "" },
+    rounds: { type: "string", default: "20" },
+    help: { type: "boolean", default: false },
+  },
+});
+const rounds = Number(options.rounds);
+if (options.help || !(Number.isInteger(rounds) && rounds > 0)) {
+  console.log(`Times register tiles by shape and writes kernels/simd/tuned.ts.
+
+  --dry-run      only print
+  --only TEXT    only tiles whose name has the text, such as "31x31", "float64", "dw"
+  --rounds N     rounds of each measurement (default 20)`);
+  Deno.exit(options.help ? 0 : 2);
+}
+
+/** What a tile must gain to be recorded. */
+const GAIN = 1.05;
+/** Milliseconds that a timed call should take, and the most images of one. */
+const CALL = 2;
+const MOST_IMAGES = 64;
+
+/** Tiles that fit sixteen registers: filters, and vectors of outputs beside them. */
+const outputTiles = [[1, 8], [2, 4], [2, 6], [3, 2], [3, 3], [4, 2], [5, 2], [6, 1], [8, 1]];
+/** Filters, and taps or channels of a weight gradient. */
+const gradientTiles = [[2, 4], [2, 5], [3, 2], [3, 3], [4, 1], [4, 2], [5, 1], [6, 1]];
+
+const passes = ["forward", "dx", "dw"] as const;
+type Pass = typeof passes[number];
+
+/** A tile's kernel, ready to run, and the least milliseconds an image. */
+interface Candidate {
+  /** Undefined for the rule. */
+  readonly tile?: Tile;
+  readonly call: (N: number) => void;
+  least: number;
+}
+
+/** Calls of one pass on the same numbers, whatever the kernel. */
+function caller(
+  shape: ConvShape,
+  dtype: DType,
+): (kernel: ConvKernel, pass: Pass) => Candidate["call"] {
+  const { C, H, W, F, KH, KW, OH, OW } = shape;
+  const random = new RandomState(231);
+  const numbers = (length: number) => random.randn([length], dtype).data;
+  const xs = numbers(MOST_IMAGES * C * H * W), outs = numbers(MOST_IMAGES * F * OH * OW);
+  const w = numbers(F * C * KH * KW), b = numbers(F);
+  // What is computed goes elsewhere: numbers that run away would not be timed fairly.
+  const dx = xs.slice(), dout = outs.slice(), dw = w.slice(), db = b.slice();
+  const images = (array: FloatArray, N: number) =>
+    array.subarray(0, N * array.length / MOST_IMAGES);
+  return (kernel, pass) => (N) => {
+    if (pass === "forward") kernel.forward(N, images(xs, N), w, b, images(dout, N));
+    else if (pass === "dx") kernel.backwardData(N, images(outs, N), w, images(dx, N));
+    else kernel.backwardWeights(N, images(xs, N), images(outs, N), dw, db);
+  };
+}
+
+/** Plans of Winograd's algorithm by pass. */
+const winograd = {
+  forward: (shape: ConvShape, fused: boolean) => planWinogradForward(shape, fused, false),
+  dx: planWinogradData,
+  dw: planWinogradWeights,
+};
+
+/** The name of the pass's tile: of the algorithm that goes first, as the other is a rare fallback. */
+function tilePass(shape: ConvShape, dtype: DType, pass: Pass): TilePass {
+  const { fused, reassociate } = features();
+  const special = reassociate && winogradServes(shape, dtype) &&
+    winograd[pass](shape, fused) !== undefined;
+  return special ? `winograd ${pass}` : pass;
+}
+
+/** The kernel with a tile of its own, or with the rule's; undefined if there is none. */
+function kernelWith(
+  shape: ConvShape,
+  dtype: DType,
+  key: string,
+  tile: Tile | undefined,
+): ConvKernel | undefined {
+  tuned.delete(key);
+  if (tile !== undefined) tuned.set(key, tile);
+  const { kernel } = simdConv(shape, dtype, features());
+  tuned.delete(key);
+  return kernel;
+}
+
+/** Times the candidates by turns. */
+function measure(candidates: readonly Candidate[], images: number): void {
+  for (const candidate of candidates) candidate.least = Infinity;
+  for (let round = 0; round < rounds; round++) {
+    for (const candidate of candidates) {
+      const start = performance.now();
+      candidate.call(images);
+      candidate.least = Math.min(candidate.least, (performance.now() - start) / images);
+    }
+  }
+}
+
+/** Calls a kernel until its code is optimised; tells how many images a timed call should have. */
+function warm({ call }: Candidate): number {
+  let least = Infinity;
+  const end = performance.now() + 30;
+  for (let i = 0; i < 5 || performance.now() < end; i++) {
+    const start = performance.now();
+    call(1);
+    least = Math.min(least, performance.now() - start);
+  }
+  return Math.max(1, Math.min(MOST_IMAGES, Math.round(CALL / least)));
+}
+
+const show = (tile: Tile) => `${tile.filters}x${tile.width}`;
+const found = new Map(tuned);
+const rows = [["convolution", "dtype", "pass", "rule, us", "best tile", "us", "gain", ""]];
+for (const config of convConfigs) {
+  const shape = convConfigShape(config);
+  const label = convLabel(shape);
+  for (const dtype of ["float32", "float64"] as const) {
+    const call = caller(shape, dtype);
+    for (const pass of passes) {
+      const full = tilePass(shape, dtype, pass);
+      const key = tileKey(label, dtype, full);
+      if (!key.includes(options.only)) continue;
+      const candidates: Candidate[] = [];
+      const sizes = pass === "dw" ? gradientTiles : outputTiles;
+      const outputs = pass === "dx" ? shape.C * shape.strideY * shape.strideX : shape.F;
+      for (const tile of [undefined, ...sizes.map(([filters, width]) => ({ filters, width }))]) {
+        if (tile !== undefined && tile.filters > outputs) continue;
+        const kernel = kernelWith(shape, dtype, key, tile);
+        if (kernel !== undefined) candidates.push({ tile, call: call(kernel, pass), least: 0 });
+      }
+      const images = Math.max(...candidates.map(warm));
+      measure(candidates, images);
+      const [rule] = candidates;
+      const best = candidates.reduce((a, b) => b.least < a.least ? b : a);
+      const gains = [rule.least / best.least];
+      if (gains[0] >= GAIN) {
+        measure([rule, best], images);
+        gains.push(rule.least / best.least);
+      }
+      const gain = Math.min(...gains);
+      const kept = best.tile !== undefined && gain >= GAIN;
+      found.delete(key);
+      if (best.tile !== undefined && kept) found.set(key, best.tile);
+      rows.push([
+        label,
+        dtype,
+        full,
+        (rule.least * 1000).toFixed(1),
+        best.tile === undefined ? "rule" : show(best.tile),
+        (best.least * 1000).toFixed(1),
+        gain.toFixed(3),
+        kept ? "tuned" : "",
+      ]);
+      console.error(rows.at(-1)!.join("  "));
+    }
+  }
+}
+
+const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
+const line = (row: string[]) => `| ${row.map((cell, i) => cell.padEnd(widths[i])).join(" | ")} |`;
+const [head, ...body] = rows;
+const underline = `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`;
+console.log([line(head), underline, ...body.map(line)].join("\n"));
+
+if (!options["dry-run"]) {
+  const file = new URL("../kernels/simd/tuned.ts", import.meta.url);
+  const source = await Deno.readTextFile(file);
+  const entries = [...found].map(([key, { filters, width }]) =>
+    `  ["${key}", { filters: ${filters}, width: ${width} }],\n`
+  );
+  const list = entries.length === 0 ? "[]" : `[\n${entries.join("")}]`;
+  await Deno.writeTextFile(file, source.replace(/new Map\(\[.*\]\)/s, () => `new Map(${list})`));
+}
