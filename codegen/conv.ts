@@ -115,13 +115,16 @@ function declareTiled(writer: CodeBlockWriter, cols: number | string, tile: numb
 /** The widest line of the project's style. */
 const LINE_WIDTH = 100;
 
-/** Writes `target += products;`, over as many lines as it needs. */
+/**
+ * Writes `target = target + products;`, over as many lines as it needs. The sum grows product by product
+ * as in the naive loops, not by one sum of products, so that it rounds as they do.
+ */
 function writeProducts(
   writer: CodeBlockWriter,
   target: string,
   products: readonly string[],
 ): void {
-  let line = `${target} +=`;
+  let line = products.length === 1 ? `${target} +=` : `${target} = ${target} +`;
   for (const [i, product] of products.entries()) {
     const end = i === products.length - 1 ? ";" : " +";
     if (writer.getIndentationLevel() * 2 + line.length + 1 + product.length + 2 > LINE_WIDTH) {

@@ -41,10 +41,10 @@ function forward_1x1_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
-          y[yi1] += x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
-          y[yi2] += x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
-          y[yi3] += x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
+          y[yi] = y[yi] + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
+          y[yi1] = y[yi1] + x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
+          y[yi2] = y[yi2] + x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
+          y[yi3] = y[yi3] + x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
           xi++;
         }
       }
@@ -90,7 +90,7 @@ function forward_1x1_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
+          y[yi] = y[yi] + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
           xi++;
         }
       }
@@ -150,10 +150,10 @@ function backwardData_1x1_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
-          y[yi1] += x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
-          y[yi2] += x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
-          y[yi3] += x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
+          y[yi] = y[yi] + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
+          y[yi1] = y[yi1] + x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
+          y[yi2] = y[yi2] + x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
+          y[yi3] = y[yi3] + x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
           xi++;
         }
       }
@@ -199,7 +199,7 @@ function backwardData_1x1_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
+          y[yi] = y[yi] + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
           xi++;
         }
       }
@@ -426,10 +426,10 @@ function forward_1x1_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
-          y[yi1] += x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
-          y[yi2] += x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
-          y[yi3] += x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
+          y[yi] = y[yi] + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
+          y[yi1] = y[yi1] + x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
+          y[yi2] = y[yi2] + x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
+          y[yi3] = y[yi3] + x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
           xi += 2;
         }
       }
@@ -475,7 +475,7 @@ function forward_1x1_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
+          y[yi] = y[yi] + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
           xi += 2;
         }
       }
@@ -535,10 +535,10 @@ function backwardData_1x1_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
-          y[yi1] += x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
-          y[yi2] += x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
-          y[yi3] += x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
+          y[yi] = y[yi] + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
+          y[yi1] = y[yi1] + x0_0 * w1_0 + x1_0 * w1_1 + x2_0 * w1_2 + x3_0 * w1_3;
+          y[yi2] = y[yi2] + x0_0 * w2_0 + x1_0 * w2_1 + x2_0 * w2_2 + x3_0 * w2_3;
+          y[yi3] = y[yi3] + x0_0 * w3_0 + x1_0 * w3_1 + x2_0 * w3_2 + x3_0 * w3_3;
           xi++;
         }
       }
@@ -584,7 +584,7 @@ function backwardData_1x1_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
           const x1_0 = x[xi1];
           const x2_0 = x[xi2];
           const x3_0 = x[xi3];
-          y[yi] += x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
+          y[yi] = y[yi] + x0_0 * w0_0 + x1_0 * w0_1 + x2_0 * w0_2 + x3_0 * w0_3;
           xi++;
         }
       }

@@ -20,12 +20,12 @@ function forward_3x31x31_25x3x3_s2p1(x: Numbers, w: Numbers, y: Numbers): void {
         let xi = i * 1089 + r * 66;
         let yi = o * 256 + r * 16;
         for (const end = yi + 16; yi < end; yi += 2) {
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 33] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 33] * w1_0 +
             x[xi + 34] * w1_1 + x[xi + 35] * w1_2 + x[xi + 66] * w2_0 + x[xi + 67] * w2_1 +
             x[xi + 68] * w2_2;
-          y[yi + 1] += x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 + x[xi + 35] * w1_0 +
-            x[xi + 36] * w1_1 + x[xi + 37] * w1_2 + x[xi + 68] * w2_0 + x[xi + 69] * w2_1 +
-            x[xi + 70] * w2_2;
+          y[yi + 1] = y[yi + 1] + x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 +
+            x[xi + 35] * w1_0 + x[xi + 36] * w1_1 + x[xi + 37] * w1_2 + x[xi + 68] * w2_0 +
+            x[xi + 69] * w2_1 + x[xi + 70] * w2_2;
           xi += 4;
         }
       }
@@ -55,9 +55,9 @@ function backwardData_3x31x31_25x3x3_s2p1(x: Numbers, w: Numbers, y: Numbers): v
           const x0_1 = x[xi + 1];
           const x1_0 = x[xi + 17];
           const x1_1 = x[xi + 18];
-          y[yi] += x1_1 * w0_0 + x1_0 * w0_2 + x0_1 * w2_0 + x0_0 * w2_2;
-          y[yi + 1] += x1_1 * w0_1 + x0_1 * w2_1;
-          y[yi + 32] += x1_1 * w1_0 + x1_0 * w1_2;
+          y[yi] = y[yi] + x1_1 * w0_0 + x1_0 * w0_2 + x0_1 * w2_0 + x0_0 * w2_2;
+          y[yi + 1] = y[yi + 1] + x1_1 * w0_1 + x0_1 * w2_1;
+          y[yi + 32] = y[yi + 32] + x1_1 * w1_0 + x1_0 * w1_2;
           y[yi + 33] += x1_1 * w1_1;
           xi++;
         }
@@ -160,12 +160,12 @@ function forward_3x16x16_3x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): void {
         let xi = i * 324 + r * 18;
         let yi = o * 256 + r * 16;
         for (const end = yi + 16; yi < end; yi += 2) {
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 18] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 18] * w1_0 +
             x[xi + 19] * w1_1 + x[xi + 20] * w1_2 + x[xi + 36] * w2_0 + x[xi + 37] * w2_1 +
             x[xi + 38] * w2_2;
-          y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi + 19] * w1_0 +
-            x[xi + 20] * w1_1 + x[xi + 21] * w1_2 + x[xi + 37] * w2_0 + x[xi + 38] * w2_1 +
-            x[xi + 39] * w2_2;
+          y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+            x[xi + 19] * w1_0 + x[xi + 20] * w1_1 + x[xi + 21] * w1_2 + x[xi + 37] * w2_0 +
+            x[xi + 38] * w2_1 + x[xi + 39] * w2_2;
           xi += 2;
         }
       }
@@ -203,10 +203,10 @@ function backwardData_3x16x16_3x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): vo
           const x2_1 = x[xi + 37];
           const x2_2 = x[xi + 38];
           const x2_3 = x[xi + 39];
-          y[yi] += x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
+          y[yi] = y[yi] + x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
             x1_0 * w1_2 + x0_2 * w2_0 + x0_1 * w2_1 + x0_0 * w2_2;
-          y[yi + 1] += x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 + x1_2 * w1_1 +
-            x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
+          y[yi + 1] = y[yi + 1] + x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 +
+            x1_2 * w1_1 + x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
           xi += 2;
         }
       }
@@ -308,12 +308,12 @@ function forward_3x8x8_3x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): void {
         let xi = i * 100 + r * 10;
         let yi = o * 64 + r * 8;
         for (const end = yi + 8; yi < end; yi += 2) {
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 10] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 10] * w1_0 +
             x[xi + 11] * w1_1 + x[xi + 12] * w1_2 + x[xi + 20] * w2_0 + x[xi + 21] * w2_1 +
             x[xi + 22] * w2_2;
-          y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi + 11] * w1_0 +
-            x[xi + 12] * w1_1 + x[xi + 13] * w1_2 + x[xi + 21] * w2_0 + x[xi + 22] * w2_1 +
-            x[xi + 23] * w2_2;
+          y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+            x[xi + 11] * w1_0 + x[xi + 12] * w1_1 + x[xi + 13] * w1_2 + x[xi + 21] * w2_0 +
+            x[xi + 22] * w2_1 + x[xi + 23] * w2_2;
           xi += 2;
         }
       }
@@ -351,10 +351,10 @@ function backwardData_3x8x8_3x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): void
           const x2_1 = x[xi + 21];
           const x2_2 = x[xi + 22];
           const x2_3 = x[xi + 23];
-          y[yi] += x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
+          y[yi] = y[yi] + x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
             x1_0 * w1_2 + x0_2 * w2_0 + x0_1 * w2_1 + x0_0 * w2_2;
-          y[yi + 1] += x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 + x1_2 * w1_1 +
-            x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
+          y[yi + 1] = y[yi + 1] + x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 +
+            x1_2 * w1_1 + x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
           xi += 2;
         }
       }
@@ -456,12 +456,12 @@ function forward_3x32x32_32x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): void {
         let xi = i * 1156 + r * 34;
         let yi = o * 1024 + r * 32;
         for (const end = yi + 32; yi < end; yi += 2) {
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 34] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 34] * w1_0 +
             x[xi + 35] * w1_1 + x[xi + 36] * w1_2 + x[xi + 68] * w2_0 + x[xi + 69] * w2_1 +
             x[xi + 70] * w2_2;
-          y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi + 35] * w1_0 +
-            x[xi + 36] * w1_1 + x[xi + 37] * w1_2 + x[xi + 69] * w2_0 + x[xi + 70] * w2_1 +
-            x[xi + 71] * w2_2;
+          y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+            x[xi + 35] * w1_0 + x[xi + 36] * w1_1 + x[xi + 37] * w1_2 + x[xi + 69] * w2_0 +
+            x[xi + 70] * w2_1 + x[xi + 71] * w2_2;
           xi += 2;
         }
       }
@@ -499,10 +499,10 @@ function backwardData_3x32x32_32x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): v
           const x2_1 = x[xi + 69];
           const x2_2 = x[xi + 70];
           const x2_3 = x[xi + 71];
-          y[yi] += x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
+          y[yi] = y[yi] + x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
             x1_0 * w1_2 + x0_2 * w2_0 + x0_1 * w2_1 + x0_0 * w2_2;
-          y[yi + 1] += x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 + x1_2 * w1_1 +
-            x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
+          y[yi + 1] = y[yi + 1] + x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 +
+            x1_2 * w1_1 + x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
           xi += 2;
         }
       }
@@ -577,12 +577,12 @@ function forward_32x32x32_32x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): void 
         let xi = i * 1156 + r * 34;
         let yi = o * 1024 + r * 32;
         for (const end = yi + 32; yi < end; yi += 2) {
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 34] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 34] * w1_0 +
             x[xi + 35] * w1_1 + x[xi + 36] * w1_2 + x[xi + 68] * w2_0 + x[xi + 69] * w2_1 +
             x[xi + 70] * w2_2;
-          y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi + 35] * w1_0 +
-            x[xi + 36] * w1_1 + x[xi + 37] * w1_2 + x[xi + 69] * w2_0 + x[xi + 70] * w2_1 +
-            x[xi + 71] * w2_2;
+          y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+            x[xi + 35] * w1_0 + x[xi + 36] * w1_1 + x[xi + 37] * w1_2 + x[xi + 69] * w2_0 +
+            x[xi + 70] * w2_1 + x[xi + 71] * w2_2;
           xi += 2;
         }
       }
@@ -620,10 +620,10 @@ function backwardData_32x32x32_32x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): 
           const x2_1 = x[xi + 69];
           const x2_2 = x[xi + 70];
           const x2_3 = x[xi + 71];
-          y[yi] += x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
+          y[yi] = y[yi] + x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
             x1_0 * w1_2 + x0_2 * w2_0 + x0_1 * w2_1 + x0_0 * w2_2;
-          y[yi + 1] += x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 + x1_2 * w1_1 +
-            x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
+          y[yi + 1] = y[yi + 1] + x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 +
+            x1_2 * w1_1 + x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
           xi += 2;
         }
       }
@@ -698,12 +698,12 @@ function forward_32x16x16_64x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): void 
         let xi = i * 324 + r * 18;
         let yi = o * 256 + r * 16;
         for (const end = yi + 16; yi < end; yi += 2) {
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 18] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 18] * w1_0 +
             x[xi + 19] * w1_1 + x[xi + 20] * w1_2 + x[xi + 36] * w2_0 + x[xi + 37] * w2_1 +
             x[xi + 38] * w2_2;
-          y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi + 19] * w1_0 +
-            x[xi + 20] * w1_1 + x[xi + 21] * w1_2 + x[xi + 37] * w2_0 + x[xi + 38] * w2_1 +
-            x[xi + 39] * w2_2;
+          y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+            x[xi + 19] * w1_0 + x[xi + 20] * w1_1 + x[xi + 21] * w1_2 + x[xi + 37] * w2_0 +
+            x[xi + 38] * w2_1 + x[xi + 39] * w2_2;
           xi += 2;
         }
       }
@@ -741,10 +741,10 @@ function backwardData_32x16x16_64x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): 
           const x2_1 = x[xi + 37];
           const x2_2 = x[xi + 38];
           const x2_3 = x[xi + 39];
-          y[yi] += x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
+          y[yi] = y[yi] + x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
             x1_0 * w1_2 + x0_2 * w2_0 + x0_1 * w2_1 + x0_0 * w2_2;
-          y[yi + 1] += x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 + x1_2 * w1_1 +
-            x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
+          y[yi + 1] = y[yi + 1] + x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 +
+            x1_2 * w1_1 + x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
           xi += 2;
         }
       }
@@ -819,12 +819,12 @@ function forward_64x16x16_64x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): void 
         let xi = i * 324 + r * 18;
         let yi = o * 256 + r * 16;
         for (const end = yi + 16; yi < end; yi += 2) {
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 18] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 18] * w1_0 +
             x[xi + 19] * w1_1 + x[xi + 20] * w1_2 + x[xi + 36] * w2_0 + x[xi + 37] * w2_1 +
             x[xi + 38] * w2_2;
-          y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi + 19] * w1_0 +
-            x[xi + 20] * w1_1 + x[xi + 21] * w1_2 + x[xi + 37] * w2_0 + x[xi + 38] * w2_1 +
-            x[xi + 39] * w2_2;
+          y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+            x[xi + 19] * w1_0 + x[xi + 20] * w1_1 + x[xi + 21] * w1_2 + x[xi + 37] * w2_0 +
+            x[xi + 38] * w2_1 + x[xi + 39] * w2_2;
           xi += 2;
         }
       }
@@ -862,10 +862,10 @@ function backwardData_64x16x16_64x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): 
           const x2_1 = x[xi + 37];
           const x2_2 = x[xi + 38];
           const x2_3 = x[xi + 39];
-          y[yi] += x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
+          y[yi] = y[yi] + x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
             x1_0 * w1_2 + x0_2 * w2_0 + x0_1 * w2_1 + x0_0 * w2_2;
-          y[yi + 1] += x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 + x1_2 * w1_1 +
-            x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
+          y[yi + 1] = y[yi + 1] + x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 +
+            x1_2 * w1_1 + x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
           xi += 2;
         }
       }
@@ -940,12 +940,12 @@ function forward_64x8x8_128x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): void {
         let xi = i * 100 + r * 10;
         let yi = o * 64 + r * 8;
         for (const end = yi + 8; yi < end; yi += 2) {
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 10] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 10] * w1_0 +
             x[xi + 11] * w1_1 + x[xi + 12] * w1_2 + x[xi + 20] * w2_0 + x[xi + 21] * w2_1 +
             x[xi + 22] * w2_2;
-          y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi + 11] * w1_0 +
-            x[xi + 12] * w1_1 + x[xi + 13] * w1_2 + x[xi + 21] * w2_0 + x[xi + 22] * w2_1 +
-            x[xi + 23] * w2_2;
+          y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+            x[xi + 11] * w1_0 + x[xi + 12] * w1_1 + x[xi + 13] * w1_2 + x[xi + 21] * w2_0 +
+            x[xi + 22] * w2_1 + x[xi + 23] * w2_2;
           xi += 2;
         }
       }
@@ -983,10 +983,10 @@ function backwardData_64x8x8_128x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): v
           const x2_1 = x[xi + 21];
           const x2_2 = x[xi + 22];
           const x2_3 = x[xi + 23];
-          y[yi] += x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
+          y[yi] = y[yi] + x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
             x1_0 * w1_2 + x0_2 * w2_0 + x0_1 * w2_1 + x0_0 * w2_2;
-          y[yi + 1] += x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 + x1_2 * w1_1 +
-            x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
+          y[yi + 1] = y[yi + 1] + x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 +
+            x1_2 * w1_1 + x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
           xi += 2;
         }
       }
@@ -1061,12 +1061,12 @@ function forward_128x8x8_128x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): void 
         let xi = i * 100 + r * 10;
         let yi = o * 64 + r * 8;
         for (const end = yi + 8; yi < end; yi += 2) {
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 10] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 10] * w1_0 +
             x[xi + 11] * w1_1 + x[xi + 12] * w1_2 + x[xi + 20] * w2_0 + x[xi + 21] * w2_1 +
             x[xi + 22] * w2_2;
-          y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi + 11] * w1_0 +
-            x[xi + 12] * w1_1 + x[xi + 13] * w1_2 + x[xi + 21] * w2_0 + x[xi + 22] * w2_1 +
-            x[xi + 23] * w2_2;
+          y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+            x[xi + 11] * w1_0 + x[xi + 12] * w1_1 + x[xi + 13] * w1_2 + x[xi + 21] * w2_0 +
+            x[xi + 22] * w2_1 + x[xi + 23] * w2_2;
           xi += 2;
         }
       }
@@ -1104,10 +1104,10 @@ function backwardData_128x8x8_128x3x3_s1p1(x: Numbers, w: Numbers, y: Numbers): 
           const x2_1 = x[xi + 21];
           const x2_2 = x[xi + 22];
           const x2_3 = x[xi + 23];
-          y[yi] += x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
+          y[yi] = y[yi] + x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
             x1_0 * w1_2 + x0_2 * w2_0 + x0_1 * w2_1 + x0_0 * w2_2;
-          y[yi + 1] += x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 + x1_2 * w1_1 +
-            x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
+          y[yi + 1] = y[yi + 1] + x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 +
+            x1_2 * w1_1 + x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
           xi += 2;
         }
       }
@@ -1182,12 +1182,12 @@ function forward_32x32x32_64x3x3_s2p1(x: Numbers, w: Numbers, y: Numbers): void 
         let xi = i * 1089 + r * 66;
         let yi = o * 256 + r * 16;
         for (const end = yi + 16; yi < end; yi += 2) {
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 33] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 33] * w1_0 +
             x[xi + 34] * w1_1 + x[xi + 35] * w1_2 + x[xi + 66] * w2_0 + x[xi + 67] * w2_1 +
             x[xi + 68] * w2_2;
-          y[yi + 1] += x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 + x[xi + 35] * w1_0 +
-            x[xi + 36] * w1_1 + x[xi + 37] * w1_2 + x[xi + 68] * w2_0 + x[xi + 69] * w2_1 +
-            x[xi + 70] * w2_2;
+          y[yi + 1] = y[yi + 1] + x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 +
+            x[xi + 35] * w1_0 + x[xi + 36] * w1_1 + x[xi + 37] * w1_2 + x[xi + 68] * w2_0 +
+            x[xi + 69] * w2_1 + x[xi + 70] * w2_2;
           xi += 4;
         }
       }
@@ -1217,9 +1217,9 @@ function backwardData_32x32x32_64x3x3_s2p1(x: Numbers, w: Numbers, y: Numbers): 
           const x0_1 = x[xi + 1];
           const x1_0 = x[xi + 18];
           const x1_1 = x[xi + 19];
-          y[yi] += x1_1 * w0_0 + x1_0 * w0_2 + x0_1 * w2_0 + x0_0 * w2_2;
-          y[yi + 1] += x1_1 * w0_1 + x0_1 * w2_1;
-          y[yi + 34] += x1_1 * w1_0 + x1_0 * w1_2;
+          y[yi] = y[yi] + x1_1 * w0_0 + x1_0 * w0_2 + x0_1 * w2_0 + x0_0 * w2_2;
+          y[yi + 1] = y[yi + 1] + x1_1 * w0_1 + x0_1 * w2_1;
+          y[yi + 34] = y[yi + 34] + x1_1 * w1_0 + x1_0 * w1_2;
           y[yi + 35] += x1_1 * w1_1;
           xi++;
         }
@@ -1295,12 +1295,12 @@ function forward_64x16x16_128x3x3_s2p1(x: Numbers, w: Numbers, y: Numbers): void
         let xi = i * 289 + r * 34;
         let yi = o * 64 + r * 8;
         for (const end = yi + 8; yi < end; yi += 2) {
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 17] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 17] * w1_0 +
             x[xi + 18] * w1_1 + x[xi + 19] * w1_2 + x[xi + 34] * w2_0 + x[xi + 35] * w2_1 +
             x[xi + 36] * w2_2;
-          y[yi + 1] += x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 + x[xi + 19] * w1_0 +
-            x[xi + 20] * w1_1 + x[xi + 21] * w1_2 + x[xi + 36] * w2_0 + x[xi + 37] * w2_1 +
-            x[xi + 38] * w2_2;
+          y[yi + 1] = y[yi + 1] + x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 +
+            x[xi + 19] * w1_0 + x[xi + 20] * w1_1 + x[xi + 21] * w1_2 + x[xi + 36] * w2_0 +
+            x[xi + 37] * w2_1 + x[xi + 38] * w2_2;
           xi += 4;
         }
       }
@@ -1330,9 +1330,9 @@ function backwardData_64x16x16_128x3x3_s2p1(x: Numbers, w: Numbers, y: Numbers):
           const x0_1 = x[xi + 1];
           const x1_0 = x[xi + 10];
           const x1_1 = x[xi + 11];
-          y[yi] += x1_1 * w0_0 + x1_0 * w0_2 + x0_1 * w2_0 + x0_0 * w2_2;
-          y[yi + 1] += x1_1 * w0_1 + x0_1 * w2_1;
-          y[yi + 18] += x1_1 * w1_0 + x1_0 * w1_2;
+          y[yi] = y[yi] + x1_1 * w0_0 + x1_0 * w0_2 + x0_1 * w2_0 + x0_0 * w2_2;
+          y[yi + 1] = y[yi + 1] + x1_1 * w0_1 + x0_1 * w2_1;
+          y[yi + 18] = y[yi + 18] + x1_1 * w1_0 + x1_0 * w1_2;
           y[yi + 19] += x1_1 * w1_1;
           xi++;
         }
@@ -1413,18 +1413,18 @@ function forward_3x3_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
         for (const end = (yi + tiledCols) | 0; yi < end; yi += 2) {
           const xi1 = (xi + xPitch) | 0;
           const xi2 = (xi + xPitch * 2) | 0;
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi1] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi1] * w1_0 +
             x[xi1 + 1] * w1_1 + x[xi1 + 2] * w1_2 + x[xi2] * w2_0 + x[xi2 + 1] * w2_1 +
             x[xi2 + 2] * w2_2;
-          y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi1 + 1] * w1_0 +
-            x[xi1 + 2] * w1_1 + x[xi1 + 3] * w1_2 + x[xi2 + 1] * w2_0 + x[xi2 + 2] * w2_1 +
-            x[xi2 + 3] * w2_2;
+          y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+            x[xi1 + 1] * w1_0 + x[xi1 + 2] * w1_1 + x[xi1 + 3] * w1_2 + x[xi2 + 1] * w2_0 +
+            x[xi2 + 2] * w2_1 + x[xi2 + 3] * w2_2;
           xi += 2;
         }
         for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
           const xi1 = (xi + xPitch) | 0;
           const xi2 = (xi + xPitch * 2) | 0;
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi1] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi1] * w1_0 +
             x[xi1 + 1] * w1_1 + x[xi1 + 2] * w1_2 + x[xi2] * w2_0 + x[xi2 + 1] * w2_1 +
             x[xi2 + 2] * w2_2;
           xi++;
@@ -1469,10 +1469,10 @@ function backwardData_3x3_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
           const x2_1 = x[xi2 + 1];
           const x2_2 = x[xi2 + 2];
           const x2_3 = x[xi2 + 3];
-          y[yi] += x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
+          y[yi] = y[yi] + x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
             x1_0 * w1_2 + x0_2 * w2_0 + x0_1 * w2_1 + x0_0 * w2_2;
-          y[yi + 1] += x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 + x1_2 * w1_1 +
-            x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
+          y[yi + 1] = y[yi + 1] + x2_3 * w0_0 + x2_2 * w0_1 + x2_1 * w0_2 + x1_3 * w1_0 +
+            x1_2 * w1_1 + x1_1 * w1_2 + x0_3 * w2_0 + x0_2 * w2_1 + x0_1 * w2_2;
           xi += 2;
         }
         for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
@@ -1487,7 +1487,7 @@ function backwardData_3x3_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
           const x2_0 = x[xi2];
           const x2_1 = x[xi2 + 1];
           const x2_2 = x[xi2 + 2];
-          y[yi] += x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
+          y[yi] = y[yi] + x2_2 * w0_0 + x2_1 * w0_1 + x2_0 * w0_2 + x1_2 * w1_0 + x1_1 * w1_1 +
             x1_0 * w1_2 + x0_2 * w2_0 + x0_1 * w2_1 + x0_0 * w2_2;
           xi++;
         }
@@ -1599,18 +1599,18 @@ function forward_3x3_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
         for (const end = (yi + tiledCols) | 0; yi < end; yi += 2) {
           const xi1 = (xi + xPitch) | 0;
           const xi2 = (xi + xPitch * 2) | 0;
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi1] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi1] * w1_0 +
             x[xi1 + 1] * w1_1 + x[xi1 + 2] * w1_2 + x[xi2] * w2_0 + x[xi2 + 1] * w2_1 +
             x[xi2 + 2] * w2_2;
-          y[yi + 1] += x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 + x[xi1 + 2] * w1_0 +
-            x[xi1 + 3] * w1_1 + x[xi1 + 4] * w1_2 + x[xi2 + 2] * w2_0 + x[xi2 + 3] * w2_1 +
-            x[xi2 + 4] * w2_2;
+          y[yi + 1] = y[yi + 1] + x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 +
+            x[xi1 + 2] * w1_0 + x[xi1 + 3] * w1_1 + x[xi1 + 4] * w1_2 + x[xi2 + 2] * w2_0 +
+            x[xi2 + 3] * w2_1 + x[xi2 + 4] * w2_2;
           xi += 4;
         }
         for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
           const xi1 = (xi + xPitch) | 0;
           const xi2 = (xi + xPitch * 2) | 0;
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi1] * w1_0 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi1] * w1_0 +
             x[xi1 + 1] * w1_1 + x[xi1 + 2] * w1_2 + x[xi2] * w2_0 + x[xi2 + 1] * w2_1 +
             x[xi2 + 2] * w2_2;
           xi += 2;
@@ -1646,9 +1646,9 @@ function backwardData_3x3_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
           const x0_1 = x[xi + 1];
           const x1_0 = x[xi1];
           const x1_1 = x[xi1 + 1];
-          y[yi] += x1_1 * w0_0 + x1_0 * w0_2 + x0_1 * w2_0 + x0_0 * w2_2;
-          y[yi + 1] += x1_1 * w0_1 + x0_1 * w2_1;
-          y[yi1] += x1_1 * w1_0 + x1_0 * w1_2;
+          y[yi] = y[yi] + x1_1 * w0_0 + x1_0 * w0_2 + x0_1 * w2_0 + x0_0 * w2_2;
+          y[yi + 1] = y[yi + 1] + x1_1 * w0_1 + x0_1 * w2_1;
+          y[yi1] = y[yi1] + x1_1 * w1_0 + x1_0 * w1_2;
           y[yi1 + 1] += x1_1 * w1_1;
           xi++;
         }

@@ -17,14 +17,14 @@ function forward_1x28x28_8x5x5_s1p2(x: Numbers, w: Numbers, y: Numbers): void {
           let xi = i * 1024 + r * 32 + ky * 32;
           let yi = o * 784 + r * 28;
           for (const end = yi + 28; yi < end; yi += 4) {
-            y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
+            y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
               x[xi + 4] * w0_4;
-            y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi + 4] * w0_3 +
-              x[xi + 5] * w0_4;
-            y[yi + 2] += x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 + x[xi + 5] * w0_3 +
-              x[xi + 6] * w0_4;
-            y[yi + 3] += x[xi + 3] * w0_0 + x[xi + 4] * w0_1 + x[xi + 5] * w0_2 + x[xi + 6] * w0_3 +
-              x[xi + 7] * w0_4;
+            y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+              x[xi + 4] * w0_3 + x[xi + 5] * w0_4;
+            y[yi + 2] = y[yi + 2] + x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 +
+              x[xi + 5] * w0_3 + x[xi + 6] * w0_4;
+            y[yi + 3] = y[yi + 3] + x[xi + 3] * w0_0 + x[xi + 4] * w0_1 + x[xi + 5] * w0_2 +
+              x[xi + 6] * w0_3 + x[xi + 7] * w0_4;
             xi += 4;
           }
         }
@@ -57,10 +57,13 @@ function backwardData_1x28x28_8x5x5_s1p2(x: Numbers, w: Numbers, y: Numbers): vo
             const x0_5 = x[xi + 5];
             const x0_6 = x[xi + 6];
             const x0_7 = x[xi + 7];
-            y[yi] += x0_4 * w0_0 + x0_3 * w0_1 + x0_2 * w0_2 + x0_1 * w0_3 + x0_0 * w0_4;
-            y[yi + 1] += x0_5 * w0_0 + x0_4 * w0_1 + x0_3 * w0_2 + x0_2 * w0_3 + x0_1 * w0_4;
-            y[yi + 2] += x0_6 * w0_0 + x0_5 * w0_1 + x0_4 * w0_2 + x0_3 * w0_3 + x0_2 * w0_4;
-            y[yi + 3] += x0_7 * w0_0 + x0_6 * w0_1 + x0_5 * w0_2 + x0_4 * w0_3 + x0_3 * w0_4;
+            y[yi] = y[yi] + x0_4 * w0_0 + x0_3 * w0_1 + x0_2 * w0_2 + x0_1 * w0_3 + x0_0 * w0_4;
+            y[yi + 1] = y[yi + 1] + x0_5 * w0_0 + x0_4 * w0_1 + x0_3 * w0_2 + x0_2 * w0_3 +
+              x0_1 * w0_4;
+            y[yi + 2] = y[yi + 2] + x0_6 * w0_0 + x0_5 * w0_1 + x0_4 * w0_2 + x0_3 * w0_3 +
+              x0_2 * w0_4;
+            y[yi + 3] = y[yi + 3] + x0_7 * w0_0 + x0_6 * w0_1 + x0_5 * w0_2 + x0_4 * w0_3 +
+              x0_3 * w0_4;
             xi += 4;
           }
         }
@@ -95,11 +98,11 @@ function backwardWeights_1x28x28_8x5x5_s1p2(x: Numbers, y: Numbers, dw: Numbers)
             const y0_1 = y[yi + 1];
             const y0_2 = y[yi + 2];
             const y0_3 = y[yi + 3];
-            dw0_0 += x0_0 * y0_0 + x0_1 * y0_1 + x0_2 * y0_2 + x0_3 * y0_3;
-            dw0_1 += x0_1 * y0_0 + x0_2 * y0_1 + x0_3 * y0_2 + x0_4 * y0_3;
-            dw0_2 += x0_2 * y0_0 + x0_3 * y0_1 + x0_4 * y0_2 + x0_5 * y0_3;
-            dw0_3 += x0_3 * y0_0 + x0_4 * y0_1 + x0_5 * y0_2 + x0_6 * y0_3;
-            dw0_4 += x0_4 * y0_0 + x0_5 * y0_1 + x0_6 * y0_2 + x0_7 * y0_3;
+            dw0_0 = dw0_0 + x0_0 * y0_0 + x0_1 * y0_1 + x0_2 * y0_2 + x0_3 * y0_3;
+            dw0_1 = dw0_1 + x0_1 * y0_0 + x0_2 * y0_1 + x0_3 * y0_2 + x0_4 * y0_3;
+            dw0_2 = dw0_2 + x0_2 * y0_0 + x0_3 * y0_1 + x0_4 * y0_2 + x0_5 * y0_3;
+            dw0_3 = dw0_3 + x0_3 * y0_0 + x0_4 * y0_1 + x0_5 * y0_2 + x0_6 * y0_3;
+            dw0_4 = dw0_4 + x0_4 * y0_0 + x0_5 * y0_1 + x0_6 * y0_2 + x0_7 * y0_3;
             xi += 4;
           }
         }
@@ -137,20 +140,20 @@ function forward_8x14x14_16x5x5_s1p2(x: Numbers, w: Numbers, y: Numbers): void {
           let xi = i * 324 + r * 18 + ky * 18;
           let yi = o * 196 + r * 14;
           for (const end = yi + 12; yi < end; yi += 4) {
-            y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
+            y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
               x[xi + 4] * w0_4;
-            y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi + 4] * w0_3 +
-              x[xi + 5] * w0_4;
-            y[yi + 2] += x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 + x[xi + 5] * w0_3 +
-              x[xi + 6] * w0_4;
-            y[yi + 3] += x[xi + 3] * w0_0 + x[xi + 4] * w0_1 + x[xi + 5] * w0_2 + x[xi + 6] * w0_3 +
-              x[xi + 7] * w0_4;
+            y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+              x[xi + 4] * w0_3 + x[xi + 5] * w0_4;
+            y[yi + 2] = y[yi + 2] + x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 +
+              x[xi + 5] * w0_3 + x[xi + 6] * w0_4;
+            y[yi + 3] = y[yi + 3] + x[xi + 3] * w0_0 + x[xi + 4] * w0_1 + x[xi + 5] * w0_2 +
+              x[xi + 6] * w0_3 + x[xi + 7] * w0_4;
             xi += 4;
           }
-          y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
+          y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
             x[xi + 4] * w0_4;
-          y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi + 4] * w0_3 +
-            x[xi + 5] * w0_4;
+          y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+            x[xi + 4] * w0_3 + x[xi + 5] * w0_4;
         }
       }
     }
@@ -181,10 +184,13 @@ function backwardData_8x14x14_16x5x5_s1p2(x: Numbers, w: Numbers, y: Numbers): v
             const x0_5 = x[xi + 5];
             const x0_6 = x[xi + 6];
             const x0_7 = x[xi + 7];
-            y[yi] += x0_4 * w0_0 + x0_3 * w0_1 + x0_2 * w0_2 + x0_1 * w0_3 + x0_0 * w0_4;
-            y[yi + 1] += x0_5 * w0_0 + x0_4 * w0_1 + x0_3 * w0_2 + x0_2 * w0_3 + x0_1 * w0_4;
-            y[yi + 2] += x0_6 * w0_0 + x0_5 * w0_1 + x0_4 * w0_2 + x0_3 * w0_3 + x0_2 * w0_4;
-            y[yi + 3] += x0_7 * w0_0 + x0_6 * w0_1 + x0_5 * w0_2 + x0_4 * w0_3 + x0_3 * w0_4;
+            y[yi] = y[yi] + x0_4 * w0_0 + x0_3 * w0_1 + x0_2 * w0_2 + x0_1 * w0_3 + x0_0 * w0_4;
+            y[yi + 1] = y[yi + 1] + x0_5 * w0_0 + x0_4 * w0_1 + x0_3 * w0_2 + x0_2 * w0_3 +
+              x0_1 * w0_4;
+            y[yi + 2] = y[yi + 2] + x0_6 * w0_0 + x0_5 * w0_1 + x0_4 * w0_2 + x0_3 * w0_3 +
+              x0_2 * w0_4;
+            y[yi + 3] = y[yi + 3] + x0_7 * w0_0 + x0_6 * w0_1 + x0_5 * w0_2 + x0_4 * w0_3 +
+              x0_3 * w0_4;
             xi += 4;
           }
           const x0_0 = x[xi];
@@ -193,8 +199,9 @@ function backwardData_8x14x14_16x5x5_s1p2(x: Numbers, w: Numbers, y: Numbers): v
           const x0_3 = x[xi + 3];
           const x0_4 = x[xi + 4];
           const x0_5 = x[xi + 5];
-          y[yi] += x0_4 * w0_0 + x0_3 * w0_1 + x0_2 * w0_2 + x0_1 * w0_3 + x0_0 * w0_4;
-          y[yi + 1] += x0_5 * w0_0 + x0_4 * w0_1 + x0_3 * w0_2 + x0_2 * w0_3 + x0_1 * w0_4;
+          y[yi] = y[yi] + x0_4 * w0_0 + x0_3 * w0_1 + x0_2 * w0_2 + x0_1 * w0_3 + x0_0 * w0_4;
+          y[yi + 1] = y[yi + 1] + x0_5 * w0_0 + x0_4 * w0_1 + x0_3 * w0_2 + x0_2 * w0_3 +
+            x0_1 * w0_4;
         }
       }
     }
@@ -227,11 +234,11 @@ function backwardWeights_8x14x14_16x5x5_s1p2(x: Numbers, y: Numbers, dw: Numbers
             const y0_1 = y[yi + 1];
             const y0_2 = y[yi + 2];
             const y0_3 = y[yi + 3];
-            dw0_0 += x0_0 * y0_0 + x0_1 * y0_1 + x0_2 * y0_2 + x0_3 * y0_3;
-            dw0_1 += x0_1 * y0_0 + x0_2 * y0_1 + x0_3 * y0_2 + x0_4 * y0_3;
-            dw0_2 += x0_2 * y0_0 + x0_3 * y0_1 + x0_4 * y0_2 + x0_5 * y0_3;
-            dw0_3 += x0_3 * y0_0 + x0_4 * y0_1 + x0_5 * y0_2 + x0_6 * y0_3;
-            dw0_4 += x0_4 * y0_0 + x0_5 * y0_1 + x0_6 * y0_2 + x0_7 * y0_3;
+            dw0_0 = dw0_0 + x0_0 * y0_0 + x0_1 * y0_1 + x0_2 * y0_2 + x0_3 * y0_3;
+            dw0_1 = dw0_1 + x0_1 * y0_0 + x0_2 * y0_1 + x0_3 * y0_2 + x0_4 * y0_3;
+            dw0_2 = dw0_2 + x0_2 * y0_0 + x0_3 * y0_1 + x0_4 * y0_2 + x0_5 * y0_3;
+            dw0_3 = dw0_3 + x0_3 * y0_0 + x0_4 * y0_1 + x0_5 * y0_2 + x0_6 * y0_3;
+            dw0_4 = dw0_4 + x0_4 * y0_0 + x0_5 * y0_1 + x0_6 * y0_2 + x0_7 * y0_3;
             xi += 4;
           }
           const x0_0 = x[xi];
@@ -242,11 +249,11 @@ function backwardWeights_8x14x14_16x5x5_s1p2(x: Numbers, y: Numbers, dw: Numbers
           const x0_5 = x[xi + 5];
           const y0_0 = y[yi];
           const y0_1 = y[yi + 1];
-          dw0_0 += x0_0 * y0_0 + x0_1 * y0_1;
-          dw0_1 += x0_1 * y0_0 + x0_2 * y0_1;
-          dw0_2 += x0_2 * y0_0 + x0_3 * y0_1;
-          dw0_3 += x0_3 * y0_0 + x0_4 * y0_1;
-          dw0_4 += x0_4 * y0_0 + x0_5 * y0_1;
+          dw0_0 = dw0_0 + x0_0 * y0_0 + x0_1 * y0_1;
+          dw0_1 = dw0_1 + x0_1 * y0_0 + x0_2 * y0_1;
+          dw0_2 = dw0_2 + x0_2 * y0_0 + x0_3 * y0_1;
+          dw0_3 = dw0_3 + x0_3 * y0_0 + x0_4 * y0_1;
+          dw0_4 = dw0_4 + x0_4 * y0_0 + x0_5 * y0_1;
         }
         const wi = o * 200 + i * 25 + ky * 5;
         dw[wi] += dw0_0;
@@ -285,18 +292,18 @@ function forward_5x5_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
           let xi = (i * xPlane + r * xPitch + ky * xPitch) | 0;
           let yi = (o * yPlane + r * yPitch) | 0;
           for (const end = (yi + tiledCols) | 0; yi < end; yi += 4) {
-            y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
+            y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
               x[xi + 4] * w0_4;
-            y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi + 4] * w0_3 +
-              x[xi + 5] * w0_4;
-            y[yi + 2] += x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 + x[xi + 5] * w0_3 +
-              x[xi + 6] * w0_4;
-            y[yi + 3] += x[xi + 3] * w0_0 + x[xi + 4] * w0_1 + x[xi + 5] * w0_2 + x[xi + 6] * w0_3 +
-              x[xi + 7] * w0_4;
+            y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+              x[xi + 4] * w0_3 + x[xi + 5] * w0_4;
+            y[yi + 2] = y[yi + 2] + x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 +
+              x[xi + 5] * w0_3 + x[xi + 6] * w0_4;
+            y[yi + 3] = y[yi + 3] + x[xi + 3] * w0_0 + x[xi + 4] * w0_1 + x[xi + 5] * w0_2 +
+              x[xi + 6] * w0_3 + x[xi + 7] * w0_4;
             xi += 4;
           }
           for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
-            y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
+            y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
               x[xi + 4] * w0_4;
             xi++;
           }
@@ -333,10 +340,13 @@ function backwardData_5x5_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
             const x0_5 = x[xi + 5];
             const x0_6 = x[xi + 6];
             const x0_7 = x[xi + 7];
-            y[yi] += x0_4 * w0_0 + x0_3 * w0_1 + x0_2 * w0_2 + x0_1 * w0_3 + x0_0 * w0_4;
-            y[yi + 1] += x0_5 * w0_0 + x0_4 * w0_1 + x0_3 * w0_2 + x0_2 * w0_3 + x0_1 * w0_4;
-            y[yi + 2] += x0_6 * w0_0 + x0_5 * w0_1 + x0_4 * w0_2 + x0_3 * w0_3 + x0_2 * w0_4;
-            y[yi + 3] += x0_7 * w0_0 + x0_6 * w0_1 + x0_5 * w0_2 + x0_4 * w0_3 + x0_3 * w0_4;
+            y[yi] = y[yi] + x0_4 * w0_0 + x0_3 * w0_1 + x0_2 * w0_2 + x0_1 * w0_3 + x0_0 * w0_4;
+            y[yi + 1] = y[yi + 1] + x0_5 * w0_0 + x0_4 * w0_1 + x0_3 * w0_2 + x0_2 * w0_3 +
+              x0_1 * w0_4;
+            y[yi + 2] = y[yi + 2] + x0_6 * w0_0 + x0_5 * w0_1 + x0_4 * w0_2 + x0_3 * w0_3 +
+              x0_2 * w0_4;
+            y[yi + 3] = y[yi + 3] + x0_7 * w0_0 + x0_6 * w0_1 + x0_5 * w0_2 + x0_4 * w0_3 +
+              x0_3 * w0_4;
             xi += 4;
           }
           for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
@@ -345,7 +355,7 @@ function backwardData_5x5_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
             const x0_2 = x[xi + 2];
             const x0_3 = x[xi + 3];
             const x0_4 = x[xi + 4];
-            y[yi] += x0_4 * w0_0 + x0_3 * w0_1 + x0_2 * w0_2 + x0_1 * w0_3 + x0_0 * w0_4;
+            y[yi] = y[yi] + x0_4 * w0_0 + x0_3 * w0_1 + x0_2 * w0_2 + x0_1 * w0_3 + x0_0 * w0_4;
             xi++;
           }
         }
@@ -383,11 +393,11 @@ function backwardWeights_5x5_s1(x: Numbers, y: Numbers, dw: Numbers, s: PassSize
             const y0_1 = y[yi + 1];
             const y0_2 = y[yi + 2];
             const y0_3 = y[yi + 3];
-            dw0_0 += x0_0 * y0_0 + x0_1 * y0_1 + x0_2 * y0_2 + x0_3 * y0_3;
-            dw0_1 += x0_1 * y0_0 + x0_2 * y0_1 + x0_3 * y0_2 + x0_4 * y0_3;
-            dw0_2 += x0_2 * y0_0 + x0_3 * y0_1 + x0_4 * y0_2 + x0_5 * y0_3;
-            dw0_3 += x0_3 * y0_0 + x0_4 * y0_1 + x0_5 * y0_2 + x0_6 * y0_3;
-            dw0_4 += x0_4 * y0_0 + x0_5 * y0_1 + x0_6 * y0_2 + x0_7 * y0_3;
+            dw0_0 = dw0_0 + x0_0 * y0_0 + x0_1 * y0_1 + x0_2 * y0_2 + x0_3 * y0_3;
+            dw0_1 = dw0_1 + x0_1 * y0_0 + x0_2 * y0_1 + x0_3 * y0_2 + x0_4 * y0_3;
+            dw0_2 = dw0_2 + x0_2 * y0_0 + x0_3 * y0_1 + x0_4 * y0_2 + x0_5 * y0_3;
+            dw0_3 = dw0_3 + x0_3 * y0_0 + x0_4 * y0_1 + x0_5 * y0_2 + x0_6 * y0_3;
+            dw0_4 = dw0_4 + x0_4 * y0_0 + x0_5 * y0_1 + x0_6 * y0_2 + x0_7 * y0_3;
             xi += 4;
           }
           for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
@@ -442,18 +452,18 @@ function forward_5x5_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
           let xi = (i * xPlane + r * (xPitch * 2) + ky * xPitch) | 0;
           let yi = (o * yPlane + r * yPitch) | 0;
           for (const end = (yi + tiledCols) | 0; yi < end; yi += 4) {
-            y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
+            y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
               x[xi + 4] * w0_4;
-            y[yi + 1] += x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 + x[xi + 5] * w0_3 +
-              x[xi + 6] * w0_4;
-            y[yi + 2] += x[xi + 4] * w0_0 + x[xi + 5] * w0_1 + x[xi + 6] * w0_2 + x[xi + 7] * w0_3 +
-              x[xi + 8] * w0_4;
-            y[yi + 3] += x[xi + 6] * w0_0 + x[xi + 7] * w0_1 + x[xi + 8] * w0_2 + x[xi + 9] * w0_3 +
-              x[xi + 10] * w0_4;
+            y[yi + 1] = y[yi + 1] + x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 +
+              x[xi + 5] * w0_3 + x[xi + 6] * w0_4;
+            y[yi + 2] = y[yi + 2] + x[xi + 4] * w0_0 + x[xi + 5] * w0_1 + x[xi + 6] * w0_2 +
+              x[xi + 7] * w0_3 + x[xi + 8] * w0_4;
+            y[yi + 3] = y[yi + 3] + x[xi + 6] * w0_0 + x[xi + 7] * w0_1 + x[xi + 8] * w0_2 +
+              x[xi + 9] * w0_3 + x[xi + 10] * w0_4;
             xi += 8;
           }
           for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
-            y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
+            y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
               x[xi + 4] * w0_4;
             xi += 2;
           }
@@ -487,18 +497,18 @@ function backwardData_5x5_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
             const x0_3 = x[xi + 3];
-            y[yi] += x0_2 * w0_0 + x0_1 * w0_2 + x0_0 * w0_4;
-            y[yi + 1] += x0_2 * w0_1 + x0_1 * w0_3;
-            y[yi + 2] += x0_3 * w0_0 + x0_2 * w0_2 + x0_1 * w0_4;
-            y[yi + 3] += x0_3 * w0_1 + x0_2 * w0_3;
+            y[yi] = y[yi] + x0_2 * w0_0 + x0_1 * w0_2 + x0_0 * w0_4;
+            y[yi + 1] = y[yi + 1] + x0_2 * w0_1 + x0_1 * w0_3;
+            y[yi + 2] = y[yi + 2] + x0_3 * w0_0 + x0_2 * w0_2 + x0_1 * w0_4;
+            y[yi + 3] = y[yi + 3] + x0_3 * w0_1 + x0_2 * w0_3;
             xi += 2;
           }
           for (const end = (yi + (cols - tiledCols) * 2) | 0; yi < end; yi += 2) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
-            y[yi] += x0_2 * w0_0 + x0_1 * w0_2 + x0_0 * w0_4;
-            y[yi + 1] += x0_2 * w0_1 + x0_1 * w0_3;
+            y[yi] = y[yi] + x0_2 * w0_0 + x0_1 * w0_2 + x0_0 * w0_4;
+            y[yi + 1] = y[yi + 1] + x0_2 * w0_1 + x0_1 * w0_3;
             xi++;
           }
         }
@@ -539,11 +549,11 @@ function backwardWeights_5x5_s2(x: Numbers, y: Numbers, dw: Numbers, s: PassSize
             const y0_1 = y[yi + 1];
             const y0_2 = y[yi + 2];
             const y0_3 = y[yi + 3];
-            dw0_0 += x0_0 * y0_0 + x0_2 * y0_1 + x0_4 * y0_2 + x0_6 * y0_3;
-            dw0_1 += x0_1 * y0_0 + x0_3 * y0_1 + x0_5 * y0_2 + x0_7 * y0_3;
-            dw0_2 += x0_2 * y0_0 + x0_4 * y0_1 + x0_6 * y0_2 + x0_8 * y0_3;
-            dw0_3 += x0_3 * y0_0 + x0_5 * y0_1 + x0_7 * y0_2 + x0_9 * y0_3;
-            dw0_4 += x0_4 * y0_0 + x0_6 * y0_1 + x0_8 * y0_2 + x0_10 * y0_3;
+            dw0_0 = dw0_0 + x0_0 * y0_0 + x0_2 * y0_1 + x0_4 * y0_2 + x0_6 * y0_3;
+            dw0_1 = dw0_1 + x0_1 * y0_0 + x0_3 * y0_1 + x0_5 * y0_2 + x0_7 * y0_3;
+            dw0_2 = dw0_2 + x0_2 * y0_0 + x0_4 * y0_1 + x0_6 * y0_2 + x0_8 * y0_3;
+            dw0_3 = dw0_3 + x0_3 * y0_0 + x0_5 * y0_1 + x0_7 * y0_2 + x0_9 * y0_3;
+            dw0_4 = dw0_4 + x0_4 * y0_0 + x0_6 * y0_1 + x0_8 * y0_2 + x0_10 * y0_3;
             xi += 8;
           }
           for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {

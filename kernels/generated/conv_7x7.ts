@@ -19,14 +19,14 @@ function forward_3x32x32_32x7x7_s1p3(x: Numbers, w: Numbers, y: Numbers): void {
           let xi = i * 1444 + r * 38 + ky * 38;
           let yi = o * 1024 + r * 32;
           for (const end = yi + 32; yi < end; yi += 4) {
-            y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
+            y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
               x[xi + 4] * w0_4 + x[xi + 5] * w0_5 + x[xi + 6] * w0_6;
-            y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi + 4] * w0_3 +
-              x[xi + 5] * w0_4 + x[xi + 6] * w0_5 + x[xi + 7] * w0_6;
-            y[yi + 2] += x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 + x[xi + 5] * w0_3 +
-              x[xi + 6] * w0_4 + x[xi + 7] * w0_5 + x[xi + 8] * w0_6;
-            y[yi + 3] += x[xi + 3] * w0_0 + x[xi + 4] * w0_1 + x[xi + 5] * w0_2 + x[xi + 6] * w0_3 +
-              x[xi + 7] * w0_4 + x[xi + 8] * w0_5 + x[xi + 9] * w0_6;
+            y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+              x[xi + 4] * w0_3 + x[xi + 5] * w0_4 + x[xi + 6] * w0_5 + x[xi + 7] * w0_6;
+            y[yi + 2] = y[yi + 2] + x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 +
+              x[xi + 5] * w0_3 + x[xi + 6] * w0_4 + x[xi + 7] * w0_5 + x[xi + 8] * w0_6;
+            y[yi + 3] = y[yi + 3] + x[xi + 3] * w0_0 + x[xi + 4] * w0_1 + x[xi + 5] * w0_2 +
+              x[xi + 6] * w0_3 + x[xi + 7] * w0_4 + x[xi + 8] * w0_5 + x[xi + 9] * w0_6;
             xi += 4;
           }
         }
@@ -63,14 +63,14 @@ function backwardData_3x32x32_32x7x7_s1p3(x: Numbers, w: Numbers, y: Numbers): v
             const x0_7 = x[xi + 7];
             const x0_8 = x[xi + 8];
             const x0_9 = x[xi + 9];
-            y[yi] += x0_6 * w0_0 + x0_5 * w0_1 + x0_4 * w0_2 + x0_3 * w0_3 + x0_2 * w0_4 +
+            y[yi] = y[yi] + x0_6 * w0_0 + x0_5 * w0_1 + x0_4 * w0_2 + x0_3 * w0_3 + x0_2 * w0_4 +
               x0_1 * w0_5 + x0_0 * w0_6;
-            y[yi + 1] += x0_7 * w0_0 + x0_6 * w0_1 + x0_5 * w0_2 + x0_4 * w0_3 + x0_3 * w0_4 +
-              x0_2 * w0_5 + x0_1 * w0_6;
-            y[yi + 2] += x0_8 * w0_0 + x0_7 * w0_1 + x0_6 * w0_2 + x0_5 * w0_3 + x0_4 * w0_4 +
-              x0_3 * w0_5 + x0_2 * w0_6;
-            y[yi + 3] += x0_9 * w0_0 + x0_8 * w0_1 + x0_7 * w0_2 + x0_6 * w0_3 + x0_5 * w0_4 +
-              x0_4 * w0_5 + x0_3 * w0_6;
+            y[yi + 1] = y[yi + 1] + x0_7 * w0_0 + x0_6 * w0_1 + x0_5 * w0_2 + x0_4 * w0_3 +
+              x0_3 * w0_4 + x0_2 * w0_5 + x0_1 * w0_6;
+            y[yi + 2] = y[yi + 2] + x0_8 * w0_0 + x0_7 * w0_1 + x0_6 * w0_2 + x0_5 * w0_3 +
+              x0_4 * w0_4 + x0_3 * w0_5 + x0_2 * w0_6;
+            y[yi + 3] = y[yi + 3] + x0_9 * w0_0 + x0_8 * w0_1 + x0_7 * w0_2 + x0_6 * w0_3 +
+              x0_5 * w0_4 + x0_4 * w0_5 + x0_3 * w0_6;
             xi += 4;
           }
         }
@@ -105,13 +105,13 @@ function backwardWeights_3x32x32_32x7x7_s1p3(x: Numbers, y: Numbers, dw: Numbers
             const x0_7 = x[xi + 7];
             const y0_0 = y[yi];
             const y0_1 = y[yi + 1];
-            dw0_0 += x0_0 * y0_0 + x0_1 * y0_1;
-            dw0_1 += x0_1 * y0_0 + x0_2 * y0_1;
-            dw0_2 += x0_2 * y0_0 + x0_3 * y0_1;
-            dw0_3 += x0_3 * y0_0 + x0_4 * y0_1;
-            dw0_4 += x0_4 * y0_0 + x0_5 * y0_1;
-            dw0_5 += x0_5 * y0_0 + x0_6 * y0_1;
-            dw0_6 += x0_6 * y0_0 + x0_7 * y0_1;
+            dw0_0 = dw0_0 + x0_0 * y0_0 + x0_1 * y0_1;
+            dw0_1 = dw0_1 + x0_1 * y0_0 + x0_2 * y0_1;
+            dw0_2 = dw0_2 + x0_2 * y0_0 + x0_3 * y0_1;
+            dw0_3 = dw0_3 + x0_3 * y0_0 + x0_4 * y0_1;
+            dw0_4 = dw0_4 + x0_4 * y0_0 + x0_5 * y0_1;
+            dw0_5 = dw0_5 + x0_5 * y0_0 + x0_6 * y0_1;
+            dw0_6 = dw0_6 + x0_6 * y0_0 + x0_7 * y0_1;
             xi += 2;
           }
         }
@@ -156,18 +156,18 @@ function forward_7x7_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
           let xi = (i * xPlane + r * xPitch + ky * xPitch) | 0;
           let yi = (o * yPlane + r * yPitch) | 0;
           for (const end = (yi + tiledCols) | 0; yi < end; yi += 4) {
-            y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
+            y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
               x[xi + 4] * w0_4 + x[xi + 5] * w0_5 + x[xi + 6] * w0_6;
-            y[yi + 1] += x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 + x[xi + 4] * w0_3 +
-              x[xi + 5] * w0_4 + x[xi + 6] * w0_5 + x[xi + 7] * w0_6;
-            y[yi + 2] += x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 + x[xi + 5] * w0_3 +
-              x[xi + 6] * w0_4 + x[xi + 7] * w0_5 + x[xi + 8] * w0_6;
-            y[yi + 3] += x[xi + 3] * w0_0 + x[xi + 4] * w0_1 + x[xi + 5] * w0_2 + x[xi + 6] * w0_3 +
-              x[xi + 7] * w0_4 + x[xi + 8] * w0_5 + x[xi + 9] * w0_6;
+            y[yi + 1] = y[yi + 1] + x[xi + 1] * w0_0 + x[xi + 2] * w0_1 + x[xi + 3] * w0_2 +
+              x[xi + 4] * w0_3 + x[xi + 5] * w0_4 + x[xi + 6] * w0_5 + x[xi + 7] * w0_6;
+            y[yi + 2] = y[yi + 2] + x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 +
+              x[xi + 5] * w0_3 + x[xi + 6] * w0_4 + x[xi + 7] * w0_5 + x[xi + 8] * w0_6;
+            y[yi + 3] = y[yi + 3] + x[xi + 3] * w0_0 + x[xi + 4] * w0_1 + x[xi + 5] * w0_2 +
+              x[xi + 6] * w0_3 + x[xi + 7] * w0_4 + x[xi + 8] * w0_5 + x[xi + 9] * w0_6;
             xi += 4;
           }
           for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
-            y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
+            y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
               x[xi + 4] * w0_4 + x[xi + 5] * w0_5 + x[xi + 6] * w0_6;
             xi++;
           }
@@ -208,14 +208,14 @@ function backwardData_7x7_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
             const x0_7 = x[xi + 7];
             const x0_8 = x[xi + 8];
             const x0_9 = x[xi + 9];
-            y[yi] += x0_6 * w0_0 + x0_5 * w0_1 + x0_4 * w0_2 + x0_3 * w0_3 + x0_2 * w0_4 +
+            y[yi] = y[yi] + x0_6 * w0_0 + x0_5 * w0_1 + x0_4 * w0_2 + x0_3 * w0_3 + x0_2 * w0_4 +
               x0_1 * w0_5 + x0_0 * w0_6;
-            y[yi + 1] += x0_7 * w0_0 + x0_6 * w0_1 + x0_5 * w0_2 + x0_4 * w0_3 + x0_3 * w0_4 +
-              x0_2 * w0_5 + x0_1 * w0_6;
-            y[yi + 2] += x0_8 * w0_0 + x0_7 * w0_1 + x0_6 * w0_2 + x0_5 * w0_3 + x0_4 * w0_4 +
-              x0_3 * w0_5 + x0_2 * w0_6;
-            y[yi + 3] += x0_9 * w0_0 + x0_8 * w0_1 + x0_7 * w0_2 + x0_6 * w0_3 + x0_5 * w0_4 +
-              x0_4 * w0_5 + x0_3 * w0_6;
+            y[yi + 1] = y[yi + 1] + x0_7 * w0_0 + x0_6 * w0_1 + x0_5 * w0_2 + x0_4 * w0_3 +
+              x0_3 * w0_4 + x0_2 * w0_5 + x0_1 * w0_6;
+            y[yi + 2] = y[yi + 2] + x0_8 * w0_0 + x0_7 * w0_1 + x0_6 * w0_2 + x0_5 * w0_3 +
+              x0_4 * w0_4 + x0_3 * w0_5 + x0_2 * w0_6;
+            y[yi + 3] = y[yi + 3] + x0_9 * w0_0 + x0_8 * w0_1 + x0_7 * w0_2 + x0_6 * w0_3 +
+              x0_5 * w0_4 + x0_4 * w0_5 + x0_3 * w0_6;
             xi += 4;
           }
           for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
@@ -226,7 +226,7 @@ function backwardData_7x7_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
             const x0_4 = x[xi + 4];
             const x0_5 = x[xi + 5];
             const x0_6 = x[xi + 6];
-            y[yi] += x0_6 * w0_0 + x0_5 * w0_1 + x0_4 * w0_2 + x0_3 * w0_3 + x0_2 * w0_4 +
+            y[yi] = y[yi] + x0_6 * w0_0 + x0_5 * w0_1 + x0_4 * w0_2 + x0_3 * w0_3 + x0_2 * w0_4 +
               x0_1 * w0_5 + x0_0 * w0_6;
             xi++;
           }
@@ -265,13 +265,13 @@ function backwardWeights_7x7_s1(x: Numbers, y: Numbers, dw: Numbers, s: PassSize
             const x0_7 = x[xi + 7];
             const y0_0 = y[yi];
             const y0_1 = y[yi + 1];
-            dw0_0 += x0_0 * y0_0 + x0_1 * y0_1;
-            dw0_1 += x0_1 * y0_0 + x0_2 * y0_1;
-            dw0_2 += x0_2 * y0_0 + x0_3 * y0_1;
-            dw0_3 += x0_3 * y0_0 + x0_4 * y0_1;
-            dw0_4 += x0_4 * y0_0 + x0_5 * y0_1;
-            dw0_5 += x0_5 * y0_0 + x0_6 * y0_1;
-            dw0_6 += x0_6 * y0_0 + x0_7 * y0_1;
+            dw0_0 = dw0_0 + x0_0 * y0_0 + x0_1 * y0_1;
+            dw0_1 = dw0_1 + x0_1 * y0_0 + x0_2 * y0_1;
+            dw0_2 = dw0_2 + x0_2 * y0_0 + x0_3 * y0_1;
+            dw0_3 = dw0_3 + x0_3 * y0_0 + x0_4 * y0_1;
+            dw0_4 = dw0_4 + x0_4 * y0_0 + x0_5 * y0_1;
+            dw0_5 = dw0_5 + x0_5 * y0_0 + x0_6 * y0_1;
+            dw0_6 = dw0_6 + x0_6 * y0_0 + x0_7 * y0_1;
             xi += 2;
           }
           for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
@@ -334,18 +334,18 @@ function forward_7x7_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): void 
           let xi = (i * xPlane + r * (xPitch * 2) + ky * xPitch) | 0;
           let yi = (o * yPlane + r * yPitch) | 0;
           for (const end = (yi + tiledCols) | 0; yi < end; yi += 4) {
-            y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
+            y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
               x[xi + 4] * w0_4 + x[xi + 5] * w0_5 + x[xi + 6] * w0_6;
-            y[yi + 1] += x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 + x[xi + 5] * w0_3 +
-              x[xi + 6] * w0_4 + x[xi + 7] * w0_5 + x[xi + 8] * w0_6;
-            y[yi + 2] += x[xi + 4] * w0_0 + x[xi + 5] * w0_1 + x[xi + 6] * w0_2 + x[xi + 7] * w0_3 +
-              x[xi + 8] * w0_4 + x[xi + 9] * w0_5 + x[xi + 10] * w0_6;
-            y[yi + 3] += x[xi + 6] * w0_0 + x[xi + 7] * w0_1 + x[xi + 8] * w0_2 + x[xi + 9] * w0_3 +
-              x[xi + 10] * w0_4 + x[xi + 11] * w0_5 + x[xi + 12] * w0_6;
+            y[yi + 1] = y[yi + 1] + x[xi + 2] * w0_0 + x[xi + 3] * w0_1 + x[xi + 4] * w0_2 +
+              x[xi + 5] * w0_3 + x[xi + 6] * w0_4 + x[xi + 7] * w0_5 + x[xi + 8] * w0_6;
+            y[yi + 2] = y[yi + 2] + x[xi + 4] * w0_0 + x[xi + 5] * w0_1 + x[xi + 6] * w0_2 +
+              x[xi + 7] * w0_3 + x[xi + 8] * w0_4 + x[xi + 9] * w0_5 + x[xi + 10] * w0_6;
+            y[yi + 3] = y[yi + 3] + x[xi + 6] * w0_0 + x[xi + 7] * w0_1 + x[xi + 8] * w0_2 +
+              x[xi + 9] * w0_3 + x[xi + 10] * w0_4 + x[xi + 11] * w0_5 + x[xi + 12] * w0_6;
             xi += 8;
           }
           for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
-            y[yi] += x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
+            y[yi] = y[yi] + x[xi] * w0_0 + x[xi + 1] * w0_1 + x[xi + 2] * w0_2 + x[xi + 3] * w0_3 +
               x[xi + 4] * w0_4 + x[xi + 5] * w0_5 + x[xi + 6] * w0_6;
             xi += 2;
           }
@@ -382,10 +382,10 @@ function backwardData_7x7_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
             const x0_2 = x[xi + 2];
             const x0_3 = x[xi + 3];
             const x0_4 = x[xi + 4];
-            y[yi] += x0_3 * w0_0 + x0_2 * w0_2 + x0_1 * w0_4 + x0_0 * w0_6;
-            y[yi + 1] += x0_3 * w0_1 + x0_2 * w0_3 + x0_1 * w0_5;
-            y[yi + 2] += x0_4 * w0_0 + x0_3 * w0_2 + x0_2 * w0_4 + x0_1 * w0_6;
-            y[yi + 3] += x0_4 * w0_1 + x0_3 * w0_3 + x0_2 * w0_5;
+            y[yi] = y[yi] + x0_3 * w0_0 + x0_2 * w0_2 + x0_1 * w0_4 + x0_0 * w0_6;
+            y[yi + 1] = y[yi + 1] + x0_3 * w0_1 + x0_2 * w0_3 + x0_1 * w0_5;
+            y[yi + 2] = y[yi + 2] + x0_4 * w0_0 + x0_3 * w0_2 + x0_2 * w0_4 + x0_1 * w0_6;
+            y[yi + 3] = y[yi + 3] + x0_4 * w0_1 + x0_3 * w0_3 + x0_2 * w0_5;
             xi += 2;
           }
           for (const end = (yi + (cols - tiledCols) * 2) | 0; yi < end; yi += 2) {
@@ -393,8 +393,8 @@ function backwardData_7x7_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
             const x0_3 = x[xi + 3];
-            y[yi] += x0_3 * w0_0 + x0_2 * w0_2 + x0_1 * w0_4 + x0_0 * w0_6;
-            y[yi + 1] += x0_3 * w0_1 + x0_2 * w0_3 + x0_1 * w0_5;
+            y[yi] = y[yi] + x0_3 * w0_0 + x0_2 * w0_2 + x0_1 * w0_4 + x0_0 * w0_6;
+            y[yi + 1] = y[yi + 1] + x0_3 * w0_1 + x0_2 * w0_3 + x0_1 * w0_5;
             xi++;
           }
         }
@@ -433,13 +433,13 @@ function backwardWeights_7x7_s2(x: Numbers, y: Numbers, dw: Numbers, s: PassSize
             const x0_8 = x[xi + 8];
             const y0_0 = y[yi];
             const y0_1 = y[yi + 1];
-            dw0_0 += x0_0 * y0_0 + x0_2 * y0_1;
-            dw0_1 += x0_1 * y0_0 + x0_3 * y0_1;
-            dw0_2 += x0_2 * y0_0 + x0_4 * y0_1;
-            dw0_3 += x0_3 * y0_0 + x0_5 * y0_1;
-            dw0_4 += x0_4 * y0_0 + x0_6 * y0_1;
-            dw0_5 += x0_5 * y0_0 + x0_7 * y0_1;
-            dw0_6 += x0_6 * y0_0 + x0_8 * y0_1;
+            dw0_0 = dw0_0 + x0_0 * y0_0 + x0_2 * y0_1;
+            dw0_1 = dw0_1 + x0_1 * y0_0 + x0_3 * y0_1;
+            dw0_2 = dw0_2 + x0_2 * y0_0 + x0_4 * y0_1;
+            dw0_3 = dw0_3 + x0_3 * y0_0 + x0_5 * y0_1;
+            dw0_4 = dw0_4 + x0_4 * y0_0 + x0_6 * y0_1;
+            dw0_5 = dw0_5 + x0_5 * y0_0 + x0_7 * y0_1;
+            dw0_6 = dw0_6 + x0_6 * y0_0 + x0_8 * y0_1;
             xi += 4;
           }
           for (const end = (yi + (cols - tiledCols)) | 0; yi < end; yi++) {
