@@ -15,8 +15,9 @@ import type { ConvKernel } from "../kernels/kernel.ts";
 import { convLabel, type ConvShape, type DType, type FloatArray } from "../kernels/shape.ts";
 import { simdConv } from "../kernels/simd/conv.ts";
 import { features } from "../kernels/simd/features.ts";
-import { type Tile, tileKey, type TilePass } from "../kernels/simd/plan.ts";
+import { convTiles, type Tile, tileKey, type TilePass, weightTiles } from "../kernels/simd/plan.ts";
 import { tuned } from "../kernels/simd/tuned.ts";
+import { vectors } from "../kernels/simd/vector.ts";
 import {
   planWinogradData,
   planWinogradForward,
@@ -100,6 +101,34 @@ function tilePass(shape: ConvShape, dtype: DType, pass: Pass): TilePass {
   return special ? `winograd ${pass}` : pass;
 }
 
+/** How a pass is cut, by the rule or with a tile; for strided dx, one phase of it. */
+function tilesOf(
+  shape: ConvShape,
+  dtype: DType,
+  pass: Pass,
+  special: boolean,
+  tile: Tile | undefined,
+): { readonly size: string; readonly code: string } {
+  const { C, H, W, F, KH, KW, OH, OW, strideY, strideX } = shape;
+  const { lanes } = vectors[dtype];
+  if (pass === "dw") {
+    const offsets = special ? [[0]] : Array.from({ length: KH }, () => Array<number>(KW).fill(0));
+    const tiles = weightTiles(F, C, offsets, 0, false, tile);
+    const size = `${tiles.blocks[0].size}x${tiles.channels[0].groups[0].length}`;
+    return { size, code: JSON.stringify(tiles) };
+  }
+  const [outputs, OY, OX] = pass === "forward"
+    ? [F, OH, OW]
+    : [C, Math.ceil(H / strideY), Math.ceil(W / strideX)];
+  // Winograd's products are of rows as long as a block of its tiles.
+  const tiles = special
+    ? convTiles(outputs, 1, 8 * lanes, lanes, tile)
+    : convTiles(outputs, OY, OX, lanes, tile);
+  const [first] = tiles.rows;
+  const size = `${tiles.blocks[0].size}x${first.rows * first.tiles[0].columns.length}`;
+  return { size, code: JSON.stringify(tiles) };
+}
+
 /** The kernel with a tile of its own, or with the rule's; undefined if there is none. */
 function kernelWith(
   shape: ConvShape,
@@ -138,9 +167,8 @@ function warm({ call }: Candidate): number {
   return Math.max(1, Math.min(MOST_IMAGES, Math.round(CALL / least)));
 }
 
-const show = (tile: Tile) => `${tile.filters}x${tile.width}`;
 const found = new Map(tuned);
-const rows = [["convolution", "dtype", "pass", "rule, us", "best tile", "us", "gain", ""]];
+const rows = [["convolution", "dtype", "pass", "rule", "us", "best", "us", "gain", ""]];
 for (const config of convConfigs) {
   const shape = convConfigShape(config);
   const label = convLabel(shape);
@@ -151,10 +179,14 @@ for (const config of convConfigs) {
       const key = tileKey(label, dtype, full);
       if (!key.includes(options.only)) continue;
       const candidates: Candidate[] = [];
+      const codes = new Set<string>();
+      const sizeOf = (tile?: Tile) => tilesOf(shape, dtype, pass, full !== pass, tile);
       const sizes = pass === "dw" ? gradientTiles : outputTiles;
-      const outputs = pass === "dx" ? shape.C * shape.strideY * shape.strideX : shape.F;
       for (const tile of [undefined, ...sizes.map(([filters, width]) => ({ filters, width }))]) {
-        if (tile !== undefined && tile.filters > outputs) continue;
+        const { code } = sizeOf(tile);
+        // Sizes that give the same code would only measure noise.
+        if (codes.has(code)) continue;
+        codes.add(code);
         const kernel = kernelWith(shape, dtype, key, tile);
         if (kernel !== undefined) candidates.push({ tile, call: call(kernel, pass), least: 0 });
       }
@@ -175,8 +207,9 @@ for (const config of convConfigs) {
         label,
         dtype,
         full,
+        sizeOf().size,
         (rule.least * 1000).toFixed(1),
-        best.tile === undefined ? "rule" : show(best.tile),
+        sizeOf(best.tile).size,
         (best.least * 1000).toFixed(1),
         gain.toFixed(3),
         kept ? "tuned" : "",

@@ -181,11 +181,7 @@ export function planBackwardData(
     const assembly = new Assembly();
     const pad = assembly.func("pad");
     dout.write(pad);
-    const sums = convs.map((conv, i) => {
-      const f = assembly.func(`sums${i}`);
-      writeConv(f, conv);
-      return f;
-    });
+    const sums = convs.map((conv, i) => writeConv(assembly, `sums${i}-`, conv));
     const image = assembly.func("image").call(pad);
     for (const f of sums) image.call(f);
     if (!direct) writeMerges(assembly, image);

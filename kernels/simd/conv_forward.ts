@@ -76,9 +76,9 @@ export function planForward(
 
   function make(): Forward {
     const assembly = new Assembly();
-    const pad = assembly.func("pad"), sums = assembly.func("sums"), pick = assembly.func("pick");
+    const pad = assembly.func("pad"), pick = assembly.func("pick");
     x.write(pad);
-    writeConv(sums, conv);
+    const sums = writeConv(assembly, "sums", conv);
     if (narrow) writeCopy(pick, F, OH, wide, out, plainRow(vector, OW));
     const image = assembly.func("image").call(pad).call(sums).call(pick);
     const run = instantiate(assembly)[image.name];

@@ -75,8 +75,7 @@ export function planBackwardWeights(
     x.write(pad, { from: 0, to: 1 });
     const biases = assembly.func("biases", ["i32"]);
     writeBiasSums(biases, vector, F, OH * OW, dout, biasSums, 0);
-    const weights = assembly.func("weights", ["i32"]);
-    writeWeightSums(weights, {
+    const weights = writeWeightSums(assembly, "weights", {
       vector,
       fused,
       tiles,
@@ -84,7 +83,7 @@ export function planBackwardWeights(
       dout: { start: dout, plane: OH * OW * bytes, row: OW * bytes },
       rows: OH,
       columns: OW,
-      images: { count: 0, x: x.step.planes, dout: doutBytes },
+      images: { x: x.step.planes, dout: doutBytes },
       sums,
     });
     const several = assembly.func("several", ["i32"]);

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Func, Local } from "./assembler.ts";
+import type { Assembly, Func } from "./assembler.ts";
 import type { ColumnTile, ConvTiles } from "./plan.ts";
 import type { Planes } from "./planes.ts";
 import { multiplyAdd, pushSum, pushZero, splatLane, type Vector } from "./vector.ts";
@@ -31,35 +31,60 @@ export interface TapConv {
   readonly bias?: number;
   /** Whether negative outputs become 0. */
   readonly relu: boolean;
-  /** Parameters of the function that are added to the three starts. */
-  readonly moved?: { readonly input: Local; readonly output: Local; readonly weights: Local };
+  /** Whether the function has parameters that are added to input's, output's and weights' starts. */
+  readonly moved?: boolean;
 }
 
 /** Taps that a loop over channels should have, so that the loop itself costs little. */
 const LOOP_TAPS = 8;
 
-/** Writes the convolution as one function. */
-export function writeConv(f: Func, conv: TapConv): void {
+/**
+ * Writes the convolution as a function that calls another for each block of filters: engines run new
+ * code in a slow form, and replace it by optimised code when a function is next called.
+ */
+export function writeConv(assembly: Assembly, name: string, conv: TapConv): Func {
+  const { vector: { bytes }, channels, tiles, input, output, taps, tapRows, moved } = conv;
+  const weightBytes = channels * taps.length * tapRows.times * bytes;
+  const parts = tiles.blocks.map(({ size }) => {
+    const part = assembly.func(`${name}${size}`, ["i32", "i32", "i32", "i32"]);
+    writeBlock(part, conv, size);
+    return part;
+  });
+  const f = assembly.func(name, moved ? ["i32", "i32", "i32"] : []);
+  const [x, out, weights, bias, block] = f.locals("i32", 5);
+  pushSum(f, input.start, moved && 0).set(x);
+  pushSum(f, output.start, moved && 1).set(out);
+  pushSum(f, conv.weights, moved && 2).set(weights).const(conv.bias ?? 0).set(bias);
+  for (const [i, { size, times }] of tiles.blocks.entries()) {
+    f.repeat(block, times, () => {
+      f.get(x).get(out).get(weights).get(bias).call(parts[i]);
+      f.advance(out, size * output.plane);
+      f.advance(weights, size * weightBytes).advance(bias, size * bytes);
+    });
+  }
+  return f;
+}
+
+/** Writes the sums of one block of filters; parameters say where everything is. */
+function writeBlock(f: Func, conv: TapConv, block: number): void {
   const { vector, channels, tiles, input, output, taps, tapRows } = conv;
   const { bytes, lanes } = vector;
-  const blockMost = tiles.blocks[0].size;
+  const [xRow, out, wBlock, bias] = [0, 1, 2, 3];
   const vectorsMost = Math.max(
     ...tiles.rows.flatMap(({ rows, tiles }) => tiles.map((tile) => rows * tile.columns.length)),
   );
-  const sums = f.locals("v128", blockMost * vectorsMost);
+  const sums = f.locals("v128", block * vectorsMost);
   const inputs = f.locals("v128", vectorsMost);
   const [packed, weight] = f.locals("v128", 2);
-  const [x, w, wEnd, wRowEnd] = f.locals("i32", 4);
-  const [xRow, outOuter, out, column, wBlock, bias, y, b] = f.locals("i32", 8);
+  const [x, w, wEnd, wRowEnd, column, y] = f.locals("i32", 6);
 
   const tapCount = taps.length * tapRows.times;
-  const weightBytes = channels * tapCount * bytes;
   const straight = tapRows.times === 1 || tapCount === 0;
   // Straight code for several channels, where a channel has few taps.
   const unroll = straight ? Math.min(channels, Math.ceil(LOOP_TAPS / Math.max(1, tapCount))) : 1;
 
   /** The products of some taps: `first` counts the weights from the pointer w. */
-  function writeTaps(block: number, offsets: readonly number[], first: number, base: number): void {
+  function writeTaps(offsets: readonly number[], first: number, base: number): void {
     let index = first;
     for (const tap of taps) {
       const load = (v: number) => f.get(x).at("v128.load", base + tap + offsets[v]);
@@ -87,7 +112,7 @@ export function writeConv(f: Func, conv: TapConv): void {
   }
 
   /** All channels and taps of a tile, from x and w on. */
-  function writeChannels(block: number, offsets: readonly number[]): void {
+  function writeChannels(offsets: readonly number[]): void {
     const perChannel = tapCount * block * bytes;
     if (tapCount === 0) return;
     if (!straight) {
@@ -95,7 +120,7 @@ export function writeConv(f: Func, conv: TapConv): void {
       f.loop(() => {
         f.get(w).const(perChannel).op("i32.add").set(wRowEnd);
         f.loop(() => {
-          writeTaps(block, offsets, 0, 0);
+          writeTaps(offsets, 0, 0);
           f.advance(x, tapRows.step);
           f.get(w).const(taps.length * block * bytes).op("i32.add").tee(w);
           f.get(wRowEnd).op("i32.ne").branchIf(0);
@@ -107,7 +132,7 @@ export function writeConv(f: Func, conv: TapConv): void {
     }
     const several = (count: number) => {
       for (let c = 0; c < count; c++) {
-        writeTaps(block, offsets, c * tapCount * block, c * input.plane);
+        writeTaps(offsets, c * tapCount * block, c * input.plane);
       }
     };
     const times = Math.floor(channels / unroll);
@@ -124,8 +149,8 @@ export function writeConv(f: Func, conv: TapConv): void {
     several(channels % unroll);
   }
 
-  /** One tile of outputs: some filters, rows and vectors. */
-  function writeTile(block: number, rows: number, tile: ColumnTile, looped: boolean): void {
+  /** One tile of outputs: some rows and vectors. */
+  function writeTile(rows: number, tile: ColumnTile, looped: boolean): void {
     const places = Array.from({ length: rows }, (_, row) => row).flatMap((row) =>
       tile.columns.map((column) => ({ row, column: column * bytes }))
     );
@@ -139,7 +164,7 @@ export function writeConv(f: Func, conv: TapConv): void {
       pushZero(f);
       f.set(sum);
     }
-    writeChannels(block, places.map(({ row, column }) => row * input.row + column));
+    writeChannels(places.map(({ row, column }) => row * input.row + column));
     for (let i = 0; i < block; i++) {
       // The bias comes last, as in the definition: its rounding is the definition's too.
       if (conv.bias !== undefined) f.get(bias).at(vector.loadSplat, i * bytes).set(weight);
@@ -156,24 +181,14 @@ export function writeConv(f: Func, conv: TapConv): void {
     }
   }
 
-  const { moved } = conv;
-  pushSum(f, conv.weights, moved?.weights).set(wBlock).const(conv.bias ?? 0).set(bias);
-  pushSum(f, output.start, moved?.output).set(outOuter);
-  for (const { size: block, times } of tiles.blocks) {
-    f.repeat(b, times, () => {
-      pushSum(f, input.start, moved?.input).set(xRow).get(outOuter).set(out);
-      for (const group of tiles.rows) {
-        f.repeat(y, group.times, () => {
-          for (const tile of group.tiles) {
-            const step = tile.columns.length * lanes * bytes;
-            const write = () => writeTile(block, group.rows, tile, tile.times > 1);
-            f.repeat(column, tile.times, write, 0, step);
-          }
-          f.advance(xRow, group.rows * input.row).advance(out, group.rows * output.row);
-        });
+  for (const group of tiles.rows) {
+    f.repeat(y, group.times, () => {
+      for (const tile of group.tiles) {
+        const step = tile.columns.length * lanes * bytes;
+        const write = () => writeTile(group.rows, tile, tile.times > 1);
+        f.repeat(column, tile.times, write, 0, step);
       }
-      f.advance(wBlock, block * weightBytes).advance(bias, block * bytes);
-      f.advance(outOuter, block * output.plane);
+      f.advance(xRow, group.rows * input.row).advance(out, group.rows * output.row);
     });
   }
 }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Func, Local } from "./assembler.ts";
+import type { Assembly, Func, Local } from "./assembler.ts";
 import type { Tap, WeightTiles } from "./plan.ts";
 import type { Planes } from "./planes.ts";
 import { multiplyAdd, pushMask, pushSum, pushZero, type Vector } from "./vector.ts";
@@ -23,31 +23,60 @@ export interface WeightSums {
   /** Rows and columns of dout. */
   readonly rows: number;
   readonly columns: number;
-  /** A parameter with the number of images, and the bytes from one to the next; one image if left out. */
-  readonly images?: { readonly count: Local; readonly x: number; readonly dout: number };
+  /**
+   * The bytes from one image to the next, if the function has a parameter with the number of images; one
+   * image if left out.
+   */
+  readonly images?: { readonly x: number; readonly dout: number };
   /** The sums' vectors: filter block, channel, tap row, group, filter of the block, tap of the group. */
   readonly sums: number;
-  /** Parameters of the function that are added to the three starts. */
-  readonly moved?: { readonly x: Local; readonly dout: Local; readonly sums: Local };
+  /** Whether the function has parameters instead that are added to x's, dout's and sums' starts. */
+  readonly moved?: boolean;
 }
 
 /** Vectors of a row, or of several, that are multiplied in straight code. */
 const STRAIGHT = 16;
 const UNROLL = 8;
 
-/** Writes the sums as one function. */
-export function writeWeightSums(f: Func, job: WeightSums): void {
+/** Writes the sums as a function that calls another for each block of filters: see `writeConv`. */
+export function writeWeightSums(assembly: Assembly, name: string, job: WeightSums): Func {
+  const { tiles: { blocks, channels, tapRows }, x, dout, images, moved } = job;
+  const parts = blocks.map(({ size }) => {
+    const part = assembly.func(`${name}${size}`, ["i32", "i32", "i32", "i32"]);
+    writeBlock(part, job, size);
+    return part;
+  });
+  const taps = channels.flatMap(({ times, groups }) => Array(times).fill(groups.flat().length));
+  const filterSums = tapRows.times * taps.reduce((a, b) => a + b, 0);
+  const f = assembly.func(name, moved ? ["i32", "i32", "i32"] : images ? ["i32"] : []);
+  const [xAt, doutAt, sums, block] = f.locals("i32", 4);
+  pushSum(f, x.start, moved && 0).set(xAt);
+  pushSum(f, dout.start, moved && 1).set(doutAt);
+  pushSum(f, job.sums, moved && 2).set(sums);
+  for (const [i, { size, times }] of blocks.entries()) {
+    f.repeat(block, times, () => {
+      f.get(xAt).get(doutAt).get(sums);
+      if (images) f.get(0);
+      else f.const(1);
+      f.call(parts[i]);
+      f.advance(doutAt, size * dout.plane).advance(sums, size * filterSums * 16);
+    });
+  }
+  return f;
+}
+
+/** Writes the sums of one block of filters; parameters say where everything is, and how many images. */
+function writeBlock(f: Func, job: WeightSums, block: number): void {
   const { vector, fused, tiles, x, dout, rows, columns, images } = job;
   const { bytes, lanes } = vector;
-  const blockMost = tiles.blocks[0].size;
+  const [xTap, dBlock, sumAt, imageCount] = [0, 1, 2, 3];
   const groupMost = Math.max(
     ...tiles.channels.flatMap(({ groups }) => groups.map((group) => group.length)),
   );
-  const sums = f.locals("v128", blockMost * groupMost);
-  const douts = f.locals("v128", blockMost);
+  const sums = f.locals("v128", block * groupMost);
+  const douts = f.locals("v128", block);
   const [low, high, value] = f.locals("v128", 3);
-  const [xAt, dAt, dEnd, xTap, dBlock, sumAt] = f.locals("i32", 6);
-  const [xPart, dPart, part, b, c, tapRow, image] = f.locals("i32", 7);
+  const [xAt, dAt, dEnd, xPart, dPart, part, c, tapRow, image] = f.locals("i32", 9);
 
   const whole = Math.floor(columns / lanes);
   const rest = columns % lanes;
@@ -58,7 +87,6 @@ export function writeWeightSums(f: Func, job: WeightSums): void {
 
   /** The products of one vector of dout's row for a block of filters and a group of taps. */
   function writeVector(
-    block: number,
     group: readonly Tap[],
     xBase: Local,
     xOffset: number,
@@ -98,7 +126,7 @@ export function writeWeightSums(f: Func, job: WeightSums): void {
   }
 
   /** A row of dout times the rows of x below its taps. */
-  function writeRow(block: number, group: readonly Tap[], xOffset: number, dOffset: number) {
+  function writeRow(group: readonly Tap[], xOffset: number, dOffset: number) {
     // Neighbouring taps share their loads: the vectors between are shuffled together.
     const shifted = tiles.shifted && group.length > 1;
     const start = (base: Local, offset: number) => {
@@ -107,7 +135,7 @@ export function writeWeightSums(f: Func, job: WeightSums): void {
     if (whole <= STRAIGHT) {
       start(xAt, xOffset);
       for (let v = 0; v < whole; v++) {
-        writeVector(block, group, xAt, xOffset + v * 16, dAt, dOffset + v * 16, false, shifted);
+        writeVector(group, xAt, xOffset + v * 16, dAt, dOffset + v * 16, false, shifted);
       }
     } else {
       f.get(xAt).set(xPart).get(dAt).set(dPart);
@@ -115,7 +143,6 @@ export function writeWeightSums(f: Func, job: WeightSums): void {
       const several = (count: number) => {
         for (let v = 0; v < count; v++) {
           writeVector(
-            block,
             group,
             xPart,
             xOffset + v * 16,
@@ -134,17 +161,17 @@ export function writeWeightSums(f: Func, job: WeightSums): void {
     }
     if (rest > 0) {
       const at = tail * bytes;
-      writeVector(block, group, xAt, xOffset + at, dAt, dOffset + at, true, false);
+      writeVector(group, xAt, xOffset + at, dAt, dOffset + at, true, false);
     }
   }
 
-  function writeTile(block: number, group: readonly Tap[]): void {
+  function writeTile(group: readonly Tap[]): void {
     const count = block * group.length;
     for (let i = 0; i < count; i++) f.get(sumAt).at("v128.load", i * 16).set(sums[i]);
     f.get(xTap).set(xAt).get(dBlock).set(dAt);
     const together = Math.max(1, Math.min(rows, Math.floor(UNROLL / (whole + 1))));
     const several = (count: number) => {
-      for (let y = 0; y < count; y++) writeRow(block, group, y * x.row, y * dout.row);
+      for (let y = 0; y < count; y++) writeRow(group, y * x.row, y * dout.row);
     };
     const writeImage = () => {
       const straight = rows % together;
@@ -160,7 +187,7 @@ export function writeWeightSums(f: Func, job: WeightSums): void {
     if (images === undefined) {
       writeImage();
     } else {
-      f.get(images.count).set(image);
+      f.get(imageCount).set(image);
       f.loop(() => {
         writeImage();
         f.advance(xAt, images.x - (rows - rows % together) * x.row);
@@ -172,22 +199,13 @@ export function writeWeightSums(f: Func, job: WeightSums): void {
     f.advance(sumAt, count * 16);
   }
 
-  const { moved } = job;
-  pushSum(f, job.sums, moved?.sums).set(sumAt);
-  pushSum(f, dout.start, moved?.dout).set(dBlock);
-  for (const { size: block, times } of tiles.blocks) {
-    f.repeat(b, times, () => {
-      pushSum(f, x.start, moved?.x).set(xTap);
-      for (const { size: channels, times, groups } of tiles.channels) {
-        f.repeat(c, times, () => {
-          f.repeat(tapRow, tiles.tapRows.times, () => {
-            for (const group of groups) writeTile(block, group);
-            f.advance(xTap, tiles.tapRows.step);
-          });
-          f.advance(xTap, channels * x.plane - tiles.tapRows.times * tiles.tapRows.step);
-        });
-      }
-      f.advance(dBlock, block * dout.plane);
+  for (const { size: channels, times, groups } of tiles.channels) {
+    f.repeat(c, times, () => {
+      f.repeat(tapRow, tiles.tapRows.times, () => {
+        for (const group of groups) writeTile(group);
+        f.advance(xTap, tiles.tapRows.step);
+      });
+      f.advance(xTap, channels * x.plane - tiles.tapRows.times * tiles.tapRows.step);
     });
   }
 }

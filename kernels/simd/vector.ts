@@ -126,7 +126,7 @@ export function pushMask(f: Func, vector: Vector, from: number, to: number): voi
 }
 
 /** Pushes an address: a number, plus a local if there is one. */
-export function pushSum(f: Func, start: number, local?: Local): Func {
+export function pushSum(f: Func, start: number, local?: Local | false): Func {
   f.const(start);
-  return local === undefined ? f : f.get(local).op("i32.add");
+  return local === undefined || local === false ? f : f.get(local).op("i32.add");
 }

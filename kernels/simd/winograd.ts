@@ -187,8 +187,7 @@ function planCorrelation(
     x.write(pad);
     const transform = assembly.func("transform", ["i32"]);
     writeInputTransform(transform, grid, channels, x.planes, x.pitch, inputs);
-    const multiply = assembly.func("multiply", ["i32", "i32", "i32"]);
-    writeConv(multiply, {
+    const multiply = writeConv(assembly, "multiply", {
       vector,
       fused,
       channels,
@@ -199,7 +198,7 @@ function planCorrelation(
       tapRows: { times: 1, step: 0 },
       weights,
       relu: false,
-      moved: { input: 0, output: 1, weights: 2 },
+      moved: true,
     });
     const finish = assembly.func("finish", ["i32"]);
     writeOutputTransform(finish, grid, filters, products, wide, bias, check, job.relu);
@@ -342,8 +341,7 @@ export function planWinogradWeights(
     writeInputTransform(transform, grid, C, x.planes, x.pitch, inputs);
     const transformDout = assembly.func("transformDout", ["i32"]);
     writeGradientTransform(transformDout, grid, F, dout.planes, dout.pitch, gradients);
-    const multiply = assembly.func("multiply", ["i32", "i32", "i32"]);
-    writeWeightSums(multiply, {
+    const multiply = writeWeightSums(assembly, "multiply", {
       vector,
       fused,
       tiles,
@@ -352,7 +350,7 @@ export function planWinogradWeights(
       rows: 1,
       columns: blockBytes / bytes,
       sums,
-      moved: { x: 0, dout: 1, sums: 2 },
+      moved: true,
     });
     const biases = assembly.func("biases");
     writeBiasSums(biases, vector, F, OH * OW, dout.staged, biasSums);
