@@ -186,7 +186,7 @@ function poolReference({ xShape: [N, C, H, W], params }: PoolCase, x: Tensor, do
   return { out, dx, outShape: [N, C, OH, OW] };
 }
 
-/** DESIGN's tolerances, relative to the largest number: sums of other orders round differently. */
+/** The promised tolerances, relative to the largest number: sums of other orders round differently. */
 const TOLERANCE = { float64: 1e-12, float32: 1e-5 } as const;
 
 /** Checks that no number is further off than the tolerance times the largest number. */
