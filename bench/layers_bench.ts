@@ -21,7 +21,7 @@ for (const workload of workloads) {
         using _ = useKernels(tier);
         const { name, tier: chosen } = explain(job, dtype);
         if (chosen !== tier) continue;
-        const run = bind(job, dtype);
+        const run = bind(job, dtype, tier);
         Deno.bench({
           name,
           group: `${workload.name} ${direction} ${dtype}`,

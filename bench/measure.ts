@@ -64,14 +64,14 @@ function measure({ workload: name, dtype, images, budget }: Request): Timing[] {
   const timings: Timing[] = [];
   for (const direction of ["fwd", "bwd"] as const) {
     const job = makeJob(workload, direction, images);
-    // One image is enough to warm the naive loops, which take seconds for a batch.
-    const image = bind(makeJob(workload, direction, 1), dtype);
-    const batch = bind(job, dtype);
     for (const tier of ["naive", "generated", "simd"] as const) {
       using _ = useKernels(tier);
       const { name: kernel, tier: chosen } = explain(job, dtype);
       if (chosen !== tier) continue;
-      const milliseconds = median(batch, budget, tier === "naive" ? image : batch);
+      const run = bind(job, dtype, tier);
+      // One image is enough to warm the naive loops, which take seconds for a batch.
+      const warmUp = tier === "naive" ? bind(makeJob(workload, direction, 1), dtype, tier) : run;
+      const milliseconds = median(run, budget, warmUp);
       const flops = operations(workload, job);
       const gigaflops = flops === undefined ? undefined : flops / milliseconds / 1e6;
       timings.push({ direction, tier, kernel, milliseconds, gigaflops });

@@ -182,7 +182,7 @@ async function measure(
 
 function naive(job: Job): Results {
   using _ = useKernels("naive");
-  return bind(job, "float64")();
+  return bind(job, "float64", "naive")();
 }
 
 function format(ms: number): string {

@@ -18,7 +18,11 @@ if (workload === undefined || (dtype !== "float32" && dtype !== "float64")) {
 
 function firstCalls(workload: Workload): number[] {
   return (["fwd", "bwd"] as const).map((direction) => {
-    const run = bind(makeJob(workload, direction, 1), dtype === "float32" ? dtype : "float64");
+    const run = bind(
+      makeJob(workload, direction, 1),
+      dtype === "float32" ? dtype : "float64",
+      "simd",
+    );
     const start = performance.now();
     run();
     return performance.now() - start;
