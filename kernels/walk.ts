@@ -15,6 +15,7 @@ import type {
   GeneratedPool,
   PoolKernel,
 } from "./kernel.ts";
+import { naiveConv } from "./naive/conv.ts";
 import { naiveMaxPool } from "./naive/pool.ts";
 import type { AffineShape, ConvShape, FloatArray, Placement, PoolShape } from "./shape.ts";
 import { convStage, poolStage } from "./shape.ts";
@@ -114,6 +115,13 @@ function addBiases(planes: Float64Array, size: number, biases: FloatArray, relu:
   }
 }
 
+function allFinite(values: Float64Array): boolean {
+  let sum = 0;
+  // x - x is 0 for every finite x, and NaN for every other.
+  for (let i = 0; i < values.length; i++) sum += values[i] - values[i];
+  return sum === 0;
+}
+
 /** Adds up each of the planes. */
 function addPlaneSums(planes: Float64Array, size: number, sums: Float64Array): void {
   for (let p = 0; p < sums.length; p++) {
@@ -153,6 +161,8 @@ export function walkConv(generated: GeneratedConv, shape: ConvShape): ConvKernel
     const douts = scratch("y", F * stage.backwardData.xPlane).fill(0);
     const dxs = scratch("dx", C * stage.backwardData.yPlane);
     const ws = asFloat64("w", w);
+    // The border's zeros times infinity would be NaN where the definition has no product.
+    if (!allFinite(ws)) return naiveConv(shape).backwardData(N, dout, w, dx);
     for (let n = 0; n < N; n++) {
       stageIn(dout, n * outLength, F, OH, OW, stage.dout, douts);
       dxs.fill(0);

@@ -119,6 +119,34 @@ describe("generated families of convolutions", () => {
   });
 });
 
+describe("numbers that are not finite", () => {
+  it("reach the results of generated convolutions as they reach the naive ones", () => {
+    const shape = convShape([1, 2, 6, 5], [3, 2, 3, 3], { stride: 1, pad: 1 });
+    const kernels = [naiveConv(shape), generatedSource.conv(shape, "float64").kernel!];
+    const random = new RandomState(9);
+    for (const special of [NaN, Infinity, -Infinity]) {
+      for (const which of ["x", "w", "b", "dout"] as const) {
+        const data = {
+          x: random.randn([60]).data,
+          w: random.randn([54]).data,
+          b: random.randn([3]).data,
+          dout: random.randn([90]).data,
+        };
+        data[which][1] = special;
+        const [naive, generated] = kernels.map((kernel) => {
+          const out = new Float64Array(90), dx = new Float64Array(60);
+          const dw = new Float64Array(54), db = new Float64Array(3);
+          kernel.forward(1, data.x, data.w, data.b, out);
+          kernel.backwardData(1, data.dout, data.w, dx);
+          kernel.backwardWeights(1, data.x, data.dout, dw, db);
+          return [out, dx, dw, db].map((array) => Array.from(array, (v) => v - v === 0 ? 0 : v));
+        });
+        assertEquals(generated, naive, `${special} in ${which}`);
+      }
+    }
+  });
+});
+
 describe("generated max-pools", () => {
   for (const config of poolConfigs) {
     const plane = poolConfigShape(config);
