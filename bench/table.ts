@@ -4,16 +4,18 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
+import { scriptOptions, whole, words } from "../examples/lib/options.ts";
 import type { Request, Timing } from "./measure.ts";
 import { workloads } from "./peers/peer.ts";
 
-const usage = `Times the layers by tier.
+const allNames = workloads.map(({ name }) => name);
 
-  --images N      images a call (default: the workload's, 64 or 100)
-  --only S1,C2    workloads, of ${workloads.map(({ name }) => name)}
-  --budget MS     milliseconds of measurement for each cell (default 1000)`;
+const { images, only, budget } = scriptOptions("deno task bench", "Times the layers by tier.", {
+  images: whole(undefined, 1, "images a call; the workload's own number, 64 or 100, if left out"),
+  only: words(allNames, "workloads, separated by commas"),
+  budget: whole(1000, 1, "milliseconds of measurement for each cell"),
+});
 
 /** Times one workload in one dtype, in a worker of its own. */
 async function measure(request: Request): Promise<Timing[]> {
@@ -65,39 +67,13 @@ function printTable(header: readonly string[], rows: readonly string[][]): void 
   for (const row of rows) console.log(line(row));
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      images: { type: "string" },
-      only: { type: "string" },
-      budget: { type: "string", default: "1000" },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) return console.log(usage);
-  const budget = Number(values.budget);
-  const images = values.images === undefined ? undefined : Number(values.images);
-  if (!(budget > 0) || (images !== undefined && !(Number.isInteger(images) && images > 0))) {
-    throw new RangeError(`--budget and --images take positive numbers\n${usage}`);
+const rows: string[][] = [];
+for (const workload of only) {
+  for (const dtype of ["float64", "float32"] as const) {
+    if (Deno.stderr.isTerminal()) console.error(`${workload} ${dtype} …`);
+    const request = { workload, dtype, images, budget };
+    rows.push(...rowsOf(request, await measure(request)));
   }
-  const names = values.only?.split(",") ?? workloads.map(({ name }) => name);
-  const unknown = names.filter((name) => !workloads.some((workload) => workload.name === name));
-  if (unknown.length > 0) throw new RangeError(`unknown workload ${unknown}\n${usage}`);
-  const rows: string[][] = [];
-  for (const workload of names) {
-    for (const dtype of ["float64", "float32"] as const) {
-      if (Deno.stderr.isTerminal()) console.error(`${workload} ${dtype} …`);
-      const request = { workload, dtype, images, budget };
-      rows.push(...rowsOf(request, await measure(request)));
-    }
-  }
-  const times = ["generated", "simd"].flatMap((tier) => [`${tier} ms`, "speed-up", "GFLOP/s"]);
-  printTable(["", "", "dtype", "naive ms", ...times, "kernels"], rows);
 }
-
-try {
-  await main();
-} catch (error) {
-  console.error(`bench: ${error instanceof Error ? error.message : error}`);
-  Deno.exit(2);
-}
+const times = ["generated", "simd"].flatMap((tier) => [`${tier} ms`, "speed-up", "GFLOP/s"]);
+printTable(["", "", "dtype", "naive ms", ...times, "kernels"], rows);

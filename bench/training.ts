@@ -9,7 +9,7 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
+import { scriptOptions, whole, word } from "../examples/lib/options.ts";
 import {
   adam,
   affineBackward,
@@ -17,7 +17,6 @@ import {
   affineReluForward,
   convBackward,
   convReluForward,
-  type KernelChoice,
   maxPoolBackward,
   maxPoolForward,
   type OptimConfig,
@@ -30,24 +29,19 @@ import {
 } from "../mod.ts";
 import { penalize } from "../nn/block_net.ts";
 
-const { values: options } = parseArgs({
-  options: {
-    /** Pictures in a batch. */
-    batch: { type: "string", default: "50" },
-    /** Filters of the convolution. */
-    filters: { type: "string", default: "32" },
-    /** Height and width of the filters. */
-    "filter-size": { type: "string", default: "7" },
-    /** Numbers between the two fully-connected layers. */
-    hidden: { type: "string", default: "100" },
-    /** Number type. */
-    dtype: { type: "string", default: "float32" },
-    /** Kernels, as for useKernels(). */
-    kernels: { type: "string", default: "auto" },
-    /** Iterations that are timed. */
-    rounds: { type: "string", default: "25" },
+const options = scriptOptions(
+  "deno task bench:training",
+  "Splits a training iteration of ThreeLayerConvNet on CIFAR-10's shapes by layer.",
+  {
+    batch: whole(50, 1, "pictures in a batch"),
+    filters: whole(32, 1, "filters of the convolution"),
+    "filter-size": whole(7, 1, "height and width of the filters, an odd number"),
+    hidden: whole(100, 1, "numbers between the two fully-connected layers"),
+    dtype: word("float32", ["float32", "float64"], "number type"),
+    kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
+    rounds: whole(25, 1, "iterations that are timed"),
   },
-});
+);
 
 type Numbers = Float32Array | Float64Array;
 type Params = Record<string, Tensor<Numbers>>;
@@ -58,14 +52,14 @@ type Phase = typeof phases[number];
 const WARMUP = 5;
 const REG = 1e-3;
 
-useKernels(options.kernels as KernelChoice);
+useKernels(options.kernels);
 const random = new RandomState(0);
-const dtype = options.dtype as "float32" | "float64";
-const batch = Number(options.batch), filterSize = Number(options["filter-size"]);
+const { dtype } = options;
+const { batch, "filter-size": filterSize } = options;
 const net = new ThreeLayerConvNet({
-  numFilters: Number(options.filters),
+  numFilters: options.filters,
   filterSize,
-  hiddenDim: Number(options.hidden),
+  hiddenDim: options.hidden,
   reg: REG,
   dtype,
   random,
@@ -140,7 +134,7 @@ function layers(): void {
 }
 
 /** The same iteration, as a user calls it. */
-function whole(): void {
+function iterate(): void {
   timed("whole", "forward", () => {
     const { grads } = net.loss(x, y);
     update(grads, ...Object.keys(grads));
@@ -154,12 +148,12 @@ function fastest(numbers: readonly number[]): number {
 
 for (let i = 0; i < WARMUP; i++) {
   layers();
-  whole();
+  iterate();
 }
 times.clear();
-for (let i = 0; i < Number(options.rounds); i++) {
+for (let i = 0; i < options.rounds; i++) {
   layers();
-  whole();
+  iterate();
 }
 
 const iteration = fastest(times.get("whole")!.forward);

@@ -67,6 +67,13 @@ export function word<const W extends string>(
   return { value, read, help: `${help}: ${words.join(", ")}` };
 }
 
+/** Some of a list of words, separated by commas; all of them if left out. */
+export function words<W extends string>(known: readonly W[], help: string): Option<readonly W[]> {
+  const read = (text: string, name: string) =>
+    text.split(",").map((part) => word(known[0], known, help).read!(part, name));
+  return { value: known, read, help };
+}
+
 /** A path. */
 export function path(help: string): Option<string | undefined> {
   const read = (text: string, name: string) => {
@@ -133,6 +140,31 @@ export function helpText(usage: string, about: string, options: Options): string
 export async function runCommand(main: () => Promise<number>): Promise<never> {
   try {
     Deno.exit(await main());
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    console.error(`Error: ${error.message}`);
+    Deno.exit(2);
+  }
+}
+
+/**
+ * The options of a script without a main function: help and mistakes end it here.
+ *
+ * @param usage How it is called.
+ * @param about What it does.
+ * @param options The options it has; --help is added.
+ * @returns The values.
+ */
+export function scriptOptions<O extends Options>(
+  usage: string,
+  about: string,
+  options: O,
+): Values<O> {
+  try {
+    const values = readOptions(options, Deno.args);
+    if (values !== undefined) return values;
+    console.log(helpText(usage, about, options));
+    Deno.exit(0);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     console.error(`Error: ${error.message}`);
