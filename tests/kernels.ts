@@ -11,20 +11,36 @@ import { newArray } from "../nn/tensor.ts";
 /** Numbers for a test: whole ones make every tier exact, others show rounding. */
 export type Fill = "integers" | "reals";
 
-/** A small generator of its own, so that kernels are tested without the library's. */
-let state = 231;
-function uniform(): number {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-  return state / 2 ** 32;
+/** Random cases of a property test; more by SIMD_GEOMETRIES=100000 in front of the command. */
+export const GEOMETRIES = Number(Deno.env.get("SIMD_GEOMETRIES") ?? 2000);
+
+/** The seed of the random cases: a new one every time, unless SIMD_SEED says which. */
+export const SEED = Number(Deno.env.get("SIMD_SEED") ?? Date.now() % 2 ** 31);
+
+/** Numbers from a small generator, so that a case is the same every time it is tried. */
+export function numbers(
+  length: number,
+  dtype: DType,
+  seed: number,
+  next: (u: number) => number,
+): FloatArray {
+  const array = newArray(length, dtype);
+  let state = seed;
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    array[i] = next((state >>> 8) / 2 ** 24);
+  }
+  return array;
 }
+
+let seed = 231;
 
 /** An array of made numbers: whole ones from -4 to 4, or reals from -1 to 1. */
 export function made(length: number, dtype: DType, fill: Fill): FloatArray {
-  const data = newArray(length, dtype);
-  for (let i = 0; i < length; i++) {
-    data[i] = fill === "integers" ? Math.floor(uniform() * 9) - 4 : uniform() * 2 - 1;
-  }
-  return data;
+  const next = fill === "integers"
+    ? (u: number) => Math.floor(u * 9) - 4
+    : (u: number) => u * 2 - 1;
+  return numbers(length, dtype, seed++, next);
 }
 
 /** An array of NaN, so that what a kernel fails to write shows. */
@@ -52,6 +68,52 @@ export function assertClose(
   assertEquals(actual.length, expected.length, what);
 }
 
+/** What the passes of a layer with weights read. */
+export interface Inputs {
+  readonly x: FloatArray;
+  readonly w: FloatArray;
+  readonly b: FloatArray;
+  readonly dout: FloatArray;
+}
+
+/** What they write. */
+export interface Results {
+  readonly out: FloatArray;
+  readonly relu: FloatArray;
+  readonly dx: FloatArray;
+  readonly dw: FloatArray;
+  readonly db: FloatArray;
+}
+
+/** Every pass of a kernel; results start as NaN, so that a number left out shows. */
+export function runPasses(
+  kernel: ConvKernel | AffineKernel,
+  N: number,
+  { x, w, b, dout }: Inputs,
+): Results {
+  const like = (array: FloatArray) => array.slice().fill(NaN);
+  const results = { out: like(dout), relu: like(dout), dx: like(x), dw: like(w), db: like(b) };
+  kernel.forward(N, x, w, b, results.out);
+  kernel.forward(N, x, w, b, results.relu, true);
+  kernel.backwardData(N, dout, w, results.dx);
+  kernel.backwardWeights(N, x, dout, results.dw, results.db);
+  return results;
+}
+
+/** Holds every array of a kernel's results against the naive one's. */
+function assertResults<R extends object>(
+  actual: R,
+  expected: R,
+  fill: Fill,
+  dtype: DType,
+  what: string,
+): void {
+  for (const name of Object.keys(expected) as (keyof R & string)[]) {
+    const arrays = [actual[name], expected[name]] as FloatArray[];
+    assertClose(arrays[0], arrays[1], fill, dtype, `${what} ${name}`);
+  }
+}
+
 /** Holds a convolution in all directions against the naive one. */
 export function assertConv(
   kernel: ConvKernel,
@@ -61,23 +123,15 @@ export function assertConv(
   fill: Fill,
 ): void {
   const { C, H, W, F, KH, KW, OH, OW } = shape;
-  const x = made(N * C * H * W, dtype, fill), w = made(F * C * KH * KW, dtype, fill);
-  const b = made(F, dtype, fill), dout = made(N * F * OH * OW, dtype, fill);
-  const run = (conv: ConvKernel) => {
-    const out = unwritten(dout.length, dtype), rectified = unwritten(dout.length, dtype);
-    const dx = unwritten(x.length, dtype);
-    const dw = unwritten(w.length, dtype), db = unwritten(F, dtype);
-    conv.forward(N, x, w, b, out);
-    conv.forward(N, x, w, b, rectified, true);
-    conv.backwardData(N, dout, w, dx);
-    conv.backwardWeights(N, x, dout, dw, db);
-    return { out, rectified, dx, dw, db };
+  const inputs = {
+    x: made(N * C * H * W, dtype, fill),
+    w: made(F * C * KH * KW, dtype, fill),
+    b: made(F, dtype, fill),
+    dout: made(N * F * OH * OW, dtype, fill),
   };
-  const actual = run(kernel);
-  for (const [name, expected] of Object.entries(run(naiveConv(shape)))) {
-    const what = `${kernel.name} ${dtype} ${JSON.stringify({ N, ...shape })} ${name}`;
-    assertClose(actual[name as keyof typeof actual], expected, fill, dtype, what);
-  }
+  const actual = runPasses(kernel, N, inputs), expected = runPasses(naiveConv(shape), N, inputs);
+  const what = `${kernel.name} ${dtype} ${JSON.stringify({ N, ...shape })}`;
+  assertResults(actual, expected, fill, dtype, what);
 }
 
 /** Holds a max-pool in both directions against the naive one. */
@@ -96,11 +150,8 @@ export function assertMaxPool(
     pool.backward(N, x, dout, dx);
     return { out, dx };
   };
-  const actual = run(kernel);
-  for (const [name, expected] of Object.entries(run(naiveMaxPool(shape)))) {
-    const what = `${kernel.name} ${dtype} ${JSON.stringify({ N, ...shape })} ${name}`;
-    assertClose(actual[name as keyof typeof actual], expected, fill, dtype, what);
-  }
+  const what = `${kernel.name} ${dtype} ${JSON.stringify({ N, ...shape })}`;
+  assertResults(run(kernel), run(naiveMaxPool(shape)), fill, dtype, what);
 }
 
 /** Holds a fully-connected layer in all directions against the naive one. */
@@ -112,20 +163,13 @@ export function assertAffine(
   fill: Fill,
 ): void {
   const { D, M } = shape;
-  const x = made(N * D, dtype, fill), w = made(D * M, dtype, fill), b = made(M, dtype, fill);
-  const dout = made(N * M, dtype, fill);
-  const run = (affine: AffineKernel) => {
-    const out = unwritten(N * M, dtype), rectified = unwritten(N * M, dtype);
-    const dx = unwritten(N * D, dtype), dw = unwritten(D * M, dtype), db = unwritten(M, dtype);
-    affine.forward(N, x, w, b, out);
-    affine.forward(N, x, w, b, rectified, true);
-    affine.backwardData(N, dout, w, dx);
-    affine.backwardWeights(N, x, dout, dw, db);
-    return { out, rectified, dx, dw, db };
+  const inputs = {
+    x: made(N * D, dtype, fill),
+    w: made(D * M, dtype, fill),
+    b: made(M, dtype, fill),
+    dout: made(N * M, dtype, fill),
   };
-  const actual = run(kernel);
-  for (const [name, expected] of Object.entries(run(naiveAffine(shape)))) {
-    const what = `${kernel.name} ${dtype} ${JSON.stringify({ N, ...shape })} ${name}`;
-    assertClose(actual[name as keyof typeof actual], expected, fill, dtype, what);
-  }
+  const actual = runPasses(kernel, N, inputs), expected = runPasses(naiveAffine(shape), N, inputs);
+  const what = `${kernel.name} ${dtype} ${JSON.stringify({ N, ...shape })}`;
+  assertResults(actual, expected, fill, dtype, what);
 }

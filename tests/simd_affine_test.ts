@@ -2,18 +2,12 @@ import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { naiveAffine } from "../kernels/naive/affine.ts";
-import type { AffineKernel } from "../kernels/kernel.ts";
-import type { DType, FloatArray } from "../kernels/shape.ts";
+import type { DType } from "../kernels/shape.ts";
 import { simdAffine } from "../kernels/simd/affine.ts";
 import { features } from "../kernels/simd/features.ts";
 import { scratch } from "../kernels/simd/memory.ts";
 import { simdSource } from "../kernels/simd/source.ts";
-import { newArray } from "../nn/tensor.ts";
-import { assertAffine } from "./kernels.ts";
-
-/** More geometries than a quick run takes: SIMD_GEOMETRIES=100000 deno test -A tests/simd_affine_test.ts */
-const GEOMETRIES = Number(Deno.env.get("SIMD_GEOMETRIES") ?? 2000);
-const SEED = Number(Deno.env.get("SIMD_SEED") ?? Date.now() % 2 ** 31);
+import { assertAffine, GEOMETRIES, type Inputs, numbers, runPasses, SEED } from "./kernels.ts";
 
 const dtypes: readonly DType[] = ["float32", "float64"];
 
@@ -30,25 +24,7 @@ const geometries: fc.Arbitrary<Case> = fc.record({
   M: fc.integer({ min: 1, max: 40 }),
 });
 
-/** Numbers from a small generator, so that a case is the same every time it is tried. */
-function numbers(length: number, dtype: DType, seed: number, next: (u: number) => number) {
-  const array = newArray(length, dtype);
-  let state = seed;
-  for (let i = 0; i < length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    array[i] = next((state >>> 8) / 2 ** 24);
-  }
-  return array;
-}
-
 const integers = (u: number) => Math.floor(u * 9) - 4;
-
-interface Inputs {
-  readonly x: FloatArray;
-  readonly w: FloatArray;
-  readonly b: FloatArray;
-  readonly dout: FloatArray;
-}
 
 function inputsFor({ N, D, M }: Case, dtype: DType, next: (u: number) => number): Inputs {
   return {
@@ -57,17 +33,6 @@ function inputsFor({ N, D, M }: Case, dtype: DType, next: (u: number) => number)
     b: numbers(M, dtype, 3, next),
     dout: numbers(N * M, dtype, 4, next),
   };
-}
-
-/** Every pass of a kernel; outputs start as NaN, so that a number left out shows. */
-function run(kernel: AffineKernel, N: number, { x, w, b, dout }: Inputs) {
-  const like = (array: FloatArray) => array.slice().fill(NaN);
-  const out = like(dout), relu = like(dout), dx = like(x), dw = like(w), db = like(b);
-  kernel.forward(N, x, w, b, out);
-  kernel.forward(N, x, w, b, relu, true);
-  kernel.backwardData(N, dout, w, dx);
-  kernel.backwardWeights(N, x, dout, dw, db);
-  return { out, relu, dx, dw, db };
 }
 
 /** The SIMD kernel, which must exist and say its name. */
@@ -81,8 +46,8 @@ function kernelFor({ D, M }: Case, dtype: DType, fused = features().fused) {
 function compareIntegers(testCase: Case, dtype: DType, fused?: boolean): void {
   const inputs = inputsFor(testCase, dtype, integers);
   assertEquals(
-    run(kernelFor(testCase, dtype, fused), testCase.N, inputs),
-    run(naiveAffine(testCase), testCase.N, inputs),
+    runPasses(kernelFor(testCase, dtype, fused), testCase.N, inputs),
+    runPasses(naiveAffine(testCase), testCase.N, inputs),
   );
 }
 
@@ -138,15 +103,15 @@ describe("simdAffine()", () => {
         dtype,
         (u) => u < 0.05 ? specials[Math.floor(u * 200)] : integers(u),
       );
-      const actual = run(kernelFor(testCase, dtype), testCase.N, inputs);
-      assertEquals(actual, run(naiveAffine(testCase), testCase.N, inputs));
+      const actual = runPasses(kernelFor(testCase, dtype), testCase.N, inputs);
+      assertEquals(actual, runPasses(naiveAffine(testCase), testCase.N, inputs));
     }, 0.3);
   });
 
   it("writes zero gradients for an empty batch", () => {
     for (const dtype of dtypes) {
       const inputs = inputsFor({ N: 0, D: 3, M: 2 }, dtype, integers);
-      const { dw, db } = run(kernelFor({ N: 0, D: 3, M: 2 }, dtype), 0, inputs);
+      const { dw, db } = runPasses(kernelFor({ N: 0, D: 3, M: 2 }, dtype), 0, inputs);
       assertEquals([...dw, ...db], Array(8).fill(0));
     }
   });
@@ -162,7 +127,7 @@ describe("simdAffine()", () => {
         bytes.fill(0x5a, from, start);
         from = end;
       }
-      run(kernel, testCase.N, inputs);
+      runPasses(kernel, testCase.N, inputs);
       from = 0;
       for (const { name, start, end } of [...kernel.regions, last]) {
         const touched = bytes.subarray(from, start).findIndex((byte) => byte !== 0x5a);

@@ -22,10 +22,7 @@ import { convTiles, type Tile, tileKey } from "../kernels/simd/plan.ts";
 import { simdSource } from "../kernels/simd/source.ts";
 import { tuned } from "../kernels/simd/tuned.ts";
 import { winogradPays } from "../kernels/simd/winograd.ts";
-
-/** More geometries than a quick run takes: SIMD_GEOMETRIES=100000 deno test -A tests/simd_conv_test.ts */
-const GEOMETRIES = Number(Deno.env.get("SIMD_GEOMETRIES") ?? 2000);
-const SEED = Number(Deno.env.get("SIMD_SEED") ?? Date.now() % 2 ** 31);
+import { GEOMETRIES, type Inputs, numbers, runPasses, SEED } from "./kernels.ts";
 
 const dtypes: readonly DType[] = ["float32", "float64"];
 
@@ -88,32 +85,6 @@ const winogradGeometries: fc.Arbitrary<Case> = fc.record({
   shape: convShape([N, C, H, W], [F, C, 3, 3], { stride: 1, pad }),
 })).filter(({ shape: { F, C, OH, OW } }) => winogradPays(F, C, OH, OW));
 
-/** Numbers from a small generator, so that a case is the same every time it is tried. */
-function numbers(length: number, dtype: DType, seed: number, next: (u: number) => number) {
-  const array = dtype === "float32" ? new Float32Array(length) : new Float64Array(length);
-  let state = seed;
-  for (let i = 0; i < length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    array[i] = next((state >>> 8) / 2 ** 24);
-  }
-  return array;
-}
-
-interface Results {
-  readonly out: FloatArray;
-  readonly relu: FloatArray;
-  readonly dx: FloatArray;
-  readonly dw: FloatArray;
-  readonly db: FloatArray;
-}
-
-interface Inputs {
-  readonly x: FloatArray;
-  readonly w: FloatArray;
-  readonly b: FloatArray;
-  readonly dout: FloatArray;
-}
-
 function inputsFor({ N, shape }: Case, dtype: DType, next: (u: number) => number): Inputs {
   const { C, H, W, F, KH, KW, OH, OW } = shape;
   return {
@@ -122,17 +93,6 @@ function inputsFor({ N, shape }: Case, dtype: DType, next: (u: number) => number
     b: numbers(F, dtype, 3, next),
     dout: numbers(N * F * OH * OW, dtype, 4, next),
   };
-}
-
-/** Every direction of a kernel; outputs start as NaN, so that a number left out shows. */
-function run(kernel: ConvKernel, N: number, { x, w, b, dout }: Inputs): Results {
-  const like = (array: FloatArray) => array.slice().fill(NaN);
-  const results = { out: like(dout), relu: like(dout), dx: like(x), dw: like(w), db: like(b) };
-  kernel.forward(N, x, w, b, results.out);
-  kernel.forward(N, x, w, b, results.relu, true);
-  kernel.backwardData(N, dout, w, results.dx);
-  kernel.backwardWeights(N, x, dout, results.dw, results.db);
-  return results;
 }
 
 function simdKernel(shape: ConvShape, dtype: DType): ConvKernel {
@@ -149,8 +109,8 @@ const directions = ["out", "relu", "dx", "dw", "db"] as const;
 /** Checks every direction on whole numbers, where no sum is rounded. */
 function checkExact({ N, shape }: Case, dtype: DType): void {
   const inputs = inputsFor({ N, shape }, dtype, (u) => Math.floor(u * 17) - 8);
-  const fast = run(simdKernel(shape, dtype), N, inputs);
-  const naive = run(naiveConv(shape), N, inputs);
+  const fast = runPasses(simdKernel(shape, dtype), N, inputs);
+  const naive = runPasses(naiveConv(shape), N, inputs);
   for (const name of directions) assertEquals(fast[name], naive[name], name);
 }
 
@@ -160,10 +120,10 @@ function checkClose({ N, shape }: Case, dtype: DType): void {
   const inputs = inputsFor({ N, shape }, dtype, (u) => u * 2 - 1);
   const absolute = (array: FloatArray) => array.map(Math.abs);
   const { x, w, b, dout } = inputs;
-  const fast = run(simdKernel(shape, dtype), N, inputs);
-  const naive = run(naiveConv(shape), N, inputs);
+  const fast = runPasses(simdKernel(shape, dtype), N, inputs);
+  const naive = runPasses(naiveConv(shape), N, inputs);
   // The sums of the terms' sizes: what an error is small against.
-  const scale = run(naiveConv(shape), N, {
+  const scale = runPasses(naiveConv(shape), N, {
     x: absolute(x),
     w: absolute(w),
     b: absolute(b),

@@ -12,12 +12,7 @@ import {
 import { scratch } from "../kernels/simd/memory.ts";
 import { simdMaxPool } from "../kernels/simd/pool.ts";
 import { simdSource } from "../kernels/simd/source.ts";
-import { newArray } from "../nn/tensor.ts";
-import { assertMaxPool } from "./kernels.ts";
-
-/** More geometries than a quick run takes: SIMD_GEOMETRIES=100000 deno test -A tests/simd_pool_test.ts */
-const GEOMETRIES = Number(Deno.env.get("SIMD_GEOMETRIES") ?? 2000);
-const SEED = Number(Deno.env.get("SIMD_SEED") ?? Date.now() % 2 ** 31);
+import { assertMaxPool, GEOMETRIES, numbers, SEED } from "./kernels.ts";
 
 const dtypes: readonly DType[] = ["float32", "float64"];
 
@@ -66,17 +61,6 @@ const geometries: fc.Arbitrary<Case> = fc.record({
   });
   return { N, shape, seed };
 });
-
-/** Numbers from a small generator, so that a case is the same every time it is tried. */
-function numbers(length: number, dtype: DType, seed: number, next: (u: number) => number) {
-  const array = newArray(length, dtype);
-  let state = seed;
-  for (let i = 0; i < length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    array[i] = next((state >>> 8) / 2 ** 24);
-  }
-  return array;
-}
 
 const integers = (u: number) => Math.floor(u * 17) - 8;
 const specials = [NaN, -0, 0, Infinity, -Infinity, 1, 1, -1, 5e-324, Number.MAX_VALUE];
