@@ -181,6 +181,11 @@ function passFunction(
   };
 }
 
+/** The line that finds the first weight of a pair of planes, or of one of its rows of taps. */
+function weightIndex(sizes: SizeText, taps: Text): string {
+  return `const wi = ${sum(times("o", sizes.wOutput), times("i", sizes.wInput), taps)};`;
+}
+
 /** A pass that adds products to y: forward, or the gradient of the input. */
 export function accumulateFunction(
   name: string,
@@ -191,13 +196,15 @@ export function accumulateFunction(
   const { KH, KW, stepX, stepY } = pass;
   const rowByRow = pass.taps === "row";
   const pointwise = KH * KW === 1;
+  const yName = (p: PlanePlace) => `y${pointwise ? p.plane : p.row}_${p.col}`;
+  const xName = (p: PlanePlace) => `x${pointwise ? p.plane : p.row}_${p.col}`;
+  const wName = (output: number, input: number, ky: number, kx: number) =>
+    pointwise ? `w${output}_${input}` : `w${ky}_${kx}`;
 
   function tile(writer: CodeBlockWriter, positions: number, outputs: number, inputs: number) {
     const reads: PlanePlace[] = [];
     const writes: PlanePlace[] = [];
     const products = new Map<string, { read: PlanePlace; weight: string }[]>();
-    const yName = (p: PlanePlace) => pointwise ? `y${p.plane}_${p.col}` : `y${p.row}_${p.col}`;
-    const xName = (p: PlanePlace) => pointwise ? `x${p.plane}_${p.col}` : `x${p.row}_${p.col}`;
     for (let output = 0; output < outputs; output++) {
       for (let input = 0; input < inputs; input++) {
         for (const { ky, kx, from, to } of pass.terms) {
@@ -206,7 +213,7 @@ export function accumulateFunction(
             const write = { plane: output, row: to.row, col: to.col + position * stepY.x };
             reads.push(read);
             writes.push(write);
-            const weight = pointwise ? `w${output}_${input}` : `w${ky}_${kx}`;
+            const weight = wName(output, input, ky, kx);
             const list = products.get(yName(write)) ?? [];
             list.push({ read, weight });
             products.set(yName(write), list);
@@ -229,14 +236,11 @@ export function accumulateFunction(
   }
 
   function planes(writer: CodeBlockWriter, outputs: number, inputs: number): void {
-    const taps = rowByRow ? times("ky", KW) : "0";
-    writer.writeLine(
-      `const wi = ${sum(times("o", sizes.wOutput), times("i", sizes.wInput), taps)};`,
-    );
+    writer.writeLine(weightIndex(sizes, rowByRow ? times("ky", KW) : 0));
     for (let output = 0; output < outputs; output++) {
       for (let input = 0; input < inputs; input++) {
         for (const { ky, kx } of pass.terms) {
-          const weight = pointwise ? `w${output}_${input}` : `w${ky}_${kx}`;
+          const weight = wName(output, input, ky, kx);
           const offset = sum(
             times(output, sizes.wOutput),
             times(input, sizes.wInput),
@@ -247,7 +251,7 @@ export function accumulateFunction(
       }
     }
     // Where a row of taps reads and writes: the same formulas as in the schedule's terms.
-    let readRow = "", writeRow = "";
+    let readRow: Text = 0, writeRow: Text = 0;
     if (rowByRow && pass.direction === "forward") readRow = "ky";
     if (rowByRow && pass.direction === "backwardData") {
       const lastRow = Math.floor((KH - 1) / stepY.y);
@@ -262,8 +266,8 @@ export function accumulateFunction(
         writeRow = "writeRow";
       }
     }
-    const row = (step: number, extra: string, pitch: Text) =>
-      sum(times("r", times(step, pitch)), times(extra || 0, pitch));
+    const row = (step: number, extra: Text, pitch: Text) =>
+      sum(times("r", times(step, pitch)), times(extra, pitch));
     writer.write(`for (let r = 0; r < ${sizes.rows}; r++)`).block(() => {
       const x = row(stepX.y, readRow, sizes.xPitch);
       const y = row(stepY.y, writeRow, sizes.yPitch);
@@ -351,10 +355,7 @@ export function correlateFunction(
         (positions) => tile(writer, positions, outputs, inputs),
       );
     });
-    const taps = KH > 1 ? times("ky", KW) : 0;
-    writer.writeLine(
-      `const wi = ${sum(times("o", sizes.wOutput), times("i", sizes.wInput), taps)};`,
-    );
+    writer.writeLine(weightIndex(sizes, KH > 1 ? times("ky", KW) : 0));
     for (const { output, input, kx } of sums) {
       const offset = sum(times(output, sizes.wOutput), times(input, sizes.wInput), kx);
       writer.writeLine(`dw[${at("wi", offset)}] += ${sumName(output, input, kx)};`);

@@ -250,5 +250,11 @@ export function poolSchedule({ KH, KW, strideY, strideX }: Window): PoolSchedule
     }
     round = winners;
   }
+  if (matches.length > STRAIGHT_LINE_CAP) {
+    throw new RangeError(
+      `A ${KH}x${KW} pool needs ${matches.length} matches of straight-line code: ` +
+        `at most ${STRAIGHT_LINE_CAP} are compiled well`,
+    );
+  }
   return { stepX: { y: strideY, x: strideX }, matches };
 }

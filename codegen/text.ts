@@ -73,7 +73,6 @@ export function sum(...terms: Text[]): Text {
   const names: string[] = [];
   for (const term of terms) {
     if (typeof term === "number") constant += term;
-    else if (/^\d+$/.test(term)) constant += Number(term);
     else names.push(term);
   }
   if (names.length === 0) return constant;

@@ -3,7 +3,12 @@ import { describe, it } from "@std/testing/bdd";
 import { fileURLToPath } from "node:url";
 import { convConfigs, convFamilies } from "../codegen/configs.ts";
 import { differences, repositoryFiles } from "../codegen/main.ts";
-import { convSchedule, STRAIGHT_LINE_CAP, straightLineSize } from "../codegen/schedule.ts";
+import {
+  convSchedule,
+  poolSchedule,
+  STRAIGHT_LINE_CAP,
+  straightLineSize,
+} from "../codegen/schedule.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -78,6 +83,8 @@ describe("the generator", () => {
     const wide = { KH: 1, KW: 200, strideY: 1, strideX: 1 };
     const message = "at most 500 are compiled well";
     assertThrows(() => convSchedule(wide), RangeError, message);
+    const large = { KH: 23, KW: 22, strideY: 1, strideX: 1 };
+    assertThrows(() => poolSchedule(large), RangeError, message);
   });
 });
 
