@@ -17,7 +17,7 @@ import { simdConv } from "../kernels/simd/conv.ts";
 import { features } from "../kernels/simd/features.ts";
 import { convTiles, type Tile, tileKey, type TilePass, weightTiles } from "../kernels/simd/plan.ts";
 import { tuned } from "../kernels/simd/tuned.ts";
-import { vectors } from "../kernels/simd/vector.ts";
+import { type Vector, vectors } from "../kernels/simd/vector.ts";
 import {
   planWinogradData,
   planWinogradForward,
@@ -88,7 +88,8 @@ function caller(
 
 /** Plans of Winograd's algorithm by pass. */
 const winograd = {
-  forward: (shape: ConvShape, fused: boolean) => planWinogradForward(shape, fused, false),
+  forward: (shape: ConvShape, vector: Vector, fused: boolean) =>
+    planWinogradForward(shape, vector, fused, false),
   dx: planWinogradData,
   dw: planWinogradWeights,
 };
@@ -96,8 +97,8 @@ const winograd = {
 /** The name of the pass's tile: of the algorithm that goes first, as the other is a rare fallback. */
 function tilePass(shape: ConvShape, dtype: DType, pass: Pass): TilePass {
   const { fused, reassociate } = features();
-  const special = reassociate && winogradServes(shape, dtype) &&
-    winograd[pass](shape, fused) !== undefined;
+  const special = reassociate && winogradServes(shape) &&
+    winograd[pass](shape, vectors[dtype], fused) !== undefined;
   return special ? `winograd ${pass}` : pass;
 }
 

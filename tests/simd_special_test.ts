@@ -12,7 +12,8 @@ const shapes: readonly ConvShape[] = [
   convShape([2, 3, 5, 3], [2, 3, 2, 2], { stride: [1, 3], pad: [0, 1, 2, 0] }),
   convShape([2, 4, 5, 5], [3, 4, 1, 1], {}),
   convShape([2, 2, 10, 23], [3, 2, 5, 5], { pad: 2 }),
-  convShape([2, 16, 8, 16], [16, 16, 3, 3], { pad: 1 }), // Winograd's for float32
+  convShape([2, 16, 8, 16], [16, 16, 3, 3], { pad: 1 }), // Winograd's
+  convShape([2, 16, 4, 4], [24, 16, 3, 3], { pad: 1 }), // Winograd's, both images at once in float64
 ];
 
 /** Fills an array with values in a fixed order that looks random. */

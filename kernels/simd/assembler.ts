@@ -333,6 +333,15 @@ export class Func {
     });
   }
 
+  /** Runs the body as often as a local says, at least once; a counter goes down from there. */
+  countDown(counter: Local, times: Local, body: () => void): this {
+    if (counter !== times) this.get(times).set(counter);
+    return this.loop(() => {
+      body();
+      this.get(counter).const(-1).op("i32.add").tee(counter).branchIf(0);
+    });
+  }
+
   /** The bytes of the function: its locals and its code. */
   encoded(): Bytes {
     const body = new Bytes();

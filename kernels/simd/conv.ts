@@ -61,14 +61,14 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
   const planWinograd = () => {
     const outTile = tile("winograd forward");
     return {
-      forward: ifPays(planWinogradForward(shape, fused, false, outTile)),
-      forwardRelu: ifPays(planWinogradForward(shape, fused, true, outTile)),
-      data: ifPays(planWinogradData(shape, fused, tile("winograd dx"))),
-      weights: ifPays(planWinogradWeights(shape, fused, tile("winograd dw"))),
+      forward: ifPays(planWinogradForward(shape, vector, fused, false, outTile)),
+      forwardRelu: ifPays(planWinogradForward(shape, vector, fused, true, outTile)),
+      data: ifPays(planWinogradData(shape, vector, fused, tile("winograd dx"))),
+      weights: ifPays(planWinogradWeights(shape, vector, fused, tile("winograd dw"))),
     };
   };
   const winograd: Partial<ReturnType<typeof planWinograd>> =
-    features.reassociate && winogradServes(shape, dtype) ? planWinograd() : {};
+    features.reassociate && winogradServes(shape) ? planWinograd() : {};
 
   const missing = reserve(size);
   if (missing !== undefined) return { reason: missing };

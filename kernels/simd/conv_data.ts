@@ -187,7 +187,6 @@ export function planBackwardData(
     if (!direct) writeMerges(assembly, image);
     const run = instantiate(assembly)[image.name];
 
-    const doutSize = F * OH * OW, doutStart = dout.staged / bytes;
     const dxSize = C * H * W, dxStart = dx / bytes;
     return (N, douts, w, dxs) => {
       const memory = scratch(dtype);
@@ -208,7 +207,7 @@ export function planBackwardData(
       }
       dout.clear(memory);
       for (let n = 0; n < N; n++) {
-        memory.set(douts.subarray(n * doutSize, (n + 1) * doutSize), doutStart);
+        dout.load(memory, douts, n, n + 1);
         run();
         dxs.set(memory.subarray(dxStart, dxStart + dxSize), n * dxSize);
       }

@@ -85,7 +85,6 @@ export function planForward(
 
     const filters = Int32Array.from({ length: F }, (_, f) => f * C * taps);
     const offsets = Int32Array.from({ length: taps }, (_, tap) => tap);
-    const xSize = C * H * W, xStart = x.staged / bytes;
     const outSize = F * OH * OW, outStart = result / bytes;
     return (N, xs, w, b, outs) => {
       const memory = scratch(dtype);
@@ -93,7 +92,7 @@ export function planForward(
       packWeights(memory, weights / bytes, w, tiles.blocks, filters, C, taps, offsets);
       memory.set(b, bias / bytes);
       for (let n = 0; n < N; n++) {
-        memory.set(xs.subarray(n * xSize, (n + 1) * xSize), xStart);
+        x.load(memory, xs, n, n + 1);
         run();
         outs.set(memory.subarray(outStart, outStart + outSize), n * outSize);
       }

@@ -9,8 +9,8 @@ import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { type Tile, weightTiles } from "./plan.ts";
-import { padded, skewed } from "./planes.ts";
-import { addSums, clearSums, imagesPerSum, weightPlaces } from "./weights.ts";
+import { padded } from "./planes.ts";
+import { imagesPerSum, sumImages, weightPlaces } from "./weights.ts";
 import type { Vector } from "./vector.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
 
@@ -52,8 +52,17 @@ export function planBackwardWeights(
     stride: strideX,
     images,
   });
-  const doutBytes = skewed(F * OH * OW * bytes);
-  const dout = layout.region("dout", images * doutBytes);
+  const dout = padded(layout, vector, "dout", {
+    planes: F,
+    H: OH,
+    W: OW,
+    top: 0,
+    left: 0,
+    rows: OH,
+    columns: OW,
+    stride: 1,
+    images,
+  });
   const taps = Array.from(
     { length: KH },
     (_, ky) =>
@@ -74,66 +83,42 @@ export function planBackwardWeights(
     const pad = assembly.func("pad", ["i32", "i32"]);
     x.write(pad, { from: 0, to: 1 });
     const biases = assembly.func("biases", ["i32"]);
-    writeBiasSums(biases, vector, F, OH * OW, dout, biasSums, 0);
+    writeBiasSums(biases, vector, F, OH * OW, dout.staged, biasSums, 0);
     const weights = writeWeightSums(assembly, "weights", {
       vector,
       fused,
       tiles,
       x: { ...x.planes, row: strideY * x.planes.row },
-      dout: { start: dout, plane: OH * OW * bytes, row: OW * bytes },
+      dout: dout.planes,
       rows: OH,
       columns: OW,
-      images: { x: x.step.planes, dout: doutBytes },
+      images: { x: x.step.planes, dout: dout.step.planes },
       sums,
     });
     const several = assembly.func("several", ["i32"]);
     const [image, staged, planes, doutAt] = several.locals("i32", 4);
-    several.get(0).set(image).loop(() => {
+    several.countDown(image, 0, () => {
       several.get(staged).get(planes).call(pad).get(doutAt).call(biases);
       several.advance(staged, x.step.staged).advance(planes, x.step.planes);
-      several.advance(doutAt, doutBytes);
-      several.get(image).const(-1).op("i32.add").tee(image).branchIf(0);
+      several.advance(doutAt, dout.step.staged);
     });
     several.get(0).call(weights);
     const run = instantiate(assembly)[several.name];
 
     const places = weightPlaces(tiles, F, C, KH * KW);
-    const xSize = C * H * W, xStart = x.staged / bytes;
-    const doutSize = F * OH * OW, doutStart = dout / bytes;
-    const xStep = x.step.staged / bytes, doutStep = doutBytes / bytes;
-    const dwVectors = { start: sums / bytes, count: sumCount };
-    const dbVectors = { start: biasSums / bytes, count: F };
+    const vectors = [
+      { start: sums / bytes, count: sumCount },
+      { start: biasSums / bytes, count: F },
+    ];
     const most = imagesPerSum(dtype, (OH * OW) / lanes);
     return (N, xs, douts, dw, db) => {
       const memory = scratch(dtype);
-      const dwTotals = new Float64Array(sumCount), dbTotals = new Float64Array(F);
-      const addBoth = () => {
-        addSums(memory, lanes, dwVectors, dwTotals);
-        addSums(memory, lanes, dbVectors, dbTotals);
-      };
-      const clearBoth = () => {
-        clearSums(memory, lanes, dwVectors);
-        clearSums(memory, lanes, dbVectors);
-      };
-      clearBoth();
       x.clear(memory);
-      let summed = 0;
-      for (let n = 0; n < N; n += images) {
-        const end = Math.min(N, n + images);
-        if (summed > 0 && summed + end - n > most) {
-          addBoth();
-          clearBoth();
-          summed = 0;
-        }
-        for (let i = n; i < end; i++) {
-          memory.set(xs.subarray(i * xSize, (i + 1) * xSize), xStart + (i - n) * xStep);
-          const image = douts.subarray(i * doutSize, (i + 1) * doutSize);
-          memory.set(image, doutStart + (i - n) * doutStep);
-        }
+      const [dwTotals, dbTotals] = sumImages(memory, vectors, N, images, most, (n, end) => {
+        x.load(memory, xs, n, end);
+        dout.load(memory, douts, n, end);
         run(end - n);
-        summed += end - n;
-      }
-      addBoth();
+      });
       for (let i = 0; i < sumCount; i++) dw[places[i]] = dwTotals[i];
       db.set(dbTotals);
     };

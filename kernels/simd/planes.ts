@@ -9,7 +9,7 @@
 
 import type { Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
-import { pushSum, type Vector } from "./vector.ts";
+import { lowerAndUpper, pushSum, type Vector } from "./vector.ts";
 import type { FloatArray } from "../shape.ts";
 
 /** Where planes lie: number (p, y, x) is at start + p * plane + y * row + x * size, in bytes. */
@@ -95,12 +95,6 @@ export function plainRow(vector: Vector, columns: number): RowCopy {
 function evenAndOdd(lanes: number): [number[], number[]] {
   const even = Array.from({ length: lanes }, (_, i) => 2 * i);
   return [even, even.map((lane) => lane + 1)];
-}
-
-/** The lanes that merge two vectors: the lower half of each by turns, then the upper. */
-function lowerAndUpper(lanes: number): [number[], number[]] {
-  const lower = Array.from({ length: lanes }, (_, i) => (i >> 1) + (i & 1) * lanes);
-  return [lower, lower.map((lane) => lane + lanes / 2)];
 }
 
 /**
@@ -217,6 +211,8 @@ export interface Padded {
   readonly planes: Planes;
   /** Numbers from one phase of a row to the next. */
   readonly pitch: number;
+  /** Copies images from the first to before the end to where they come in. */
+  load(memory: FloatArray, images: FloatArray, first: number, end: number): void;
   /** Sets the borders to zero: once a call, as other kernels use the memory in between. */
   clear(memory: FloatArray): void;
   /** Writes the copy from an image to the planes, if it takes one; parameters may move the image's. */
@@ -227,7 +223,7 @@ export interface Padded {
  * The bytes from one image to the next: images a multiple of 4 KB apart would share their places in the
  * first-level cache.
  */
-export function skewed(bytes: number): number {
+function skewed(bytes: number): number {
   return Math.ceil(bytes / 4096) * 4096 + 192;
 }
 
@@ -235,16 +231,22 @@ export function skewed(bytes: number): number {
 export function padded(layout: Layout, vector: Vector, name: string, shape: PaddedShape): Padded {
   const { planes, H, W, top, left, stride, images = 1 } = shape;
   const { bytes } = vector;
-  const size = planes * H * W * bytes;
-  const stagedStep = images === 1 ? size : skewed(size);
+  const length = planes * H * W;
+  const stagedStep = images === 1 ? length * bytes : skewed(length * bytes);
   const staged = layout.region(name, images * stagedStep);
   const image = { start: staged, plane: H * W * bytes, row: W * bytes };
+  const load: Padded["load"] = (memory, images, first, end) => {
+    for (let i = first, at = staged; i < end; i++, at += stagedStep) {
+      memory.set(images.subarray(i * length, (i + 1) * length), at / bytes);
+    }
+  };
   if (top === 0 && left === 0 && stride === 1 && shape.rows <= H && shape.columns <= W) {
     return {
       staged,
       step: { staged: stagedStep, planes: stagedStep },
       planes: image,
       pitch: W,
+      load,
       clear: () => {},
       write: () => {},
     };
@@ -262,6 +264,7 @@ export function padded(layout: Layout, vector: Vector, name: string, shape: Padd
     step: { staged: stagedStep, planes: step },
     planes: { start, plane, row },
     pitch,
+    load,
     clear: (memory) => memory.fill(0, start / bytes, (start + images * step) / bytes),
     write: (f, moved) => writeCopy(f, planes, H, image, inner, copyRow, moved),
   };

@@ -112,6 +112,12 @@ export function splatLane(f: Func, vector: Vector, from: Local, lane: number): v
   f.get(from).get(from).shuffle(Array(vector.lanes).fill(lane));
 }
 
+/** The lanes that merge two vectors: the lower half of each by turns, then the upper. */
+export function lowerAndUpper(lanes: number): [number[], number[]] {
+  const lower = Array.from({ length: lanes }, (_, i) => (i >> 1) + (i & 1) * lanes);
+  return [lower, lower.map((lane) => lane + lanes / 2)];
+}
+
 const zeros = new Uint8Array(16);
 
 /** Pushes a vector of zeros. */

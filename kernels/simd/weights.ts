@@ -91,18 +91,51 @@ export interface SumVectors {
   readonly count: number;
 }
 
-/** Sets sums to zero. */
-export function clearSums(memory: FloatArray, lanes: number, { start, count }: SumVectors): void {
-  memory.fill(0, start, start + count * lanes);
+/**
+ * Sums over images: runs some at a time onto sums in the memory, and takes those out in good time.
+ *
+ * @param memory The memory.
+ * @param vectors Where the sums lie.
+ * @param N How many images there are.
+ * @param together How many are run at a time.
+ * @param most How many a sum may hold.
+ * @param run Adds the images from the first to before the end.
+ * @returns For each of `vectors`, the total of each vector's lanes.
+ */
+export function sumImages(
+  memory: FloatArray,
+  vectors: readonly SumVectors[],
+  N: number,
+  together: number,
+  most: number,
+  run: (first: number, end: number) => void,
+): Float64Array[] {
+  const lanes = 16 / memory.BYTES_PER_ELEMENT;
+  const totals = vectors.map(({ count }) => new Float64Array(count));
+  const clear = () => {
+    for (const { start, count } of vectors) memory.fill(0, start, start + count * lanes);
+  };
+  const takeOut = () => {
+    for (const [i, { start }] of vectors.entries()) addLanes(memory, lanes, start, totals[i]);
+  };
+  clear();
+  let summed = 0;
+  for (let n = 0; n < N; n += together) {
+    const end = Math.min(N, n + together);
+    if (summed > 0 && summed + end - n > most) {
+      takeOut();
+      clear();
+      summed = 0;
+    }
+    run(n, end);
+    summed += end - n;
+  }
+  takeOut();
+  return totals;
 }
 
 /** Adds each vector's lanes to its total. */
-export function addSums(
-  memory: FloatArray,
-  lanes: number,
-  { start }: SumVectors,
-  totals: Float64Array,
-): void {
+function addLanes(memory: FloatArray, lanes: number, start: number, totals: Float64Array): void {
   let at = start;
   if (lanes === 2) {
     for (let i = 0; i < totals.length; i++, at += 2) totals[i] += memory[at] + memory[at + 1];

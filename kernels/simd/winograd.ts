@@ -1,8 +1,8 @@
 /**
- * Winograd's F(2x2, 3x3): four outputs of a 3x3 kernel from 16 products instead of 36, float32.
+ * Winograd's F(2x2, 3x3): four outputs of a 3x3 kernel from 16 products instead of 36.
  *
  * Tiles of 4x4 inputs, two apart, are transformed into 16 planes of numbers; each plane is multiplied
- * by its own matrix of transformed weights; every 16 products give 2x2 outputs. Four tiles that are
+ * by its own matrix of transformed weights; every 16 products give 2x2 outputs. Tiles that are
  * neighbours in a row make a vector. The sums are others than the definition's: an input that is not
  * finite spreads over its tile, so images with such an output are left to the direct kernel.
  *
@@ -16,9 +16,9 @@ import { writeConv } from "./emit_conv.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { convTiles, pieces, type Run, type Tile, weightTiles } from "./plan.ts";
-import { addSums, clearSums, imagesPerSum, weightPlaces } from "./weights.ts";
+import { imagesPerSum, sumImages, weightPlaces } from "./weights.ts";
 import { padded, plainRow, type Planes, writeCopy } from "./planes.ts";
-import { vectors } from "./vector.ts";
+import type { Vector } from "./vector.ts";
 import {
   PLANES,
   tileGrid,
@@ -27,33 +27,33 @@ import {
   writeInputTransform,
   writeOutputTransform,
 } from "./winograd_tiles.ts";
-import type { ConvShape, DType, FloatArray } from "../shape.ts";
-
-const vector = vectors.float32;
-const { bytes, lanes } = vector;
+import type { ConvShape, FloatArray } from "../shape.ts";
 
 /** Vectors of tiles that are worked on together. */
 const FORWARD_VECTORS = 8;
 const WEIGHT_VECTORS = 16;
 
-/** Vectors of tiles in an image below which the multiplications are too short to pay. */
-const FEWEST_VECTORS = 3;
-
 /** What the transforms cost for each plane of inputs and outputs, in multiplications of vectors. */
-const TRANSFORM_COST = 60;
+const TRANSFORM_COST = 40;
 
-/** Whether Winograd's algorithm should be at least 5 % faster than the direct kernel. */
-export function winogradPays(filters: number, channels: number, OH: number, OW: number): boolean {
-  const { vectors, rows, blocks } = tileGrid(OH, OW, FORWARD_VECTORS);
+/** Whether Winograd's algorithm should be at least 15 % faster than the direct kernel. */
+export function winogradPays(
+  vector: Vector,
+  filters: number,
+  channels: number,
+  OH: number,
+  OW: number,
+): boolean {
+  const { vectors, rows, blocks } = tileGrid(vector, OH, OW, FORWARD_VECTORS);
   const tiles = vectors * rows * blocks;
   const cost = tiles * (PLANES * filters * channels + TRANSFORM_COST * (filters + channels));
-  const direct = 9 * filters * channels * OH * Math.ceil(OW / lanes);
-  return tiles >= FEWEST_VECTORS && 1.05 * cost < direct;
+  const direct = 9 * filters * channels * OH * Math.ceil(OW / vector.lanes);
+  return 1.15 * cost < direct;
 }
 
 /** Whether a geometry is one that the algorithm is for. */
-export function winogradServes({ KH, KW, strideY, strideX }: ConvShape, dtype: DType): boolean {
-  return dtype === "float32" && KH === 3 && KW === 3 && strideY === 1 && strideX === 1;
+export function winogradServes({ KH, KW, strideY, strideX }: ConvShape): boolean {
+  return KH === 3 && KW === 3 && strideY === 1 && strideX === 1;
 }
 
 /** A correlation with 3x3 kernels and stride 1: a forward pass, or the gradient of the input. */
@@ -89,12 +89,13 @@ export type RunCorrelation = (
 /** Plans the forward pass, if that pays. */
 export function planWinogradForward(
   shape: ConvShape,
+  vector: Vector,
   fused: boolean,
   relu: boolean,
   tile?: Tile,
 ): Plan<RunCorrelation> | undefined {
   const { C, H, W, F, padTop, padLeft, OH, OW } = shape;
-  if (!winogradPays(F, C, OH, OW)) return undefined;
+  if (!winogradPays(vector, F, C, OH, OW)) return undefined;
   return planCorrelation(
     {
       channels: C,
@@ -110,6 +111,7 @@ export function planWinogradForward(
       turned: false,
       relu,
     },
+    vector,
     fused,
     tile,
   );
@@ -118,12 +120,13 @@ export function planWinogradForward(
 /** Plans the gradient of the input, dout's correlation with the turned kernels, if that pays. */
 export function planWinogradData(
   shape: ConvShape,
+  vector: Vector,
   fused: boolean,
   tile?: Tile,
 ): Plan<RunCorrelation> | undefined {
   const { C, H, W, F, padTop, padLeft, OH, OW } = shape;
   const top = 2 - padTop, left = 2 - padLeft;
-  if (top < 0 || left < 0 || !winogradPays(C, F, H, W)) return undefined;
+  if (top < 0 || left < 0 || !winogradPays(vector, C, F, H, W)) return undefined;
   return planCorrelation(
     {
       channels: F,
@@ -139,6 +142,7 @@ export function planWinogradData(
       turned: true,
       relu: false,
     },
+    vector,
     fused,
     tile,
   );
@@ -147,13 +151,16 @@ export function planWinogradData(
 /** Plans a correlation by Winograd's algorithm. */
 function planCorrelation(
   job: Correlation,
+  vector: Vector,
   fused: boolean,
   tile?: Tile,
 ): Plan<RunCorrelation> {
   const { channels, filters, H, W, OH, OW } = job;
+  const { bytes, lanes, dtype } = vector;
   const layout = new Layout();
-  const grid = tileGrid(OH, OW, FORWARD_VECTORS);
-  const rows = 2 * grid.rows * grid.blocks, columns = 2 * lanes * grid.vectors;
+  const grid = tileGrid(vector, OH, OW, FORWARD_VECTORS);
+  const { images, blocks, imageBytes, blockBytes } = grid;
+  const rows = 2 * grid.rows * blocks, columns = 2 * lanes * grid.vectors;
   const x = padded(layout, vector, "x", {
     planes: channels,
     H,
@@ -163,19 +170,21 @@ function planCorrelation(
     rows: rows + 2,
     columns: columns + 2,
     stride: 2,
+    images,
   });
-  const blockBytes = grid.vectors * grid.rows * 16;
-  const inputs = transformed(layout, "transformed x", channels, blockBytes);
-  const products = transformed(layout, "products", filters, blockBytes);
+  const inputs = transformed(layout, "transformed x", channels, grid);
+  const products = transformed(layout, "products", filters, grid);
   const matrix = filters * channels * bytes;
   const weights = layout.region("transformed weights", PLANES * matrix);
   const bias = layout.region("bias", filters * bytes);
   const check = layout.region("check", 16);
-  const out = layout.region("out", filters * OH * OW * bytes);
+  const outSize = filters * OH * OW;
+  const out = layout.region("out", images * outSize * bytes);
   const result: Planes = { start: out, plane: OH * OW * bytes, row: OW * bytes };
   const whole = rows === OH && columns === OW;
+  const wideBytes = filters * rows * columns * bytes;
   const wide: Planes = whole ? result : {
-    start: layout.region("out, whole tiles", filters * rows * columns * bytes),
+    start: layout.region("out, whole tiles", images * wideBytes),
     plane: rows * columns * bytes,
     row: columns * bytes,
   };
@@ -183,10 +192,10 @@ function planCorrelation(
 
   function make(): RunCorrelation {
     const assembly = new Assembly();
-    const pad = assembly.func("pad");
-    x.write(pad);
-    const transform = assembly.func("transform", ["i32"]);
-    writeInputTransform(transform, grid, channels, x.planes, x.pitch, inputs);
+    const pad = assembly.func("pad", ["i32", "i32"]);
+    x.write(pad, { from: 0, to: 1 });
+    const transform = assembly.func("transform", ["i32", "i32"]);
+    writeInputTransform(transform, vector, grid, channels, x.planes, x.pitch, inputs);
     const multiply = writeConv(assembly, "multiply", {
       vector,
       fused,
@@ -200,44 +209,63 @@ function planCorrelation(
       relu: false,
       moved: true,
     });
-    const finish = assembly.func("finish", ["i32"]);
-    writeOutputTransform(finish, grid, filters, products, wide, bias, check, job.relu);
-    const pick = assembly.func("pick");
-    if (!whole) writeCopy(pick, filters, OH, wide, result, plainRow(vector, OW));
+    const finish = assembly.func("finish", ["i32", "i32"]);
+    writeOutputTransform(finish, vector, grid, filters, products, wide, bias, check, job.relu);
+    const pick = assembly.func("pick", ["i32", "i32"]);
+    const pickRow = plainRow(vector, OW);
+    if (!whole) writeCopy(pick, filters, OH, wide, result, pickRow, { from: 0, to: 1 });
 
-    const image = assembly.func("image");
-    const [block, plane, xRow, outRow, input, product, weight] = image.locals("i32", 7);
-    image.call(pad).const(x.planes.start).set(xRow).const(wide.start).set(outRow);
-    image.repeat(block, grid.blocks, () => {
-      image.get(xRow).call(transform);
-      for (const offset of [input, product, weight]) image.const(0).set(offset);
-      image.repeat(plane, PLANES, () => {
-        image.get(input).get(product).get(weight).call(multiply);
-        image.advance(input, inputs.step).advance(product, products.step).advance(weight, matrix);
-      });
-      image.get(outRow).call(finish);
-      image.advance(xRow, 2 * grid.rows * x.planes.row).advance(outRow, 2 * grid.rows * wide.row);
+    const several = assembly.func("several", ["i32"]);
+    const [image, block, plane, staged, planes, wideAt, outAt] = several.locals("i32", 7);
+    const [xBlock, xRow, outBlock, outRow, at, product, weight] = several.locals("i32", 7);
+    several.countDown(image, 0, () => {
+      several.get(staged).get(planes).call(pad);
+      several.advance(staged, x.step.staged).advance(planes, x.step.planes);
     });
-    image.call(pick);
-    const run = instantiate(assembly)[image.name];
+    several.const(x.planes.start).set(xBlock).const(wide.start).set(outBlock);
+    several.repeat(block, blocks, () => {
+      several.get(xBlock).set(xRow).const(0).set(at);
+      several.countDown(image, 0, () => {
+        several.get(xRow).get(at).call(transform);
+        several.advance(xRow, x.step.planes).advance(at, imageBytes);
+      });
+      for (const offset of [at, product, weight]) several.const(0).set(offset);
+      several.repeat(plane, PLANES, () => {
+        several.get(at).get(product).get(weight).call(multiply);
+        several.advance(at, inputs.step).advance(product, products.step).advance(weight, matrix);
+      });
+      several.get(outBlock).set(outRow).const(0).set(at);
+      several.countDown(image, 0, () => {
+        several.get(outRow).get(at).call(finish);
+        several.advance(outRow, wideBytes).advance(at, imageBytes);
+      });
+      several.advance(xBlock, 2 * grid.rows * x.planes.row);
+      several.advance(outBlock, 2 * grid.rows * wide.row);
+    });
+    if (!whole) {
+      several.countDown(image, 0, () => {
+        several.get(wideAt).get(outAt).call(pick);
+        several.advance(wideAt, wideBytes).advance(outAt, outSize * bytes);
+      });
+    }
+    const run = instantiate(assembly)[several.name];
 
-    const xSize = channels * H * W, xStart = x.staged / bytes;
-    const outSize = filters * OH * OW, outStart = out / bytes;
-    const biasStart = bias / bytes, checkStart = check / bytes;
+    const outStart = out / bytes, biasStart = bias / bytes, checkStart = check / bytes;
     return (N, xs, w, b, outs) => {
-      const memory = scratch("float32");
+      const memory = scratch(dtype);
       x.clear(memory);
       transformWeights(memory, weights / bytes, w, tiles.blocks, job);
       if (b === undefined) memory.fill(0, biasStart, biasStart + filters);
       else memory.set(b, biasStart);
       memory.fill(0, checkStart, checkStart + lanes);
-      for (let n = 0; n < N; n++) {
-        memory.set(xs.subarray(n * xSize, (n + 1) * xSize), xStart);
-        run();
+      for (let n = 0; n < N; n += images) {
+        const end = Math.min(N, n + images);
+        x.load(memory, xs, n, end);
+        run(end - n);
         for (let lane = 0; lane < lanes; lane++) {
           if (memory[checkStart + lane] !== 0) return n;
         }
-        outs.set(memory.subarray(outStart, outStart + outSize), n * outSize);
+        outs.set(memory.subarray(outStart, outStart + (end - n) * outSize), n * outSize);
       }
       return N;
     };
@@ -297,14 +325,17 @@ export type RunWeightGradient = (
 /** Plans the gradients of weights and biases by the transposed algorithm, if that pays. */
 export function planWinogradWeights(
   shape: ConvShape,
+  vector: Vector,
   fused: boolean,
   tile?: Tile,
 ): Plan<RunWeightGradient> | undefined {
   const { C, H, W, F, padTop, padLeft, OH, OW } = shape;
-  if (!winogradPays(F, C, OH, OW)) return undefined;
+  if (!winogradPays(vector, F, C, OH, OW)) return undefined;
+  const { bytes, lanes, dtype } = vector;
   const layout = new Layout();
-  const grid = tileGrid(OH, OW, WEIGHT_VECTORS);
-  const rows = 2 * grid.rows * grid.blocks, columns = 2 * lanes * grid.vectors;
+  const grid = tileGrid(vector, OH, OW, WEIGHT_VECTORS);
+  const { images, blocks, imageBytes, blockBytes } = grid;
+  const rows = 2 * grid.rows * blocks, columns = 2 * lanes * grid.vectors;
   const x = padded(layout, vector, "x", {
     planes: C,
     H,
@@ -314,6 +345,7 @@ export function planWinogradWeights(
     rows: rows + 2,
     columns: columns + 2,
     stride: 2,
+    images,
   });
   const dout = padded(layout, vector, "dout", {
     planes: F,
@@ -324,23 +356,24 @@ export function planWinogradWeights(
     rows,
     columns,
     stride: 2,
+    images,
   });
-  const blockBytes = grid.vectors * grid.rows * 16;
-  const inputs = transformed(layout, "transformed x", C, blockBytes);
-  const gradients = transformed(layout, "transformed dout", F, blockBytes);
+  const inputs = transformed(layout, "transformed x", C, grid);
+  const gradients = transformed(layout, "transformed dout", F, grid);
   const sums = layout.region("sums", PLANES * F * C * 16);
   const biasSums = layout.region("bias sums", F * 16);
   const tiles = weightTiles(F, C, [[0]], blockBytes, false, tile);
 
   function make(): RunWeightGradient {
     const assembly = new Assembly();
-    const pad = assembly.func("pad"), padDout = assembly.func("padDout");
-    x.write(pad);
-    dout.write(padDout);
-    const transform = assembly.func("transform", ["i32"]);
-    writeInputTransform(transform, grid, C, x.planes, x.pitch, inputs);
-    const transformDout = assembly.func("transformDout", ["i32"]);
-    writeGradientTransform(transformDout, grid, F, dout.planes, dout.pitch, gradients);
+    const pad = assembly.func("pad", ["i32", "i32"]);
+    x.write(pad, { from: 0, to: 1 });
+    const padDout = assembly.func("padDout", ["i32", "i32"]);
+    dout.write(padDout, { from: 0, to: 1 });
+    const transform = assembly.func("transform", ["i32", "i32"]);
+    writeInputTransform(transform, vector, grid, C, x.planes, x.pitch, inputs);
+    const transformDout = assembly.func("transformDout", ["i32", "i32"]);
+    writeGradientTransform(transformDout, vector, grid, F, dout.planes, dout.pitch, gradients);
     const multiply = writeWeightSums(assembly, "multiply", {
       vector,
       fused,
@@ -352,51 +385,59 @@ export function planWinogradWeights(
       sums,
       moved: true,
     });
-    const biases = assembly.func("biases");
-    writeBiasSums(biases, vector, F, OH * OW, dout.staged, biasSums);
+    const biases = assembly.func("biases", ["i32"]);
+    writeBiasSums(biases, vector, F, OH * OW, dout.staged, biasSums, 0);
 
-    const image = assembly.func("image");
-    const [block, plane, xRow, doutRow, input, gradient, sum] = image.locals("i32", 7);
-    image.call(pad).call(padDout).call(biases);
-    image.const(x.planes.start).set(xRow).const(dout.planes.start).set(doutRow);
-    image.repeat(block, grid.blocks, () => {
-      image.get(xRow).call(transform).get(doutRow).call(transformDout);
-      for (const offset of [input, gradient, sum]) image.const(0).set(offset);
-      image.repeat(plane, PLANES, () => {
-        image.get(input).get(gradient).get(sum).call(multiply);
-        image.advance(input, inputs.step).advance(gradient, gradients.step);
-        image.advance(sum, F * C * 16);
-      });
-      image.advance(xRow, 2 * grid.rows * x.planes.row);
-      image.advance(doutRow, 2 * grid.rows * dout.planes.row);
+    const several = assembly.func("several", ["i32"]);
+    const [image, block, plane, staged, planes, doutStaged] = several.locals("i32", 6);
+    const [doutPlanes, xBlock, xRow, doutBlock, doutRow, at] = several.locals("i32", 6);
+    const [gradient, sum] = several.locals("i32", 2);
+    several.countDown(image, 0, () => {
+      several.get(staged).get(planes).call(pad).get(doutStaged).get(doutPlanes).call(padDout);
+      several.get(doutStaged).call(biases);
+      several.advance(staged, x.step.staged).advance(planes, x.step.planes);
+      several.advance(doutStaged, dout.step.staged).advance(doutPlanes, dout.step.planes);
     });
-    const run = instantiate(assembly)[image.name];
+    several.const(x.planes.start).set(xBlock).const(dout.planes.start).set(doutBlock);
+    several.repeat(block, blocks, () => {
+      several.get(xBlock).set(xRow).get(doutBlock).set(doutRow).const(0).set(at);
+      several.countDown(image, 0, () => {
+        several.get(xRow).get(at).call(transform).get(doutRow).get(at).call(transformDout);
+        several.advance(xRow, x.step.planes).advance(doutRow, dout.step.planes);
+        several.advance(at, imageBytes);
+      });
+      for (const offset of [at, gradient, sum]) several.const(0).set(offset);
+      several.repeat(plane, PLANES, () => {
+        several.get(at).get(gradient).get(sum).call(multiply);
+        several.advance(at, inputs.step).advance(gradient, gradients.step);
+        several.advance(sum, F * C * 16);
+      });
+      several.advance(xBlock, 2 * grid.rows * x.planes.row);
+      several.advance(doutBlock, 2 * grid.rows * dout.planes.row);
+    });
+    const run = instantiate(assembly)[several.name];
 
     const places = weightPlaces(tiles, F, C, 1);
-    const xSize = C * H * W, xStart = x.staged / bytes;
-    const doutSize = F * OH * OW, doutStart = dout.staged / bytes;
-    const count = PLANES * F * C;
-    const dwVectors = { start: sums / bytes, count };
-    const dbVectors = { start: biasSums / bytes, count: F };
-    const every = imagesPerSum("float32", grid.vectors * grid.rows * grid.blocks);
+    const vectors = [
+      { start: sums / bytes, count: PLANES * F * C },
+      { start: biasSums / bytes, count: F },
+    ];
+    const most = imagesPerSum(dtype, grid.vectors * grid.rows * blocks);
     return (N, xs, douts, dw, db) => {
-      const memory = scratch("float32");
-      const planeTotals = new Float64Array(count), dbTotals = new Float64Array(F);
+      const memory = scratch(dtype);
       x.clear(memory);
       dout.clear(memory);
-      for (let n = 0; n < N; n++) {
-        if (n % every === 0) {
-          clearSums(memory, lanes, dwVectors);
-          clearSums(memory, lanes, dbVectors);
+      const [planeTotals, dbTotals] = sumImages(memory, vectors, N, images, most, (n, end) => {
+        if (end - n < images) {
+          // The tiles of images that are not there: zero times what was there could be NaN.
+          for (const { start, step } of [inputs, gradients]) {
+            memory.fill(0, start / bytes, (start + PLANES * step) / bytes);
+          }
         }
-        memory.set(xs.subarray(n * xSize, (n + 1) * xSize), xStart);
-        memory.set(douts.subarray(n * doutSize, (n + 1) * doutSize), doutStart);
-        run();
-        if (n === N - 1 || n % every === every - 1) {
-          addSums(memory, lanes, dwVectors, planeTotals);
-          addSums(memory, lanes, dbVectors, dbTotals);
-        }
-      }
+        x.load(memory, xs, n, end);
+        dout.load(memory, douts, n, end);
+        run(end - n);
+      });
       db.set(dbTotals);
       return finishWeights(planeTotals, places, dw);
     };

@@ -2,7 +2,7 @@
  * Winograd's F(2x2, 3x3): the grid of tiles, and the code of the three transforms.
  *
  * Tiles lie as 16 planes, one for each of a tile's 4x4 transformed numbers: a plane holds each channel's
- * tiles of one block, four tiles a vector.
+ * tiles of one block, as many tiles a vector as it has lanes.
  *
  * @module
  */
@@ -10,30 +10,47 @@
 import type { Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
 import type { Planes } from "./planes.ts";
-import { pushZero, vectors } from "./vector.ts";
-
-const vector = vectors.float32;
-const { bytes, lanes } = vector;
+import { lowerAndUpper, pushSum, pushZero, type Vector } from "./vector.ts";
 
 /** Transformed numbers of a tile: 4x4. */
 export const PLANES = 16;
 
 /** How the outputs are cut into tiles of 2x2. */
 export interface TileGrid {
-  /** Vectors of four tiles in a row of tiles. */
+  /** Vectors of tiles in a row of tiles. */
   readonly vectors: number;
   /** Rows of tiles in a block. */
   readonly rows: number;
+  /** Blocks of an image. */
   readonly blocks: number;
+  /** Images that are worked on together: more than one where a block would be much shorter than wished. */
+  readonly images: number;
+  /** Bytes of a channel's tiles of one image's block, and of all images'. */
+  readonly imageBytes: number;
+  readonly blockBytes: number;
 }
 
 /** Cuts outputs into blocks of about so many vectors of tiles. */
-export function tileGrid(OH: number, OW: number, together: number): TileGrid {
+export function tileGrid(
+  { lanes }: Vector,
+  OH: number,
+  OW: number,
+  together: number,
+): TileGrid {
   const vectors = Math.ceil(OW / (2 * lanes));
   const tileRows = Math.ceil(OH / 2);
   const blocks = Math.ceil((tileRows * vectors) / together);
   const rows = Math.ceil(tileRows / Math.min(blocks, tileRows));
-  return { vectors, rows, blocks: Math.ceil(tileRows / rows) };
+  const images = Math.max(1, Math.floor(together / (tileRows * vectors)));
+  const imageBytes = vectors * rows * 16;
+  return {
+    vectors,
+    rows,
+    blocks: Math.ceil(tileRows / rows),
+    images,
+    imageBytes,
+    blockBytes: images * imageBytes,
+  };
 }
 
 /** The 16 planes of transformed numbers: each holds some channels' tiles. */
@@ -48,14 +65,17 @@ export function transformed(
   layout: Layout,
   name: string,
   channels: number,
-  blockBytes: number,
+  { blockBytes }: TileGrid,
 ): Transformed {
   // Planes a multiple of 4 KB apart would share their places in the first-level cache.
   const step = channels * blockBytes + 64;
   return { start: layout.region(name, PLANES * step), step };
 }
 
-/** Writes a loop over channels, rows of tiles and vectors of tiles; the plain planes have two rows a tile. */
+/**
+ * Writes a loop over channels, rows of tiles and vectors of tiles of one image. The plain planes have two
+ * rows a tile; the pointer into the transformed ones goes on by itself.
+ */
 function eachVector(
   f: Func,
   grid: TileGrid,
@@ -63,6 +83,7 @@ function eachVector(
   planeStart: Local,
   planes: Planes,
   planeStep: number,
+  transformedAt: Local,
   write: (at: Local) => void,
   nextChannel: () => void = () => {},
 ): void {
@@ -73,17 +94,22 @@ function eachVector(
       f.get(rowAt).set(at);
       f.repeat(column, grid.vectors, () => {
         write(at);
-        f.advance(at, planeStep);
+        f.advance(at, planeStep).advance(transformedAt, 16);
       });
       f.advance(rowAt, 2 * planes.row);
     });
-    f.advance(planeStart, planes.plane);
+    f.advance(planeStart, planes.plane).advance(transformedAt, grid.blockBytes - grid.imageBytes);
     nextChannel();
   });
 }
 
 /** Four vectors a, b, c, d become a - c, b + c, c - b, b - d. */
-function writeInputStep(f: Func, [a, b, c, d]: readonly Local[], results: (() => void)[]): void {
+function writeInputStep(
+  f: Func,
+  vector: Vector,
+  [a, b, c, d]: readonly Local[],
+  results: (() => void)[],
+): void {
   f.get(a).get(c).op(vector.sub);
   results[0]();
   f.get(b).get(c).op(vector.add);
@@ -94,9 +120,13 @@ function writeInputStep(f: Func, [a, b, c, d]: readonly Local[], results: (() =>
   results[3]();
 }
 
-/** Writes the transform of a block's 4x4 tiles; its parameter is where the block's first row begins. */
+/**
+ * Writes the transform of a block's 4x4 tiles of one image; its parameters are where the block's first row
+ * begins, and how far from the target's start.
+ */
 export function writeInputTransform(
   f: Func,
+  vector: Vector,
   grid: TileGrid,
   channels: number,
   x: Planes,
@@ -106,36 +136,46 @@ export function writeInputTransform(
   const to = f.local("i32");
   const column = f.locals("v128", 4);
   const t = Array.from({ length: 4 }, () => f.locals("v128", 4));
+  const { bytes } = vector;
   // Columns 0 to 3 of a tile are two even and two odd ones of the split row.
   const columns = [0, pitch * bytes, bytes, (pitch + 1) * bytes];
-  f.const(target.start).set(to);
-  eachVector(f, grid, channels, 0, x, 16, (at) => {
+  pushSum(f, target.start, 1).set(to);
+  eachVector(f, grid, channels, 0, x, 16, to, (at) => {
     for (let r = 0; r < 4; r++) {
       for (let k = 0; k < 4; k++) {
         f.get(at).at("v128.load", r * x.row + columns[k]).set(column[k]);
       }
-      writeInputStep(f, column, t[r].map((local) => () => f.set(local)));
+      writeInputStep(f, vector, column, t[r].map((local) => () => f.set(local)));
     }
     for (let k = 0; k < 4; k++) {
       // The address goes below the value: so each result is stored through a local.
       const results = [0, 1, 2, 3].map((r) => () => {
         f.set(column[0]).get(to).get(column[0]).at("v128.store", (r * 4 + k) * target.step);
       });
-      writeInputStep(f, t.map((row) => row[k]), results);
+      writeInputStep(f, vector, t.map((row) => row[k]), results);
     }
-    f.advance(to, 16);
   });
 }
 
 /** Two sums of four vectors: a + b + c, and b - c - d. */
-function writeOutputStep(f: Func, [a, b, c, d]: readonly Local[], sum: Local, rest: Local): void {
+function writeOutputStep(
+  f: Func,
+  vector: Vector,
+  [a, b, c, d]: readonly Local[],
+  sum: Local,
+  rest: Local,
+): void {
   f.get(a).get(b).op(vector.add).get(c).op(vector.add).set(sum);
   f.get(b).get(c).op(vector.sub).get(d).op(vector.sub).set(rest);
 }
 
-/** Writes the transform of a block's products; its parameter is where the block's first output row begins. */
+/**
+ * Writes the transform of a block's products of one image; its parameters are where the block's first
+ * output row begins, and how far from the products' start.
+ */
 export function writeOutputTransform(
   f: Func,
+  vector: Vector,
   grid: TileGrid,
   filters: number,
   products: Transformed,
@@ -147,19 +187,19 @@ export function writeOutputTransform(
   const [from, biasAt] = f.locals("i32", 2);
   const m = f.locals("v128", 4), s = f.locals("v128", 4), r = f.locals("v128", 4);
   const [even, odd, biases, notFinite] = f.locals("v128", 4);
-  f.const(products.start).set(from).const(bias).set(biasAt).const(check).at("v128.load");
+  pushSum(f, products.start, 1).set(from).const(bias).set(biasAt).const(check).at("v128.load");
   f.set(notFinite);
-  const loadBias = () => f.get(biasAt).at("v128.load32_splat").set(biases);
+  const loadBias = () => f.get(biasAt).at(vector.loadSplat).set(biases);
   loadBias();
   const write = (at: Local) => {
     for (let k = 0; k < 4; k++) {
       for (let row = 0; row < 4; row++) {
         f.get(from).at("v128.load", (row * 4 + k) * products.step).set(m[row]);
       }
-      writeOutputStep(f, m, s[k], r[k]);
+      writeOutputStep(f, vector, m, s[k], r[k]);
     }
     for (const [row, sums] of [s, r].entries()) {
-      writeOutputStep(f, sums, even, odd);
+      writeOutputStep(f, vector, sums, even, odd);
       for (const y of [even, odd]) {
         f.get(y).get(biases).op(vector.add).set(y);
         // Zero, unless y is infinite or NaN.
@@ -171,21 +211,25 @@ export function writeOutputTransform(
         pushZero(f);
         f.op(vector.max).set(y);
       }
-      f.get(at).get(even).get(odd).shuffle([0, 4, 1, 5]).at("v128.store", row * out.row);
-      f.get(at).get(even).get(odd).shuffle([2, 6, 3, 7]).at("v128.store", row * out.row + 16);
+      for (const [half, lanes] of lowerAndUpper(vector.lanes).entries()) {
+        f.get(at).get(even).get(odd).shuffle(lanes).at("v128.store", row * out.row + half * 16);
+      }
     }
-    f.advance(from, 16);
   };
-  eachVector(f, grid, filters, 0, out, 32, write, () => {
-    f.advance(biasAt, bytes);
+  eachVector(f, grid, filters, 0, out, 32, from, write, () => {
+    f.advance(biasAt, vector.bytes);
     loadBias();
   });
   f.const(check).get(notFinite).at("v128.store");
 }
 
-/** Writes the transform of a block's 2x2 tiles of dout: rows a, b become a, a + b, a - b, b; then columns. */
+/**
+ * Writes the transform of a block's 2x2 tiles of dout, with parameters like those of x: rows a, b become a,
+ * a + b, a - b, b; then columns.
+ */
 export function writeGradientTransform(
   f: Func,
+  vector: Vector,
   grid: TileGrid,
   filters: number,
   dout: Planes,
@@ -195,12 +239,12 @@ export function writeGradientTransform(
   const to = f.local("i32");
   const [a, b] = f.locals("v128", 2);
   const t = [f.locals("v128", 4), f.locals("v128", 4)];
-  f.const(target.start).set(to);
+  pushSum(f, target.start, 1).set(to);
   const store = (plane: number) => f.at("v128.store", plane * target.step);
-  eachVector(f, grid, filters, 0, dout, 16, (at) => {
+  eachVector(f, grid, filters, 0, dout, 16, to, (at) => {
     for (const [row, columns] of t.entries()) {
       f.get(at).at("v128.load", row * dout.row).set(a);
-      f.get(at).at("v128.load", row * dout.row + pitch * bytes).set(b);
+      f.get(at).at("v128.load", row * dout.row + pitch * vector.bytes).set(b);
       f.get(a).set(columns[0]).get(b).set(columns[3]);
       f.get(a).get(b).op(vector.add).set(columns[1]);
       f.get(a).get(b).op(vector.sub).set(columns[2]);
@@ -216,6 +260,5 @@ export function writeGradientTransform(
       f.get(to).get(lower);
       store(12 + k);
     }
-    f.advance(to, 16);
   });
 }
