@@ -2,15 +2,16 @@
  * The side-by-side table: cnn-layers and what one would use instead, in one run, whole calls, median
  * milliseconds. Each implementation's numbers are checked against the naive loops before it is timed.
  *
- * `deno task bench:peers [--quick] [--only S1,C2,small,cold,size] [--peers tfjs,simd] [--min]`. Pin it to one
- * core with `taskset -c 1` in front. In the table, `-` is: it can't do it; `wrong`: its numbers differ;
+ * `deno task bench:peers [--quick] [--only S1,C2,small,cold,size] [--peers tfjs,simd] [--min]` (--help: what
+ * they mean). Pin it to one core with `taskset -c 1` in front. In the table, `-` is: it can't do it; `wrong`: its numbers differ;
  * `~`: scaled up from two images, as the whole batch would take too long.
  *
  * @module
  */
 
-import { parseArgs } from "node:util";
+import { flag, scriptOptions, text, words } from "../examples/lib/options.ts";
 import { type Tier, useKernels } from "../mod.ts";
+import { markdownTable } from "./markdown.ts";
 import { convnetjs } from "./peers/convnetjs.ts";
 import { bundleSizes, coldCalls, smallCall } from "./peers/extras.ts";
 import { jax } from "./peers/jax.ts";
@@ -21,18 +22,25 @@ import { makeJob, workloads } from "./peers/peer.ts";
 import { tfjs } from "./peers/tfjs.ts";
 import { torch } from "./peers/torch.ts";
 
-const { values: options } = parseArgs({
-  options: {
-    /** Fewer rounds, and a low limit. */
-    quick: { type: "boolean", default: false },
-    /** Workloads and extras, by name. */
-    only: { type: "string", default: "" },
-    /** Implementations, by parts of their names. */
-    peers: { type: "string", default: "" },
-    /** The least time instead of the median: for a machine that others use at the same time. */
-    min: { type: "boolean", default: false },
+const extras: Readonly<Record<string, () => string[][] | Promise<string[][]>>> = {
+  small: smallCall,
+  cold: coldCalls,
+  size: bundleSizes,
+};
+
+const options = scriptOptions(
+  "deno task bench:peers",
+  "Times cnn-layers beside what one would use instead: whole calls, one core.",
+  {
+    quick: flag("fewer rounds, and a lower limit for slow peers"),
+    only: words(
+      [...workloads.map(({ name }) => name), ...Object.keys(extras)],
+      "workloads and extras, separated by commas",
+    ),
+    peers: text("implementations, by parts of their names, separated by commas"),
+    min: flag("the least time instead of the median: for a machine that others use too"),
   },
-});
+);
 
 /** Rounds over all implementations, so that a slow spell of the machine strikes them alike. */
 const ROUNDS = options.quick ? 3 : 7;
@@ -43,9 +51,7 @@ const LIMIT = options.quick ? 2_000 : 10_000;
 /** How far a peer's numbers may be from ours, relative to the largest. */
 const TOLERANCE = 1e-4;
 
-const list = (text: string) => text.split(",").filter((part) => part !== "");
-const only = list(options.only);
-const wanted = (name: string) => only.length === 0 || only.includes(name);
+const wanted = (name: string) => options.only.includes(name);
 
 const dtypes = ["float32", "float64"] as const;
 const tiers: readonly Tier[] = ["simd", "generated", "naive"];
@@ -68,7 +74,7 @@ const makers: Record<string, () => Peer | Promise<Peer>> = {
 /** Every implementation that is here; the others say why not. */
 async function findPeers(): Promise<Peer[]> {
   const peers: Peer[] = [];
-  const parts = list(options.peers);
+  const parts = options.peers.split(",").filter((part) => part !== "");
   for (const [name, make] of Object.entries(makers)) {
     if (parts.length > 0 && !parts.some((part) => name.includes(part))) continue;
     try {
@@ -189,14 +195,6 @@ function format(ms: number): string {
   return ms >= 100 ? ms.toFixed(0) : ms.toPrecision(3);
 }
 
-/** Rows of cells as a Markdown table, the columns aligned. */
-function table(rows: string[][]): string {
-  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
-  const line = (row: string[]) => `| ${row.map((cell, i) => cell.padEnd(widths[i])).join(" | ")} |`;
-  const rule = `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`;
-  return [line(rows[0]), rule, ...rows.slice(1).map(line)].join("\n");
-}
-
 /** How many times faster ours is than the best of some peers; undefined if there is none. */
 function speedup(
   peers: Peer[],
@@ -261,12 +259,12 @@ if (columns.length > 0) {
     cells.push(await measure(peers, workload, direction));
   }
   console.log(`Whole calls, one core, ${options.min ? "least" : "median"} ms:\n`);
-  console.log(table([
+  console.log(markdownTable([
     ["", "", ...heads],
     ...peers.map(({ name, dtype }, i) => [name, dtype, ...cells.map((column) => column[i])]),
   ]));
   console.log("\nHow many times faster the best of ours is than:\n");
-  console.log(table([
+  console.log(markdownTable([
     ["", ...heads],
     ...comparisons.map(({ title, mine, theirs }) => [
       title,
@@ -276,13 +274,8 @@ if (columns.length > 0) {
   for (const peer of peers) peer.dispose?.();
 }
 
-const extras: Record<string, () => string[][] | Promise<string[][]>> = {
-  small: smallCall,
-  cold: coldCalls,
-  size: bundleSizes,
-};
 for (const [name, rows] of Object.entries(extras)) {
-  if (wanted(name)) console.log(`\n${table(await rows())}`);
+  if (wanted(name)) console.log(`\n${markdownTable(await rows())}`);
 }
 // Some peers keep timers or workers that would hold the process open.
 Deno.exit(0);

@@ -6,6 +6,7 @@
 
 import { Worker } from "node:worker_threads";
 import { scriptOptions, whole, words } from "../examples/lib/options.ts";
+import { markdownTable } from "./markdown.ts";
 import type { Request, Timing } from "./measure.ts";
 import { workloads } from "./peers/peer.ts";
 
@@ -51,22 +52,6 @@ function rowsOf({ workload, dtype }: Request, timings: readonly Timing[]): strin
   });
 }
 
-function printTable(header: readonly string[], rows: readonly string[][]): void {
-  const widths = header.map((title, i) =>
-    Math.max(title.length, ...rows.map((row) => row[i].length))
-  );
-  const text = (i: number) => i < 3 || i === header.length - 1;
-  const line = (cells: readonly string[]) => {
-    const padded = cells.map((cell, i) =>
-      text(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i])
-    );
-    return `| ${padded.join(" | ")} |`;
-  };
-  console.log(line(header));
-  console.log(`|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`);
-  for (const row of rows) console.log(line(row));
-}
-
 const rows: string[][] = [];
 for (const workload of only) {
   for (const dtype of ["float64", "float32"] as const) {
@@ -76,4 +61,4 @@ for (const workload of only) {
   }
 }
 const times = ["generated", "simd"].flatMap((tier) => [`${tier} ms`, "speed-up", "GFLOP/s"]);
-printTable(["", "", "dtype", "naive ms", ...times, "kernels"], rows);
+console.log(markdownTable([["", "", "dtype", "naive ms", ...times, "kernels"], ...rows]));

@@ -8,8 +8,8 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
 import { convConfigs, convConfigShape } from "../codegen/configs.ts";
+import { flag, scriptOptions, text, whole } from "../examples/lib/options.ts";
 import { RandomState } from "../mod.ts";
 import type { ConvKernel } from "../kernels/kernel.ts";
 import { convLabel, type ConvShape, type DType, type FloatArray } from "../kernels/shape.ts";
@@ -24,24 +24,17 @@ import {
   planWinogradWeights,
   winogradServes,
 } from "../kernels/simd/winograd.ts";
+import { markdownTable } from "./markdown.ts";
 
-const { values: options } = parseArgs({
-  options: {
-    "dry-run": { type: "boolean", default: false },
-    only: { type: "string", default: "" },
-    rounds: { type: "string", default: "20" },
-    help: { type: "boolean", default: false },
+const { "dry-run": dryRun, only, rounds } = scriptOptions(
+  "deno task tune",
+  "Times register tiles by shape and writes kernels/simd/tuned.ts.",
+  {
+    "dry-run": flag("only print"),
+    only: text('only tiles whose name has the text, such as "31x31", "float64", "dw"'),
+    rounds: whole(20, 1, "rounds of each measurement"),
   },
-});
-const rounds = Number(options.rounds);
-if (options.help || !(Number.isInteger(rounds) && rounds > 0)) {
-  console.log(`Times register tiles by shape and writes kernels/simd/tuned.ts.
-
-  --dry-run      only print
-  --only TEXT    only tiles whose name has the text, such as "31x31", "float64", "dw"
-  --rounds N     rounds of each measurement (default 20)`);
-  Deno.exit(options.help ? 0 : 2);
-}
+);
 
 /** What a tile must gain to be recorded. */
 const GAIN = 1.05;
@@ -178,7 +171,7 @@ for (const config of convConfigs) {
     for (const pass of passes) {
       const full = tilePass(shape, dtype, pass);
       const key = tileKey(label, dtype, full);
-      if (!key.includes(options.only)) continue;
+      if (!key.includes(only)) continue;
       const candidates: Candidate[] = [];
       const codes = new Set<string>();
       const sizeOf = (tile?: Tile) => tilesOf(shape, dtype, pass, full !== pass, tile);
@@ -220,13 +213,9 @@ for (const config of convConfigs) {
   }
 }
 
-const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
-const line = (row: string[]) => `| ${row.map((cell, i) => cell.padEnd(widths[i])).join(" | ")} |`;
-const [head, ...body] = rows;
-const underline = `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`;
-console.log([line(head), underline, ...body.map(line)].join("\n"));
+console.log(markdownTable(rows));
 
-if (!options["dry-run"]) {
+if (!dryRun) {
   const file = new URL("../kernels/simd/tuned.ts", import.meta.url);
   const source = await Deno.readTextFile(file);
   const entries = [...found].map(([key, { filters, width }]) =>

@@ -20,7 +20,7 @@ import { naiveSource } from "./naive/source.ts";
 import { addKernels, generatedSource } from "./registry.ts";
 import type { AffineShape, ConvParams, ConvShape, DType, PoolShape } from "./shape.ts";
 import { checkDType, convShape, describe } from "./shape.ts";
-import { type Arithmetic, setArithmetic } from "./simd/features.ts";
+import { type Arithmetic, currentArithmetic, setArithmetic } from "./simd/features.ts";
 import { simdSource } from "./simd/source.ts";
 
 export type { Arithmetic } from "./simd/features.ts";
@@ -80,13 +80,12 @@ export function useKernels(kernels: KernelChoice): Disposable {
     );
   }
   const previous = choice;
-  setChoice(kernels);
-  return { [Symbol.dispose]: () => setChoice(previous) };
-}
-
-function setChoice(kernels: KernelChoice): void {
   choice = kernels;
-  forgetChoices();
+  return {
+    [Symbol.dispose]: () => {
+      choice = previous;
+    },
+  };
 }
 
 /**
@@ -114,13 +113,7 @@ export function useArithmetic(arithmetic: Arithmetic): Disposable {
     );
   }
   const previous = setArithmetic(arithmetic);
-  forgetChoices();
-  return {
-    [Symbol.dispose]: () => {
-      setArithmetic(previous);
-      forgetChoices();
-    },
-  };
+  return { [Symbol.dispose]: () => void setArithmetic(previous) };
 }
 
 /** Forgets every choice made: needed when the tiers' answers may have changed. */
@@ -175,9 +168,12 @@ function choose<K extends KernelInfo>(
   throw new Error("No tier serves this shape, though naive serves every one");
 }
 
-/** The numbers of a shape as a key; every shape of one kind lists them in the same order. */
+/**
+ * What a choice depends on as a key. Every shape of one kind lists its numbers in the same order; the
+ * settings are part of it, so that a block with others finds its kernels again.
+ */
 function keyOf(kind: string, shape: object, dtype: DType): string {
-  return `${kind} ${dtype} ${Object.values(shape).join()}`;
+  return `${choice} ${currentArithmetic()} ${kind} ${dtype} ${Object.values(shape).join()}`;
 }
 
 /** The convolution kernel for a geometry and dtype. */

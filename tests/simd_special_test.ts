@@ -1,7 +1,13 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { naiveConv } from "../kernels/naive/conv.ts";
-import { forgetChoices, selectConv, useArithmetic, warmConv } from "../kernels/select.ts";
+import {
+  forgetChoices,
+  selectConv,
+  useArithmetic,
+  useKernels,
+  warmConv,
+} from "../kernels/select.ts";
 import { type ConvShape, convShape, type DType, type FloatArray } from "../kernels/shape.ts";
 import { features } from "../kernels/simd/features.ts";
 import { simdSource } from "../kernels/simd/source.ts";
@@ -209,6 +215,22 @@ describe("the SIMD tier", () => {
       assertMatch(selectConv(shape, "float64").reason, /reproducible/);
     }
     assertEquals(features().fused, fused);
+  });
+
+  it("keeps its kernels through blocks with other settings", () => {
+    const shape = convShape([1, 2, 6, 6], [3, 2, 3, 3], { pad: 1 });
+    const { kernel } = selectConv(shape, "float32");
+    const others = (["generated", "naive"] as const).map((tier) => {
+      using _ = useKernels(tier);
+      return selectConv(shape, "float32").kernel;
+    });
+    {
+      using _ = useArithmetic("reproducible");
+      others.push(selectConv(shape, "float32").kernel);
+    }
+    assertEquals(others.map(({ tier }) => tier), ["generated", "naive", "simd"]);
+    assertEquals(others.includes(kernel), false);
+    assert(selectConv(shape, "float32").kernel === kernel);
   });
 
   it("refuses arithmetic that it does not know", () => {

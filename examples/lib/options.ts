@@ -74,6 +74,11 @@ export function words<W extends string>(known: readonly W[], help: string): Opti
   return { value: known, read, help };
 }
 
+/** Any text; empty if left out. */
+export function text(help: string): Option<string> {
+  return { value: "", read: (text) => text, help };
+}
+
 /** A path. */
 export function path(help: string): Option<string | undefined> {
   const read = (text: string, name: string) => {
@@ -124,7 +129,7 @@ export function readOptions<O extends Options>(
 /** What --help prints. */
 export function helpText(usage: string, about: string, options: Options): string {
   const rows = Object.entries(options).map(([name, { value, read, help }]) => {
-    const shown = read === undefined || value === undefined ? "" : ` (${value})`;
+    const shown = read === undefined || value === undefined || value === "" ? "" : ` (${value})`;
     return [`--${name}`, help + shown];
   });
   const width = Math.max(...rows.map(([name]) => name.length));

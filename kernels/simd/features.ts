@@ -30,6 +30,11 @@ export function setArithmetic(value: Arithmetic): Arithmetic {
   return previous;
 }
 
+/** How kernels chosen now compute. */
+export function currentArithmetic(): Arithmetic {
+  return arithmetic;
+}
+
 /** What the host can do, found out once, and again if a test or a page replaces `WebAssembly`. */
 let known: { readonly host: unknown; readonly simd: string | true; readonly fused: boolean } = {
   host: undefined,
