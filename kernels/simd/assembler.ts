@@ -44,6 +44,8 @@ export const plain = {
   "v128.or": SIMD + 0x50,
   "v128.bitselect": SIMD + 0x52,
   "v128.any_true": SIMD + 0x53,
+  "f32x4.demote_f64x2_zero": SIMD + 0x5e,
+  "f64x2.promote_low_f32x4": SIMD + 0x5f,
   "f32x4.add": SIMD + 0xe4,
   "f32x4.sub": SIMD + 0xe5,
   "f32x4.mul": SIMD + 0xe6,

@@ -12,7 +12,7 @@ import { Assembly, type Func } from "./assembler.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
 import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
-import { packWeights } from "./weights.ts";
+import { eachOutput, writePacking } from "./weights.ts";
 import { convTiles, STRAIGHT_TAPS, type Tile } from "./plan.ts";
 import { mergeRow, padded, type Planes, writeCopy } from "./planes.ts";
 import type { Vector } from "./vector.ts";
@@ -106,7 +106,9 @@ export function planBackwardData(
   const direct = strideX === 1 && W >= lanes && groups.every(({ phases }) => phases.length === 1);
 
   const convs: TapConv[] = [];
-  const packing: { outputs: Int32Array; taps: Int32Array }[] = [];
+  const packing: { outputs: number[]; rows: number; columns: number }[] = [];
+  const given = layout.region("weights", F * C * KH * KW * bytes);
+  const check = layout.region("check", 16);
   const phaseStart = new Map<string, number>();
   const row = Math.max(Math.ceil(W / strideX), lanes) * bytes;
   const plane = Math.ceil(H / strideY) * row;
@@ -146,15 +148,13 @@ export function planBackwardData(
       relu: false,
     });
     packing.push({
-      outputs: Int32Array.from(
-        phases.flatMap(({ y, x }) =>
-          Array.from({ length: C }, (_, c) => (c * KH + y.tap) * KW + x.tap)
-        ),
-      ),
-      taps: Int32Array.from(
-        order,
-        ({ j, i }) => (y.taps - 1 - j) * strideY * KW + (x.taps - 1 - i) * strideX,
-      ),
+      // Where each output's weights begin: with the last of the phase's taps.
+      outputs: phases.flatMap(({ y, x }) => {
+        const last = (y.tap + (y.taps - 1) * strideY) * KW + x.tap + (x.taps - 1) * strideX;
+        return Array.from({ length: C }, (_, c) => given + (c * KH * KW + last) * bytes);
+      }),
+      rows: y.taps,
+      columns: x.taps,
     });
   }
 
@@ -185,30 +185,29 @@ export function planBackwardData(
     const image = assembly.func("image").call(pad);
     for (const f of sums) image.call(f);
     if (!direct) writeMerges(assembly, image);
-    const run = instantiate(assembly)[image.name];
+    const pack = assembly.func("pack", ["i32", "i32", "i32", "i32", "i32"]);
+    const steps = { input: C * KH * KW, row: -strideY * KW, column: -strideX };
+    writePacking(pack, vector, F, steps, check);
+    const run = instantiate(assembly);
 
     const dxSize = C * H * W, dxStart = dx / bytes;
     return (N, douts, w, dxs) => {
       const memory = scratch(dtype);
+      memory.set(w, given / bytes);
+      memory.fill(0, check / bytes, check / bytes + lanes);
       for (const [i, { weights, tiles }] of convs.entries()) {
-        const { outputs, taps } = packing[i];
-        const finite = packWeights(
-          memory,
-          weights / bytes,
-          w,
-          tiles.blocks,
-          outputs,
-          F,
-          C * KH * KW,
-          taps,
-        );
-        // The padding's zeros times infinity would be NaN, where the definition has no term.
-        if (!finite) return false;
+        const { outputs, rows, columns } = packing[i];
+        if (rows * columns === 0) continue;
+        eachOutput(tiles.blocks, F * rows * columns, (output, at, block) => {
+          run.pack(outputs[output], weights + at * bytes, block * bytes, rows, columns);
+        });
       }
+      // The padding's zeros times infinity would be NaN, where the definition has no term.
+      if (memory[check / bytes] !== 0) return false;
       dout.clear(memory);
       for (let n = 0; n < N; n++) {
         dout.load(memory, douts, n, n + 1);
-        run();
+        run.image();
         dxs.set(memory.subarray(dxStart, dxStart + dxSize), n * dxSize);
       }
       return true;

@@ -8,7 +8,7 @@ import { Assembly } from "./assembler.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
 import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
-import { packWeights } from "./weights.ts";
+import { eachOutput, writePacking } from "./weights.ts";
 import { convTiles, STRAIGHT_TAPS, type Tile } from "./plan.ts";
 import { padded, plainRow, writeCopy } from "./planes.ts";
 import type { Vector } from "./vector.ts";
@@ -46,7 +46,9 @@ export function planForward(
   });
   const tiles = convTiles(F, OH, OW, lanes, tile);
   const taps = KH * KW;
-  const weights = layout.region("weights", F * C * taps * bytes);
+  const filterSize = C * taps;
+  const given = layout.region("weights", F * filterSize * bytes);
+  const weights = layout.region("packed weights", F * filterSize * bytes);
   const bias = layout.region("bias", F * bytes);
   // A row shorter than a vector is stored as a vector, and the numbers picked from it afterwards.
   const narrow = OW < lanes;
@@ -80,20 +82,24 @@ export function planForward(
     x.write(pad);
     const sums = writeConv(assembly, "sums", conv);
     if (narrow) writeCopy(pick, F, OH, wide, out, plainRow(vector, OW));
-    const image = assembly.func("image").call(pad).call(sums).call(pick);
-    const run = instantiate(assembly)[image.name];
+    assembly.func("image").call(pad).call(sums).call(pick);
+    const pack = assembly.func("pack", ["i32", "i32", "i32", "i32", "i32"]);
+    writePacking(pack, vector, C, { input: taps, row: KW, column: 1 });
+    const run = instantiate(assembly);
 
-    const filters = Int32Array.from({ length: F }, (_, f) => f * C * taps);
-    const offsets = Int32Array.from({ length: taps }, (_, tap) => tap);
     const outSize = F * OH * OW, outStart = result / bytes;
     return (N, xs, w, b, outs) => {
       const memory = scratch(dtype);
       x.clear(memory);
-      packWeights(memory, weights / bytes, w, tiles.blocks, filters, C, taps, offsets);
+      memory.set(w, given / bytes);
+      eachOutput(tiles.blocks, filterSize, (filter, at, block) => {
+        const from = given + filter * filterSize * bytes;
+        run.pack(from, weights + at * bytes, block * bytes, KH, KW);
+      });
       memory.set(b, bias / bytes);
       for (let n = 0; n < N; n++) {
         x.load(memory, xs, n, n + 1);
-        run();
+        run.image();
         outs.set(memory.subarray(outStart, outStart + outSize), n * outSize);
       }
     };

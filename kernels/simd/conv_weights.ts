@@ -10,7 +10,7 @@ import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { type Tile, weightTiles } from "./plan.ts";
 import { padded } from "./planes.ts";
-import { imagesPerSum, sumImages, weightPlaces } from "./weights.ts";
+import { imagesPerSum, layoutSums, sumImages, totalsOf, writeTotals } from "./weights.ts";
 import type { Vector } from "./vector.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
 
@@ -74,16 +74,15 @@ export function planBackwardWeights(
   );
   const shifted = strideX === 1 && lanes === 4;
   const tiles = weightTiles(F, C, taps, x.planes.plane, shifted, tile);
-  const sumCount = F * C * KH * KW;
-  const sums = layout.region("sums", sumCount * 16);
-  const biasSums = layout.region("bias sums", F * 16);
+  const sums = layoutSums(layout, "sums", tiles.blocks, C * KH * KW);
+  const biasSums = layoutSums(layout, "bias sums", [{ size: 1, times: 1 }], F);
 
   function make(): BackwardWeights {
     const assembly = new Assembly();
     const pad = assembly.func("pad", ["i32", "i32"]);
     x.write(pad, { from: 0, to: 1 });
     const biases = assembly.func("biases", ["i32"]);
-    writeBiasSums(biases, vector, F, OH * OW, dout.staged, biasSums, 0);
+    writeBiasSums(biases, vector, F, OH * OW, dout.staged, biasSums.vectors, 0);
     const weights = writeWeightSums(assembly, "weights", {
       vector,
       fused,
@@ -93,7 +92,7 @@ export function planBackwardWeights(
       rows: OH,
       columns: OW,
       images: { x: x.step.planes, dout: dout.step.planes },
-      sums,
+      sums: sums.vectors,
     });
     const several = assembly.func("several", ["i32"]);
     const [image, staged, planes, doutAt] = several.locals("i32", 4);
@@ -103,24 +102,20 @@ export function planBackwardWeights(
       several.advance(doutAt, dout.step.staged);
     });
     several.get(0).call(weights);
-    const run = instantiate(assembly)[several.name];
+    writeTotals(assembly.func("totals", ["i32", "i32", "i32", "i32", "i32"]), vector);
+    const run = instantiate(assembly);
 
-    const places = weightPlaces(tiles, F, C, KH * KW);
-    const vectors = [
-      { start: sums / bytes, count: sumCount },
-      { start: biasSums / bytes, count: F },
-    ];
     const most = imagesPerSum(dtype, (OH * OW) / lanes);
     return (N, xs, douts, dw, db) => {
       const memory = scratch(dtype);
       x.clear(memory);
-      const [dwTotals, dbTotals] = sumImages(memory, vectors, N, images, most, (n, end) => {
+      sumImages(dtype, [sums, biasSums], run.totals, N, images, most, (n, end) => {
         x.load(memory, xs, n, end);
         dout.load(memory, douts, n, end);
-        run(end - n);
+        run.several(end - n);
       });
-      for (let i = 0; i < sumCount; i++) dw[places[i]] = dwTotals[i];
-      db.set(dbTotals);
+      dw.set(totalsOf(sums));
+      db.set(totalsOf(biasSums));
     };
   }
 

@@ -8,7 +8,7 @@
  */
 
 import type { Assembly, Func, Local } from "./assembler.ts";
-import type { Tap, WeightTiles } from "./plan.ts";
+import type { WeightTiles } from "./plan.ts";
 import type { Planes } from "./planes.ts";
 import { multiplyAdd, pushMask, pushSum, pushZero, type Vector } from "./vector.ts";
 
@@ -28,7 +28,7 @@ export interface WeightSums {
    * image if left out.
    */
   readonly images?: { readonly x: number; readonly dout: number };
-  /** The sums' vectors: filter block, channel, tap row, group, filter of the block, tap of the group. */
+  /** The sums' vectors: filter block, channel, tap row, tap, filter of the block. */
   readonly sums: number;
   /** Whether the function has parameters instead that are added to x's, dout's and sums' starts. */
   readonly moved?: boolean;
@@ -87,7 +87,7 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
 
   /** The products of one vector of dout's row for a block of filters and a group of taps. */
   function writeVector(
-    group: readonly Tap[],
+    group: readonly number[],
     xBase: Local,
     xOffset: number,
     dBase: Local,
@@ -99,13 +99,13 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
       pushMask(f, vector, ...tailLanes);
       f.op("v128.and");
     };
-    if (shifted) f.get(xBase).at("v128.load", xOffset + group[0].offset + 16).set(high);
+    if (shifted) f.get(xBase).at("v128.load", xOffset + group[0] + 16).set(high);
     for (let i = 0; i < block; i++) {
       f.get(dBase).at("v128.load", dOffset + i * dout.plane);
       if (masked) mask();
       f.set(douts[i]);
     }
-    for (const [tap, { offset }] of group.entries()) {
+    for (const [tap, offset] of group.entries()) {
       let input = value;
       if (shifted && tap === 0) input = low;
       else if (shifted && tap === lanes) input = high;
@@ -118,7 +118,7 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
         f.set(value);
       }
       for (let i = 0; i < block; i++) {
-        const sum = sums[i * group.length + tap];
+        const sum = sums[tap * block + i];
         multiplyAdd(f, vector, fused, sum, () => f.get(douts[i]), () => f.get(input));
       }
     }
@@ -126,11 +126,11 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
   }
 
   /** A row of dout times the rows of x below its taps. */
-  function writeRow(group: readonly Tap[], xOffset: number, dOffset: number) {
+  function writeRow(group: readonly number[], xOffset: number, dOffset: number) {
     // Neighbouring taps share their loads: the vectors between are shuffled together.
     const shifted = tiles.shifted && group.length > 1;
     const start = (base: Local, offset: number) => {
-      if (shifted) f.get(base).at("v128.load", offset + group[0].offset).set(low);
+      if (shifted) f.get(base).at("v128.load", offset + group[0]).set(low);
     };
     if (whole <= STRAIGHT) {
       start(xAt, xOffset);
@@ -165,7 +165,7 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
     }
   }
 
-  function writeTile(group: readonly Tap[]): void {
+  function writeTile(group: readonly number[]): void {
     const count = block * group.length;
     for (let i = 0; i < count; i++) f.get(sumAt).at("v128.load", i * 16).set(sums[i]);
     f.get(xTap).set(xAt).get(dBlock).set(dAt);

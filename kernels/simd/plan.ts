@@ -142,15 +142,9 @@ function columnTiles(width: number, columns: number, lanes: number): ColumnTile[
   return tiles;
 }
 
-/** A tap of a kernel: where its input lies, in bytes, and its place in the weights. */
-export interface Tap {
-  readonly offset: number;
-  readonly place: number;
-}
-
-/** Some channels in a row, and the groups of taps for each. */
+/** Some channels in a row, and for each the groups of taps: where their inputs lie, in bytes. */
 export interface ChannelRun extends Run {
-  readonly groups: readonly (readonly Tap[])[];
+  readonly groups: readonly (readonly number[])[];
 }
 
 /** How the sums of a weight gradient are cut: each tile is a block of filters times a group of taps. */
@@ -159,8 +153,8 @@ export interface WeightTiles {
   readonly blocks: readonly Run[];
   /** The size is more than one channel for 1x1 kernels alone, whose groups span channels. */
   readonly channels: readonly ChannelRun[];
-  /** How often the groups are repeated, each time some bytes and places further. */
-  readonly tapRows: { readonly times: number; readonly step: number; readonly places: number };
+  /** How often the groups are repeated, each time some bytes further. */
+  readonly tapRows: { readonly times: number; readonly step: number };
   /** Whether the taps of a group are neighbours, so that they can share their loads. */
   readonly shifted: boolean;
 }
@@ -187,12 +181,12 @@ export function weightTiles(
   tile?: Tile,
 ): WeightTiles {
   const KH = offsets.length, KW = offsets[0].length;
-  const once = { times: 1, step: 0, places: 0 };
+  const once = { times: 1, step: 0 };
   const filters = (width: number) => tile?.filters ?? TILE_FILTERS[width];
   if (KH * KW === 1) {
     const channels = evenRuns(C, tile?.width ?? 3).map((run) => ({
       ...run,
-      groups: [Array.from({ length: run.size }, (_, c) => ({ offset: c * plane, place: c }))],
+      groups: [Array.from({ length: run.size }, (_, c) => c * plane)],
     }));
     return {
       blocks: evenRuns(F, filters(channels[0].size)),
@@ -201,18 +195,14 @@ export function weightTiles(
       shifted: false,
     };
   }
-  const taps = KW === 1
-    ? offsets.map(([offset], place) => ({ offset, place }))
-    : offsets[0].map((offset, place) => ({ offset, place }));
+  const taps = KW === 1 ? offsets.map(([offset]) => offset) : offsets[0];
   // Five neighbours share their loads best; else three, where that comes out even, or four.
   const most = taps.length === 5 ? 5 : taps.length % 3 === 0 ? 3 : 4;
   const groups = grouped(taps, tile?.width ?? most);
   return {
     blocks: evenRuns(F, filters(groups[0].length)),
     channels: [{ size: 1, times: C, groups }],
-    tapRows: KW === 1 || KH === 1
-      ? once
-      : { times: KH, step: offsets[1][0] - offsets[0][0], places: KW },
+    tapRows: KW === 1 || KH === 1 ? once : { times: KH, step: offsets[1][0] - offsets[0][0] },
     shifted: shifted && KW > 1,
   };
 }

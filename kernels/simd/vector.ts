@@ -131,6 +131,13 @@ export function pushMask(f: Func, vector: Vector, from: number, to: number): voi
   f.vector(mask);
 }
 
+/** notFinite += 0 * value: it stays zero as long as every value is finite. */
+export function noteFinite(f: Func, vector: Vector, value: Local, notFinite: Local): void {
+  f.get(notFinite).get(value);
+  pushZero(f);
+  f.op(vector.mul).op(vector.add).set(notFinite);
+}
+
 /** Pushes an address: a number, plus a local if there is one. */
 export function pushSum(f: Func, start: number, local?: Local | false): Func {
   f.const(start);

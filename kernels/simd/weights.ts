@@ -2,76 +2,80 @@
  * Weights into the memory, in the order in which the inner loops read them; and the sums of their
  * gradients, which live in the memory as vectors, out of it.
  *
+ * Both lie by blocks of outputs: number k of output i of a block is number k * block + i of the block.
+ * The loops over them are WebAssembly too, as engines are slow at new loops of JavaScript.
+ *
  * @module
  */
 
-import { pieces, type Run, type WeightTiles } from "./plan.ts";
+import type { Func, Local } from "./assembler.ts";
+import { type Layout, scratch } from "./memory.ts";
+import { pieces, type Run } from "./plan.ts";
+import { noteFinite, type Vector } from "./vector.ts";
 import type { DType, FloatArray } from "../shape.ts";
 
 /**
- * Writes weights by block of outputs, input, tap, output of the block.
+ * Calls back for every output of some blocks.
  *
- * @param target Where to.
- * @param at The first number's place.
- * @param w The weights.
  * @param blocks How many outputs each block has.
- * @param outputs The place in w of each output's first weight.
- * @param inputs How many inputs there are.
- * @param inputStep From one input to the next.
- * @param taps The place of each tap from there.
- * @returns Whether every weight is finite.
+ * @param numbers How many numbers an output has.
+ * @param visit Receives the output, the place of its first number, and how far its numbers are apart.
  */
-export function packWeights(
-  target: FloatArray,
-  at: number,
-  w: FloatArray,
+export function eachOutput(
   blocks: readonly Run[],
-  outputs: Int32Array,
-  inputs: number,
-  inputStep: number,
-  taps: Int32Array,
-): boolean {
-  let first = 0;
-  let notFinite = 0;
+  numbers: number,
+  visit: (output: number, at: number, block: number) => void,
+): void {
+  let output = 0, at = 0;
   for (const size of pieces(blocks)) {
-    for (let input = 0; input < inputs; input++) {
-      for (let t = 0; t < taps.length; t++) {
-        const offset = input * inputStep + taps[t];
-        for (let i = first; i < first + size; i++) {
-          const weight = w[outputs[i] + offset];
-          notFinite += weight - weight;
-          target[at++] = weight;
-        }
-      }
-    }
-    first += size;
+    for (let i = 0; i < size; i++) visit(output++, at + i, size);
+    at += size * numbers;
   }
-  return notFinite === 0;
 }
 
-/** The place in the weights of each sum, in the order in which the sums lie in the memory. */
-export function weightPlaces(tiles: WeightTiles, F: number, C: number, taps: number): Int32Array {
-  const places = new Int32Array(F * C * taps);
-  const { tapRows } = tiles;
-  let at = 0, filter = 0;
-  for (const block of pieces(tiles.blocks)) {
-    let channel = 0;
-    for (const { size, times, groups } of tiles.channels) {
-      for (let time = 0; time < times; time++) {
-        for (let tapRow = 0; tapRow < tapRows.times; tapRow++) {
-          for (const group of groups) {
-            for (let i = 0; i < block; i++) {
-              const first = ((filter + i) * C + channel) * taps + tapRow * tapRows.places;
-              for (const { place } of group) places[at++] = first + place;
-            }
-          }
-        }
-        channel += size;
-      }
-    }
-    filter += block;
-  }
-  return places;
+/**
+ * Writes a function that copies an output's weights; its parameters are where from and to, the bytes
+ * from one to the next there, and the rows and columns of taps.
+ *
+ * @param f The function to write into.
+ * @param vector The kind of numbers.
+ * @param inputs How many inputs there are.
+ * @param steps The weights from one input, row and column to the next.
+ * @param check Where a vector stays zero as long as every weight is finite, if that matters.
+ */
+export function writePacking(
+  f: Func,
+  vector: Vector,
+  inputs: number,
+  steps: { readonly input: number; readonly row: number; readonly column: number },
+  check?: number,
+): void {
+  const [from, to, step, rows, columns] = [0, 1, 2, 3, 4];
+  const [input, row, column, rowAt, at] = f.locals("i32", 5);
+  const [weight, notFinite] = f.locals("v128", 2);
+  const { bytes } = vector;
+  if (check !== undefined) f.const(check).at("v128.load").set(notFinite);
+  f.repeat(input, inputs, () => {
+    f.get(from).set(rowAt);
+    f.countDown(row, rows, () => {
+      f.get(rowAt).set(at);
+      f.countDown(column, columns, () => {
+        f.get(at).at(vector.loadSplat).set(weight);
+        f.get(to).get(weight).laneAt(vector.storeLane, 0);
+        if (check !== undefined) noteFinite(f, vector, weight, notFinite);
+        f.advance(at, steps.column * bytes);
+        addTo(f, to, step);
+      });
+      f.advance(rowAt, steps.row * bytes);
+    });
+    f.advance(from, steps.input * bytes);
+  });
+  if (check !== undefined) f.const(check).get(notFinite).at("v128.store");
+}
+
+/** target += step. */
+export function addTo(f: Func, target: Local, step: Local): void {
+  f.get(target).get(step).op("i32.add").set(target);
 }
 
 /**
@@ -85,39 +89,100 @@ export function imagesPerSum(dtype: DType, terms: number): number {
   return dtype === "float64" ? Infinity : Math.max(1, Math.floor(TERMS / terms));
 }
 
-/** Vectors in the memory, from a number on. */
-export interface SumVectors {
-  readonly start: number;
-  readonly count: number;
+/** Sums in the memory, as vectors whose lanes are still to be added, and their totals in float64. */
+export interface Sums {
+  readonly blocks: readonly Run[];
+  /** Sums of an output. */
+  readonly numbers: number;
+  /** How many planes of sums follow each other. The totals of all planes are neighbours. */
+  readonly planes: number;
+  /** Sums of a plane. */
+  readonly planeSize: number;
+  readonly vectors: number;
+  readonly totals: number;
+}
+
+/** Lays out sums, all at zero nowhere yet: `sumImages` clears them. */
+export function layoutSums(
+  layout: Layout,
+  name: string,
+  blocks: readonly Run[],
+  numbers: number,
+  planes = 1,
+): Sums {
+  const planeSize = numbers * blocks.reduce((sum, { size, times }) => sum + size * times, 0);
+  const count = planes * planeSize;
+  return {
+    blocks,
+    numbers,
+    planes,
+    planeSize,
+    vectors: layout.region(`${name}, vectors`, count * 16),
+    totals: layout.region(`${name}, totals`, count * 8),
+  };
 }
 
 /**
- * Sums over images: runs some at a time onto sums in the memory, and takes those out in good time.
+ * Writes a function that adds vectors' lanes to their totals; its parameters are where the first vector
+ * and total are, the bytes from one vector and total to the next, and how many there are.
+ */
+export function writeTotals(f: Func, { lanes }: Vector): void {
+  const [from, to, fromStep, toStep, count] = [0, 1, 2, 3, 4];
+  const sum = f.local("v128");
+  f.countDown(count, count, () => {
+    f.get(from).at("v128.load").set(sum);
+    if (lanes === 4) {
+      f.get(sum).op("f64x2.promote_low_f32x4");
+      f.get(sum).get(sum).shuffle([1, 0]).op("f64x2.promote_low_f32x4");
+      f.op("f64x2.add").set(sum);
+    }
+    f.get(to).get(to).at("v128.load64_splat");
+    f.get(sum).op("f64x2.add").get(sum).get(sum).shuffle([1, 0]).op("f64x2.add");
+    f.laneAt("v128.store64_lane", 0);
+    addTo(f, from, fromStep);
+    addTo(f, to, toStep);
+  });
+}
+
+/**
+ * Sums over images: runs some at a time onto the vectors, and adds those to the totals in good time.
  *
- * @param memory The memory.
- * @param vectors Where the sums lie.
+ * @param dtype The dtype of the vectors.
+ * @param sums The sums.
+ * @param addTotals The function of `writeTotals`.
  * @param N How many images there are.
  * @param together How many are run at a time.
- * @param most How many a sum may hold.
+ * @param most How many a vector may hold.
  * @param run Adds the images from the first to before the end.
- * @returns For each of `vectors`, the total of each vector's lanes.
  */
 export function sumImages(
-  memory: FloatArray,
-  vectors: readonly SumVectors[],
+  dtype: DType,
+  sums: readonly Sums[],
+  addTotals: (...args: number[]) => void,
   N: number,
   together: number,
   most: number,
   run: (first: number, end: number) => void,
-): Float64Array[] {
-  const lanes = 16 / memory.BYTES_PER_ELEMENT;
-  const totals = vectors.map(({ count }) => new Float64Array(count));
+): void {
+  const memory = scratch(dtype);
   const clear = () => {
-    for (const { start, count } of vectors) memory.fill(0, start, start + count * lanes);
+    for (const { vectors, planes, planeSize } of sums) {
+      const end = vectors + planes * planeSize * 16;
+      memory.fill(0, vectors / memory.BYTES_PER_ELEMENT, end / memory.BYTES_PER_ELEMENT);
+    }
   };
   const takeOut = () => {
-    for (const [i, { start }] of vectors.entries()) addLanes(memory, lanes, start, totals[i]);
+    for (const { blocks, numbers, planes, planeSize, vectors, totals } of sums) {
+      for (let plane = 0; plane < planes; plane++) {
+        eachOutput(blocks, numbers, (output, at, block) => {
+          const from = vectors + (plane * planeSize + at) * 16;
+          const to = totals + (output * numbers * planes + plane) * 8;
+          addTotals(from, to, block * 16, planes * 8, numbers);
+        });
+      }
+    }
   };
+  for (const each of sums) totalsOf(each).fill(0);
   clear();
   let summed = 0;
   for (let n = 0; n < N; n += together) {
@@ -131,17 +196,9 @@ export function sumImages(
     summed += end - n;
   }
   takeOut();
-  return totals;
 }
 
-/** Adds each vector's lanes to its total. */
-function addLanes(memory: FloatArray, lanes: number, start: number, totals: Float64Array): void {
-  let at = start;
-  if (lanes === 2) {
-    for (let i = 0; i < totals.length; i++, at += 2) totals[i] += memory[at] + memory[at + 1];
-    return;
-  }
-  for (let i = 0; i < totals.length; i++, at += 4) {
-    totals[i] += memory[at] + memory[at + 1] + (memory[at + 2] + memory[at + 3]);
-  }
+/** The totals of sums; those of an output are neighbours. */
+export function totalsOf({ totals, planes, planeSize }: Sums): FloatArray {
+  return scratch("float64").subarray(totals / 8, totals / 8 + planes * planeSize);
 }

@@ -15,8 +15,15 @@ import { Assembly } from "./assembler.ts";
 import { writeConv } from "./emit_conv.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
-import { convTiles, pieces, type Run, type Tile, weightTiles } from "./plan.ts";
-import { imagesPerSum, sumImages, weightPlaces } from "./weights.ts";
+import { convTiles, type Tile, weightTiles } from "./plan.ts";
+import {
+  eachOutput,
+  imagesPerSum,
+  layoutSums,
+  sumImages,
+  totalsOf,
+  writeTotals,
+} from "./weights.ts";
 import { padded, plainRow, type Planes, writeCopy } from "./planes.ts";
 import type { Vector } from "./vector.ts";
 import {
@@ -25,7 +32,9 @@ import {
   transformed,
   writeGradientTransform,
   writeInputTransform,
+  writeKernelTransform,
   writeOutputTransform,
+  writeWeightTransform,
 } from "./winograd_tiles.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
 
@@ -175,6 +184,7 @@ function planCorrelation(
   const inputs = transformed(layout, "transformed x", channels, grid);
   const products = transformed(layout, "products", filters, grid);
   const matrix = filters * channels * bytes;
+  const given = layout.region("weights", 9 * matrix);
   const weights = layout.region("transformed weights", PLANES * matrix);
   const bias = layout.region("bias", filters * bytes);
   const check = layout.region("check", 16);
@@ -248,20 +258,27 @@ function planCorrelation(
         several.advance(wideAt, wideBytes).advance(outAt, outSize * bytes);
       });
     }
-    const run = instantiate(assembly)[several.name];
+    const transformWeights = assembly.func("transformWeights", ["i32", "i32", "i32"]);
+    const { channelStep, filterStep, turned } = job;
+    writeWeightTransform(transformWeights, vector, channels, channelStep, turned, matrix);
+    const run = instantiate(assembly);
 
     const outStart = out / bytes, biasStart = bias / bytes, checkStart = check / bytes;
     return (N, xs, w, b, outs) => {
       const memory = scratch(dtype);
       x.clear(memory);
-      transformWeights(memory, weights / bytes, w, tiles.blocks, job);
+      memory.set(w, given / bytes);
+      eachOutput(tiles.blocks, channels, (filter, at, block) => {
+        const from = given + filter * filterStep * bytes;
+        run.transformWeights(from, weights + at * bytes, block * bytes);
+      });
       if (b === undefined) memory.fill(0, biasStart, biasStart + filters);
       else memory.set(b, biasStart);
       memory.fill(0, checkStart, checkStart + lanes);
       for (let n = 0; n < N; n += images) {
         const end = Math.min(N, n + images);
         x.load(memory, xs, n, end);
-        run(end - n);
+        run.several(end - n);
         for (let lane = 0; lane < lanes; lane++) {
           if (memory[checkStart + lane] !== 0) return n;
         }
@@ -271,46 +288,6 @@ function planCorrelation(
     };
   }
   return { layout, make };
-}
-
-/** Writes every 3x3 kernel as 4x4 numbers, a matrix for each: block of filters, channel, filter. */
-function transformWeights(
-  memory: FloatArray,
-  at: number,
-  w: FloatArray,
-  blocks: readonly Run[],
-  { channels, filters, filterStep, channelStep, turned }: Correlation,
-): void {
-  const matrix = filters * channels;
-  const [first, step] = turned ? [8, -1] : [0, 1];
-  const rows = new Float64Array(12);
-  let filter = 0;
-  for (const size of pieces(blocks)) {
-    for (let c = 0; c < channels; c++) {
-      for (let i = 0; i < size; i++) {
-        let tap = (filter + i) * filterStep + c * channelStep + first;
-        for (let k = 0; k < 3; k++) {
-          const a = w[tap], b = w[tap + 3 * step], d = w[tap + 6 * step];
-          rows[k] = a;
-          rows[3 + k] = (a + b + d) / 2;
-          rows[6 + k] = (a - b + d) / 2;
-          rows[9 + k] = d;
-          tap += step;
-        }
-        let place = at + i;
-        for (let row = 0; row < 12; row += 3) {
-          const a = rows[row], b = rows[row + 1], d = rows[row + 2];
-          memory[place] = a;
-          memory[place + matrix] = (a + b + d) / 2;
-          memory[place + 2 * matrix] = (a - b + d) / 2;
-          memory[place + 3 * matrix] = d;
-          place += 4 * matrix;
-        }
-      }
-      at += size;
-    }
-    filter += size;
-  }
 }
 
 /** Runs the weight gradient over images; returns whether every sum is finite. */
@@ -360,9 +337,10 @@ export function planWinogradWeights(
   });
   const inputs = transformed(layout, "transformed x", C, grid);
   const gradients = transformed(layout, "transformed dout", F, grid);
-  const sums = layout.region("sums", PLANES * F * C * 16);
-  const biasSums = layout.region("bias sums", F * 16);
   const tiles = weightTiles(F, C, [[0]], blockBytes, false, tile);
+  const sums = layoutSums(layout, "sums", tiles.blocks, C, PLANES);
+  const biasSums = layoutSums(layout, "bias sums", [{ size: 1, times: 1 }], F);
+  const check = layout.region("check", 16);
 
   function make(): RunWeightGradient {
     const assembly = new Assembly();
@@ -382,11 +360,11 @@ export function planWinogradWeights(
       dout: { start: gradients.start, plane: blockBytes, row: 0 },
       rows: 1,
       columns: blockBytes / bytes,
-      sums,
+      sums: sums.vectors,
       moved: true,
     });
     const biases = assembly.func("biases", ["i32"]);
-    writeBiasSums(biases, vector, F, OH * OW, dout.staged, biasSums, 0);
+    writeBiasSums(biases, vector, F, OH * OW, dout.staged, biasSums.vectors, 0);
 
     const several = assembly.func("several", ["i32"]);
     const [image, block, plane, staged, planes, doutStaged] = several.locals("i32", 6);
@@ -415,19 +393,16 @@ export function planWinogradWeights(
       several.advance(xBlock, 2 * grid.rows * x.planes.row);
       several.advance(doutBlock, 2 * grid.rows * dout.planes.row);
     });
-    const run = instantiate(assembly)[several.name];
+    writeTotals(assembly.func("totals", ["i32", "i32", "i32", "i32", "i32"]), vector);
+    writeKernelTransform(assembly.func("transformKernels"), F * C, sums.totals, check);
+    const run = instantiate(assembly);
 
-    const places = weightPlaces(tiles, F, C, 1);
-    const vectors = [
-      { start: sums / bytes, count: PLANES * F * C },
-      { start: biasSums / bytes, count: F },
-    ];
     const most = imagesPerSum(dtype, grid.vectors * grid.rows * blocks);
     return (N, xs, douts, dw, db) => {
       const memory = scratch(dtype);
       x.clear(memory);
       dout.clear(memory);
-      const [planeTotals, dbTotals] = sumImages(memory, vectors, N, images, most, (n, end) => {
+      sumImages(dtype, [sums, biasSums], run.totals, N, images, most, (n, end) => {
         if (end - n < images) {
           // The tiles of images that are not there: zero times what was there could be NaN.
           for (const { start, step } of [inputs, gradients]) {
@@ -436,40 +411,13 @@ export function planWinogradWeights(
         }
         x.load(memory, xs, n, end);
         dout.load(memory, douts, n, end);
-        run(end - n);
+        run.several(end - n);
       });
-      db.set(dbTotals);
-      return finishWeights(planeTotals, places, dw);
+      run.transformKernels();
+      dw.set(totalsOf(sums).subarray(0, dw.length));
+      db.set(totalsOf(biasSums));
+      return scratch("float64")[check / 8] === 0;
     };
   }
   return { layout, make };
-}
-
-/** Turns 16 sums for each filter and channel into its 3x3 gradients; whether they are all finite. */
-function finishWeights(sums: Float64Array, places: Int32Array, dw: FloatArray): boolean {
-  const kernels = places.length;
-  const rows = new Float64Array(12);
-  let notFinite = 0;
-  for (let i = 0; i < kernels; i++) {
-    for (let k = 0; k < 4; k++) {
-      const scale = k === 0 || k === 3 ? 1 : 0.5;
-      const a = scale * sums[k * kernels + i];
-      const b = scale * 0.5 * sums[(4 + k) * kernels + i];
-      const c = scale * 0.5 * sums[(8 + k) * kernels + i];
-      const d = scale * sums[(12 + k) * kernels + i];
-      rows[k] = a + b + c;
-      rows[4 + k] = b - c;
-      rows[8 + k] = b + c - d;
-    }
-    const place = 9 * places[i];
-    for (let row = 0; row < 3; row++) {
-      const a = rows[4 * row], b = rows[4 * row + 1], c = rows[4 * row + 2], d = rows[4 * row + 3];
-      const first = a + b + c, second = b - c, third = b + c - d;
-      notFinite += (first - first) + (second - second) + (third - third);
-      dw[place + 3 * row] = first;
-      dw[place + 3 * row + 1] = second;
-      dw[place + 3 * row + 2] = third;
-    }
-  }
-  return notFinite === 0;
 }

@@ -10,7 +10,7 @@
 import type { Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
 import type { Planes } from "./planes.ts";
-import { lowerAndUpper, pushSum, pushZero, type Vector } from "./vector.ts";
+import { lowerAndUpper, noteFinite, pushSum, pushZero, type Vector, vectors } from "./vector.ts";
 
 /** Transformed numbers of a tile: 4x4. */
 export const PLANES = 16;
@@ -202,10 +202,7 @@ export function writeOutputTransform(
       writeOutputStep(f, vector, sums, even, odd);
       for (const y of [even, odd]) {
         f.get(y).get(biases).op(vector.add).set(y);
-        // Zero, unless y is infinite or NaN.
-        f.get(notFinite).get(y);
-        pushZero(f);
-        f.op(vector.mul).op(vector.add).set(notFinite);
+        noteFinite(f, vector, y, notFinite);
         if (!relu) continue;
         f.get(y);
         pushZero(f);
@@ -261,4 +258,120 @@ export function writeGradientTransform(
       store(12 + k);
     }
   });
+}
+
+const halves = new Uint8Array(Float64Array.of(0.5, 0.5).buffer);
+
+/** Pushes a * 0.5 where a is on the stack: in float64, as all sums of weights are. */
+function halve(f: Func): void {
+  f.vector(halves).op("f64x2.mul");
+}
+
+/**
+ * Writes the transform of a filter's 3x3 kernels, one channel after the other: rows a, b, c become a,
+ * (a + b + c) / 2, (a - b + c) / 2, c; then columns. Its parameters are where the kernels are, where the
+ * first plane's numbers go, and the bytes from one channel to the next there.
+ *
+ * @param f The function to write into.
+ * @param vector The kind of numbers.
+ * @param channels How many channels there are.
+ * @param channelStep The weights from one channel to the next.
+ * @param turned Whether the kernels are turned by half.
+ * @param plane The bytes from one plane of transformed numbers to the next.
+ */
+export function writeWeightTransform(
+  f: Func,
+  { bytes, lanes, loadSplat, storeLane }: Vector,
+  channels: number,
+  channelStep: number,
+  turned: boolean,
+  plane: number,
+): void {
+  const [from, to, step] = [0, 1, 2];
+  const channel = f.local("i32");
+  const taps = f.locals("v128", 3), sum = f.local("v128");
+  const rows = Array.from({ length: 4 }, () => f.locals("v128", 3));
+  const writeStep = (
+    [a, b, c]: readonly Local[],
+    results: readonly ((push: () => void) => void)[],
+  ) => {
+    results[0](() => f.get(a));
+    results[3](() => f.get(c));
+    f.get(a).get(c).op("f64x2.add");
+    halve(f);
+    f.set(sum).get(b);
+    halve(f);
+    f.set(b);
+    results[1](() => f.get(sum).get(b).op("f64x2.add"));
+    results[2](() => f.get(sum).get(b).op("f64x2.sub"));
+  };
+  f.repeat(channel, channels, () => {
+    for (let k = 0; k < 3; k++) {
+      for (const [row, tap] of taps.entries()) {
+        const place = 3 * row + k;
+        f.get(from).at(loadSplat, (turned ? 8 - place : place) * bytes);
+        if (lanes === 4) f.op("f64x2.promote_low_f32x4");
+        f.set(tap);
+      }
+      writeStep(
+        taps,
+        rows.map((row) => (push) => {
+          push();
+          f.set(row[k]);
+        }),
+      );
+    }
+    for (const [r, row] of rows.entries()) {
+      writeStep(
+        row,
+        [0, 1, 2, 3].map((k) => (push) => {
+          f.get(to);
+          push();
+          if (lanes === 4) f.op("f32x4.demote_f64x2_zero");
+          f.laneAt(storeLane, 0, (4 * r + k) * plane);
+        }),
+      );
+    }
+    f.advance(from, channelStep * bytes);
+    f.get(to).get(step).op("i32.add").set(to);
+  });
+}
+
+/**
+ * Writes the transform of 16 float64 sums for each kernel into its 3x3 gradients, in their place: columns
+ * a, b, c, d become a + (b + c) / 2, (b - c) / 2, (b + c) / 2 - d; then rows.
+ */
+export function writeKernelTransform(f: Func, kernels: number, sums: number, check: number): void {
+  const [kernel, from, to] = f.locals("i32", 3);
+  const taps = f.locals("v128", 4), rows = Array.from({ length: 3 }, () => f.locals("v128", 4));
+  const [mean, gradient, notFinite] = f.locals("v128", 3);
+  const writeStep = ([a, b, c, d]: readonly Local[], store: (i: number) => void) => {
+    f.get(b).get(c).op("f64x2.add");
+    halve(f);
+    f.tee(mean).get(a).op("f64x2.add");
+    store(0);
+    f.get(b).get(c).op("f64x2.sub");
+    halve(f);
+    store(1);
+    f.get(mean).get(d).op("f64x2.sub");
+    store(2);
+  };
+  f.const(sums).set(from).const(sums).set(to);
+  f.repeat(kernel, kernels, () => {
+    for (let k = 0; k < 4; k++) {
+      for (const [row, tap] of taps.entries()) {
+        f.get(from).at("v128.load64_splat", (4 * row + k) * 8).set(tap);
+      }
+      writeStep(taps, (i) => f.set(rows[i][k]));
+    }
+    for (const [r, row] of rows.entries()) {
+      writeStep(row, (i) => {
+        f.set(gradient);
+        noteFinite(f, vectors.float64, gradient, notFinite);
+        f.get(to).get(gradient).laneAt("v128.store64_lane", 0, (3 * r + i) * 8);
+      });
+    }
+    f.advance(from, PLANES * 8).advance(to, 9 * 8);
+  });
+  f.const(check).get(notFinite).at("v128.store");
 }
