@@ -23,6 +23,8 @@ import {
   planWinogradForward,
   planWinogradWeights,
   winogradServes,
+  winogradTiles,
+  winogradWeightTiles,
 } from "../kernels/simd/winograd.ts";
 import { markdownTable } from "./markdown.ts";
 
@@ -106,17 +108,19 @@ function tilesOf(
   const { C, H, W, F, KH, KW, OH, OW, strideY, strideX } = shape;
   const { lanes } = vectors[dtype];
   if (pass === "dw") {
-    const offsets = special ? [[0]] : Array.from({ length: KH }, () => Array<number>(KW).fill(0));
-    const tiles = weightTiles(F, C, offsets, 0, false, tile);
-    const size = `${tiles.blocks[0].size}x${tiles.channels[0].groups[0].length}`;
+    const offsets = Array.from({ length: KH }, () => Array<number>(KW).fill(0));
+    const tiles = special
+      ? winogradWeightTiles(vectors[dtype], shape, tile)
+      : [weightTiles(F, C, offsets, 0, false, tile)];
+    const size = `${tiles[0].blocks[0].size}x${tiles[0].channels[0].groups[0].length}`;
     return { size, code: JSON.stringify(tiles) };
   }
   const [outputs, OY, OX] = pass === "forward"
     ? [F, OH, OW]
     : [C, Math.ceil(H / strideY), Math.ceil(W / strideX)];
-  // Winograd's products are of rows as long as a block of its tiles.
+  const sizes = { channels: pass === "forward" ? C : F, filters: outputs, KH, KW, OH: OY, OW: OX };
   const tiles = special
-    ? convTiles(outputs, 1, 8 * lanes, lanes, tile)
+    ? winogradTiles(vectors[dtype], sizes, tile)
     : convTiles(outputs, OY, OX, lanes, tile);
   const [first] = tiles.rows;
   const size = `${tiles.blocks[0].size}x${first.rows * first.tiles[0].columns.length}`;

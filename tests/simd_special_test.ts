@@ -20,6 +20,8 @@ const shapes: readonly ConvShape[] = [
   convShape([2, 2, 10, 23], [3, 2, 5, 5], { pad: 2 }),
   convShape([2, 16, 8, 16], [16, 16, 3, 3], { pad: 1 }), // Winograd's
   convShape([2, 16, 4, 4], [24, 16, 3, 3], { pad: 1 }), // Winograd's, both images at once in float64
+  convShape([2, 4, 9, 13], [10, 4, 7, 7], { pad: 3 }), // Winograd's, of nine windows
+  convShape([2, 6, 9, 8], [8, 6, 5, 4], { pad: 1 }), // Winograd's, of four windows
 ];
 
 /** Fills an array with values in a fixed order that looks random. */

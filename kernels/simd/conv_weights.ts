@@ -10,7 +10,14 @@ import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { type Tile, weightTiles } from "./plan.ts";
 import { padded } from "./planes.ts";
-import { imagesPerSum, layoutSums, sumImages, totalsOf, writeTotals } from "./weights.ts";
+import {
+  imagesPerSum,
+  layoutBiasSums,
+  layoutSums,
+  sumImages,
+  totalsOf,
+  writeTotals,
+} from "./weights.ts";
 import type { Vector } from "./vector.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
 
@@ -74,8 +81,8 @@ export function planBackwardWeights(
   );
   const shifted = strideX === 1 && lanes === 4;
   const tiles = weightTiles(F, C, taps, x.planes.plane, shifted, tile);
-  const sums = layoutSums(layout, "sums", tiles.blocks, C * KH * KW);
-  const biasSums = layoutSums(layout, "bias sums", [{ size: 1, times: 1 }], F);
+  const sums = layoutSums(layout, "sums", F, C * KH * KW, [{ blocks: tiles.blocks, taps: 1 }]);
+  const biasSums = layoutBiasSums(layout, F);
 
   function make(): BackwardWeights {
     const assembly = new Assembly();

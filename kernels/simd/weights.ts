@@ -19,16 +19,17 @@ import type { DType, FloatArray } from "../shape.ts";
  *
  * @param blocks How many outputs each block has.
  * @param numbers How many numbers an output has.
- * @param visit Receives the output, the place of its first number, and how far its numbers are apart.
+ * @param visit Receives the output, the place of its first number, how far its numbers are apart, and how
+ * many outputs its block has before it.
  */
 export function eachOutput(
   blocks: readonly Run[],
   numbers: number,
-  visit: (output: number, at: number, block: number) => void,
+  visit: (output: number, at: number, block: number, before: number) => void,
 ): void {
   let output = 0, at = 0;
   for (const size of pieces(blocks)) {
-    for (let i = 0; i < size; i++) visit(output++, at + i, size);
+    for (let i = 0; i < size; i++) visit(output++, at + i, size, i);
     at += size * numbers;
   }
 }
@@ -89,37 +90,46 @@ export function imagesPerSum(dtype: DType, terms: number): number {
   return dtype === "float64" ? Infinity : Math.max(1, Math.floor(TERMS / terms));
 }
 
+/** A plane of sums: so many taps for each output and input, the outputs in blocks. */
+export interface SumPlane {
+  readonly blocks: readonly Run[];
+  readonly taps: number;
+}
+
 /** Sums in the memory, as vectors whose lanes are still to be added, and their totals in float64. */
 export interface Sums {
-  readonly blocks: readonly Run[];
-  /** Sums of an output. */
-  readonly numbers: number;
-  /** How many planes of sums follow each other. The totals of all planes are neighbours. */
-  readonly planes: number;
-  /** Sums of a plane. */
-  readonly planeSize: number;
+  /** The planes, one after the other. The totals of an output and input are neighbours. */
+  readonly planes: readonly SumPlane[];
+  readonly outputs: number;
+  readonly inputs: number;
+  readonly count: number;
   readonly vectors: number;
   readonly totals: number;
 }
 
-/** Lays out sums, all at zero nowhere yet: `sumImages` clears them. */
+/** Lays out sums; `sumImages` clears them. */
 export function layoutSums(
   layout: Layout,
   name: string,
-  blocks: readonly Run[],
-  numbers: number,
-  planes = 1,
+  outputs: number,
+  inputs: number,
+  planes: readonly SumPlane[],
 ): Sums {
-  const planeSize = numbers * blocks.reduce((sum, { size, times }) => sum + size * times, 0);
-  const count = planes * planeSize;
+  const count = outputs * inputs * planes.reduce((sum, { taps }) => sum + taps, 0);
   return {
-    blocks,
-    numbers,
     planes,
-    planeSize,
+    outputs,
+    inputs,
+    count,
     vectors: layout.region(`${name}, vectors`, count * 16),
     totals: layout.region(`${name}, totals`, count * 8),
   };
+}
+
+/** Lays out the sums of dout's planes. */
+export function layoutBiasSums(layout: Layout, filters: number): Sums {
+  const one = { blocks: [{ size: 1, times: 1 }], taps: 1 };
+  return layoutSums(layout, "bias sums", 1, filters, [one]);
 }
 
 /**
@@ -166,19 +176,23 @@ export function sumImages(
 ): void {
   const memory = scratch(dtype);
   const clear = () => {
-    for (const { vectors, planes, planeSize } of sums) {
-      const end = vectors + planes * planeSize * 16;
-      memory.fill(0, vectors / memory.BYTES_PER_ELEMENT, end / memory.BYTES_PER_ELEMENT);
+    for (const { vectors, count } of sums) {
+      const start = vectors / memory.BYTES_PER_ELEMENT;
+      memory.fill(0, start, start + count * 16 / memory.BYTES_PER_ELEMENT);
     }
   };
   const takeOut = () => {
-    for (const { blocks, numbers, planes, planeSize, vectors, totals } of sums) {
-      for (let plane = 0; plane < planes; plane++) {
-        eachOutput(blocks, numbers, (output, at, block) => {
-          const from = vectors + (plane * planeSize + at) * 16;
-          const to = totals + (output * numbers * planes + plane) * 8;
-          addTotals(from, to, block * 16, planes * 8, numbers);
-        });
+    for (const { planes, outputs, inputs, count, vectors, totals } of sums) {
+      const step = count / (outputs * inputs);
+      let from = vectors, to = totals;
+      for (const { blocks, taps } of planes) {
+        for (let tap = 0; tap < taps; tap++, to += 8) {
+          eachOutput(blocks, inputs * taps, (output, at, block) => {
+            const first = from + (at + tap * block) * 16;
+            addTotals(first, to + output * inputs * step * 8, taps * block * 16, step * 8, inputs);
+          });
+        }
+        from += outputs * inputs * taps * 16;
       }
     }
   };
@@ -198,7 +212,7 @@ export function sumImages(
   takeOut();
 }
 
-/** The totals of sums; those of an output are neighbours. */
-export function totalsOf({ totals, planes, planeSize }: Sums): FloatArray {
-  return scratch("float64").subarray(totals / 8, totals / 8 + planes * planeSize);
+/** The totals of sums: by output, input, plane, tap. */
+export function totalsOf({ totals, count }: Sums): FloatArray {
+  return scratch("float64").subarray(totals / 8, totals / 8 + count);
 }

@@ -1,5 +1,6 @@
 /**
- * Winograd's F(2x2, 3x3): four outputs of a 3x3 kernel from 16 products instead of 36.
+ * Winograd's F(2x2, 3x3): four outputs of a 3x3 kernel from 16 products instead of 36; larger kernels as
+ * several of that size, whose products are summed up before they are transformed.
  *
  * Tiles of 4x4 inputs, two apart, are transformed into 16 planes of numbers; each plane is multiplied
  * by its own matrix of transformed weights; every 16 products give 2x2 outputs. Tiles that are
@@ -11,78 +12,97 @@
  * @module
  */
 
-import { Assembly } from "./assembler.ts";
+import { Assembly, type Func } from "./assembler.ts";
 import { writeConv } from "./emit_conv.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
-import { convTiles, type Tile, weightTiles } from "./plan.ts";
+import { padded, plainRow, type Planes, writeCopy } from "./planes.ts";
+import { type ConvTiles, convTiles, type Tile, type WeightTiles, weightTiles } from "./plan.ts";
+import type { Vector } from "./vector.ts";
 import {
   eachOutput,
   imagesPerSum,
+  layoutBiasSums,
   layoutSums,
   sumImages,
   totalsOf,
   writeTotals,
 } from "./weights.ts";
-import { padded, plainRow, type Planes, writeCopy } from "./planes.ts";
-import type { Vector } from "./vector.ts";
 import {
+  type Patch,
   PLANES,
+  type TileGrid,
   tileGrid,
   transformed,
   writeGradientTransform,
   writeInputTransform,
-  writeKernelTransform,
   writeOutputTransform,
-  writeWeightTransform,
 } from "./winograd_tiles.ts";
+import {
+  type GivenKernels,
+  writeGradientOfWeights,
+  writeWeightTransform,
+} from "./winograd_weights.ts";
+import { planeProducts, tileProducts, type WindowPlane, windowPlanes } from "./winograd_windows.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
 
-/** Vectors of tiles that are worked on together. */
-const FORWARD_VECTORS = 8;
+/** Vectors of tiles that are worked on together: forward for kernels of one window and of several. */
+const VECTORS = 8;
+const WINDOW_VECTORS = 16;
 const WEIGHT_VECTORS = 16;
 
 /** What the transforms cost for each plane of inputs and outputs, in multiplications of vectors. */
 const TRANSFORM_COST = 40;
 
+/** Rows and columns of kernels that the algorithm is for. */
+const SMALLEST = 3, LARGEST = 7;
+
+/** The sizes of a correlation, on which it depends whether Winograd's algorithm pays. */
+export interface Sizes {
+  readonly channels: number;
+  readonly filters: number;
+  readonly KH: number;
+  readonly KW: number;
+  /** Rows and columns of an output plane. */
+  readonly OH: number;
+  readonly OW: number;
+}
+
+function forwardGrid(vector: Vector, { KH, KW, OH, OW }: Sizes): TileGrid {
+  const together = Math.max(KH, KW) > SMALLEST ? WINDOW_VECTORS : VECTORS;
+  return tileGrid(vector, OH, OW, KH, KW, together);
+}
+
+function weightGrid(vector: Vector, { KH, KW, OH, OW }: ConvShape): TileGrid {
+  return tileGrid(vector, OH, OW, KH, KW, WEIGHT_VECTORS);
+}
+
 /** Whether Winograd's algorithm should be at least 15 % faster than the direct kernel. */
-export function winogradPays(
-  vector: Vector,
-  filters: number,
-  channels: number,
-  OH: number,
-  OW: number,
-): boolean {
-  const { vectors, rows, blocks } = tileGrid(vector, OH, OW, FORWARD_VECTORS);
-  const tiles = vectors * rows * blocks;
-  const cost = tiles * (PLANES * filters * channels + TRANSFORM_COST * (filters + channels));
-  const direct = 9 * filters * channels * OH * Math.ceil(OW / vector.lanes);
-  return 1.15 * cost < direct;
+export function winogradPays(vector: Vector, sizes: Sizes): boolean {
+  const { channels, filters, KH, KW, OH, OW } = sizes;
+  const { outputs, inputs, blocks } = forwardGrid(vector, sizes);
+  const products = tileProducts(windowPlanes(KH, KW)) * filters * channels;
+  const cost = outputs.rows * outputs.vectors * (products + TRANSFORM_COST * filters) +
+    inputs.rows * inputs.vectors * TRANSFORM_COST * channels;
+  const direct = KH * KW * filters * channels * OH * Math.ceil(OW / vector.lanes);
+  return 1.15 * blocks * cost < direct;
 }
 
 /** Whether a geometry is one that the algorithm is for. */
 export function winogradServes({ KH, KW, strideY, strideX }: ConvShape): boolean {
-  return KH === 3 && KW === 3 && strideY === 1 && strideX === 1;
+  return strideY * strideX === 1 && Math.min(KH, KW) >= SMALLEST && Math.max(KH, KW) <= LARGEST;
 }
 
-/** A correlation with 3x3 kernels and stride 1: a forward pass, or the gradient of the input. */
-interface Correlation {
-  readonly channels: number;
-  readonly filters: number;
+/** A correlation with stride 1: a forward pass, or the gradient of the input. */
+interface Correlation extends Sizes, GivenKernels {
   /** Rows and columns of an input plane. */
   readonly H: number;
   readonly W: number;
   /** Zeros above and on the left. */
   readonly top: number;
   readonly left: number;
-  /** Rows and columns of an output plane. */
-  readonly OH: number;
-  readonly OW: number;
-  /** From one filter's, and one channel's, weights to the next. */
+  /** From one filter's weights to the next. */
   readonly filterStep: number;
-  readonly channelStep: number;
-  /** Whether the kernels are turned by half. */
-  readonly turned: boolean;
   readonly relu: boolean;
 }
 
@@ -103,27 +123,24 @@ export function planWinogradForward(
   relu: boolean,
   tile?: Tile,
 ): Plan<RunCorrelation> | undefined {
-  const { C, H, W, F, padTop, padLeft, OH, OW } = shape;
-  if (!winogradPays(vector, F, C, OH, OW)) return undefined;
-  return planCorrelation(
-    {
-      channels: C,
-      filters: F,
-      H,
-      W,
-      top: padTop,
-      left: padLeft,
-      OH,
-      OW,
-      filterStep: 9 * C,
-      channelStep: 9,
-      turned: false,
-      relu,
-    },
-    vector,
-    fused,
-    tile,
-  );
+  const { C, H, W, F, KH, KW, padTop, padLeft, OH, OW } = shape;
+  const job: Correlation = {
+    channels: C,
+    filters: F,
+    KH,
+    KW,
+    H,
+    W,
+    top: padTop,
+    left: padLeft,
+    OH,
+    OW,
+    filterStep: KH * KW * C,
+    channelStep: KH * KW,
+    turned: false,
+    relu,
+  };
+  return winogradPays(vector, job) ? planCorrelation(job, vector, fused, tile) : undefined;
 }
 
 /** Plans the gradient of the input, dout's correlation with the turned kernels, if that pays. */
@@ -133,28 +150,25 @@ export function planWinogradData(
   fused: boolean,
   tile?: Tile,
 ): Plan<RunCorrelation> | undefined {
-  const { C, H, W, F, padTop, padLeft, OH, OW } = shape;
-  const top = 2 - padTop, left = 2 - padLeft;
-  if (top < 0 || left < 0 || !winogradPays(vector, C, F, H, W)) return undefined;
-  return planCorrelation(
-    {
-      channels: F,
-      filters: C,
-      H: OH,
-      W: OW,
-      top,
-      left,
-      OH: H,
-      OW: W,
-      filterStep: 9,
-      channelStep: 9 * C,
-      turned: true,
-      relu: false,
-    },
-    vector,
-    fused,
-    tile,
-  );
+  const { C, H, W, F, KH, KW, padTop, padLeft, OH, OW } = shape;
+  const job: Correlation = {
+    channels: F,
+    filters: C,
+    KH,
+    KW,
+    H: OH,
+    W: OW,
+    top: KH - 1 - padTop,
+    left: KW - 1 - padLeft,
+    OH: H,
+    OW: W,
+    filterStep: KH * KW,
+    channelStep: KH * KW * C,
+    turned: true,
+    relu: false,
+  };
+  const pays = job.top >= 0 && job.left >= 0 && winogradPays(vector, job);
+  return pays ? planCorrelation(job, vector, fused, tile) : undefined;
 }
 
 /** Plans a correlation by Winograd's algorithm. */
@@ -164,28 +178,29 @@ function planCorrelation(
   fused: boolean,
   tile?: Tile,
 ): Plan<RunCorrelation> {
-  const { channels, filters, H, W, OH, OW } = job;
+  const { channels, filters, KH, KW, H, W, OH, OW, filterStep } = job;
   const { bytes, lanes, dtype } = vector;
   const layout = new Layout();
-  const grid = tileGrid(vector, OH, OW, FORWARD_VECTORS);
-  const { images, blocks, imageBytes, blockBytes } = grid;
-  const rows = 2 * grid.rows * blocks, columns = 2 * lanes * grid.vectors;
+  const grid = forwardGrid(vector, job);
+  const { inputs, outputs, images, blocks } = grid;
+  const planes = windowPlanes(KH, KW);
+  const rows = 2 * outputs.rows * blocks, columns = 2 * lanes * outputs.vectors;
   const x = padded(layout, vector, "x", {
     planes: channels,
     H,
     W,
     top: job.top,
     left: job.left,
-    rows: rows + 2,
-    columns: columns + 2,
+    rows: rows + 2 * (inputs.rows - outputs.rows) + 2,
+    columns: 2 * lanes * inputs.vectors + 2,
     stride: 2,
     images,
   });
-  const inputs = transformed(layout, "transformed x", channels, grid);
-  const products = transformed(layout, "products", filters, grid);
+  const tilesIn = transformed(layout, "transformed x", channels, inputs);
+  const tilesOut = transformed(layout, "products", filters, outputs);
   const matrix = filters * channels * bytes;
-  const given = layout.region("weights", 9 * matrix);
-  const weights = layout.region("transformed weights", PLANES * matrix);
+  const given = layout.region("weights", KH * KW * matrix);
+  const weights = layout.region("transformed weights", tileProducts(planes) * matrix);
   const bias = layout.region("bias", filters * bytes);
   const check = layout.region("check", 16);
   const outSize = filters * OH * OW;
@@ -198,59 +213,59 @@ function planCorrelation(
     plane: rows * columns * bytes,
     row: columns * bytes,
   };
-  const tiles = convTiles(filters, 1, blockBytes / bytes, lanes, tile);
+  const tiles = winogradTiles(vector, job, tile);
 
   function make(): RunCorrelation {
     const assembly = new Assembly();
     const pad = assembly.func("pad", ["i32", "i32"]);
     x.write(pad, { from: 0, to: 1 });
     const transform = assembly.func("transform", ["i32", "i32"]);
-    writeInputTransform(transform, vector, grid, channels, x.planes, x.pitch, inputs);
-    const multiply = writeConv(assembly, "multiply", {
-      vector,
-      fused,
-      channels,
-      tiles,
-      input: { start: inputs.start, plane: blockBytes, row: 0 },
-      output: { start: products.start, plane: blockBytes, row: 0 },
-      taps: [0],
-      tapRows: { times: 1, step: 0 },
-      weights,
-      relu: false,
-      moved: true,
-    });
+    writeInputTransform(transform, vector, inputs, channels, x.planes, x.pitch, tilesIn);
+    const multiply = byWindows(planes, ({ y, x }, i) =>
+      writeConv(assembly, `multiply${i}-`, {
+        vector,
+        fused,
+        channels,
+        tiles,
+        input: { start: tilesIn.start, plane: inputs.blockBytes, row: inputs.rowBytes },
+        output: { start: tilesOut.start, plane: outputs.blockBytes, row: outputs.rowBytes },
+        taps: windowOffsets({ y, x }, inputs, bytes).flat(),
+        tapRows: { times: 1, step: 0 },
+        weights,
+        relu: false,
+        moved: true,
+      }));
     const finish = assembly.func("finish", ["i32", "i32"]);
-    writeOutputTransform(finish, vector, grid, filters, products, wide, bias, check, job.relu);
+    writeOutputTransform(finish, vector, outputs, filters, tilesOut, wide, bias, check, job.relu);
     const pick = assembly.func("pick", ["i32", "i32"]);
     const pickRow = plainRow(vector, OW);
     if (!whole) writeCopy(pick, filters, OH, wide, result, pickRow, { from: 0, to: 1 });
 
     const several = assembly.func("several", ["i32"]);
-    const [image, block, plane, staged, planes, wideAt, outAt] = several.locals("i32", 7);
-    const [xBlock, xRow, outBlock, outRow, at, product, weight] = several.locals("i32", 7);
+    const [image, block, staged, paddedAt, wideAt, outAt] = several.locals("i32", 6);
+    const [xBlock, xRow, outBlock, outRow, at] = several.locals("i32", 5);
     several.countDown(image, 0, () => {
-      several.get(staged).get(planes).call(pad);
-      several.advance(staged, x.step.staged).advance(planes, x.step.planes);
+      several.get(staged).get(paddedAt).call(pad);
+      several.advance(staged, x.step.staged).advance(paddedAt, x.step.planes);
     });
     several.const(x.planes.start).set(xBlock).const(wide.start).set(outBlock);
     several.repeat(block, blocks, () => {
       several.get(xBlock).set(xRow).const(0).set(at);
       several.countDown(image, 0, () => {
         several.get(xRow).get(at).call(transform);
-        several.advance(xRow, x.step.planes).advance(at, imageBytes);
+        several.advance(xRow, x.step.planes).advance(at, inputs.imageBytes);
       });
-      for (const offset of [at, product, weight]) several.const(0).set(offset);
-      several.repeat(plane, PLANES, () => {
-        several.get(at).get(product).get(weight).call(multiply);
-        several.advance(at, inputs.step).advance(product, products.step).advance(weight, matrix);
-      });
+      for (const [i, { before }] of planes.entries()) {
+        several.const(i * tilesIn.step).const(i * tilesOut.step).const(before * matrix);
+        several.call(multiply[i]);
+      }
       several.get(outBlock).set(outRow).const(0).set(at);
       several.countDown(image, 0, () => {
         several.get(outRow).get(at).call(finish);
-        several.advance(outRow, wideBytes).advance(at, imageBytes);
+        several.advance(outRow, wideBytes).advance(at, outputs.imageBytes);
       });
-      several.advance(xBlock, 2 * grid.rows * x.planes.row);
-      several.advance(outBlock, 2 * grid.rows * wide.row);
+      several.advance(xBlock, 2 * outputs.rows * x.planes.row);
+      several.advance(outBlock, 2 * outputs.rows * wide.row);
     });
     if (!whole) {
       several.countDown(image, 0, () => {
@@ -258,9 +273,8 @@ function planCorrelation(
         several.advance(wideAt, wideBytes).advance(outAt, outSize * bytes);
       });
     }
-    const transformWeights = assembly.func("transformWeights", ["i32", "i32", "i32"]);
-    const { channelStep, filterStep, turned } = job;
-    writeWeightTransform(transformWeights, vector, channels, channelStep, turned, matrix);
+    const transformWeights = assembly.func("transformWeights", ["i32", "i32", "i32", "i32"]);
+    writeWeightTransform(transformWeights, vector, planes, job, weights, matrix);
     const run = instantiate(assembly);
 
     const outStart = out / bytes, biasStart = bias / bytes, checkStart = check / bytes;
@@ -268,9 +282,9 @@ function planCorrelation(
       const memory = scratch(dtype);
       x.clear(memory);
       memory.set(w, given / bytes);
-      eachOutput(tiles.blocks, channels, (filter, at, block) => {
+      eachOutput(tiles.blocks, channels, (filter, at, block, before) => {
         const from = given + filter * filterStep * bytes;
-        run.transformWeights(from, weights + at * bytes, block * bytes);
+        run.transformWeights(from, (at - before) * bytes, before * bytes, block * bytes);
       });
       if (b === undefined) memory.fill(0, biasStart, biasStart + filters);
       else memory.set(b, biasStart);
@@ -290,6 +304,58 @@ function planCorrelation(
   return { layout, make };
 }
 
+/** A function for each plane; planes with the same windows share theirs. */
+function byWindows(
+  planes: readonly WindowPlane[],
+  make: (plane: WindowPlane, index: number) => Func,
+): Func[] {
+  const made = new Map<string, Func>();
+  return planes.map((plane) => {
+    const windows = [plane.y, plane.x].map((parts) => parts.map(({ window }) => window).join());
+    const key = windows.join(" ");
+    const func = made.get(key) ?? make(plane, made.size);
+    made.set(key, func);
+    return func;
+  });
+}
+
+/** How far a plane's windows are in the tiles of inputs, in bytes: by rows and columns. */
+function windowOffsets(
+  { y, x }: Pick<WindowPlane, "y" | "x">,
+  { rowBytes }: Patch,
+  bytes: number,
+): number[][] {
+  return y.map((row) => x.map((column) => row.window * rowBytes + column.window * bytes));
+}
+
+/** Rows and columns of the tiles that are multiplied: one long row, unless windows need neighbours. */
+function productSize(
+  planes: readonly WindowPlane[],
+  { outputs }: TileGrid,
+  { lanes }: Vector,
+): { readonly rows: number; readonly columns: number } {
+  const alone = planes.every((plane) => planeProducts(plane) === 1);
+  return alone
+    ? { rows: 1, columns: (outputs.blockBytes / 16) * lanes }
+    : { rows: outputs.rows, columns: outputs.vectors * lanes };
+}
+
+/** How the products of a correlation are cut, by the rule or with a tile. */
+export function winogradTiles(vector: Vector, sizes: Sizes, tile?: Tile): ConvTiles {
+  const planes = windowPlanes(sizes.KH, sizes.KW);
+  const { rows, columns } = productSize(planes, forwardGrid(vector, sizes), vector);
+  return convTiles(sizes.filters, rows, columns, vector.lanes, tile);
+}
+
+/** How the sums of a weight gradient are cut, for each plane. */
+export function winogradWeightTiles(vector: Vector, shape: ConvShape, tile?: Tile): WeightTiles[] {
+  const { C, F, KH, KW } = shape;
+  const { inputs } = weightGrid(vector, shape);
+  return windowPlanes(KH, KW).map((plane) =>
+    weightTiles(F, C, windowOffsets(plane, inputs, vector.bytes), inputs.blockBytes, false, tile)
+  );
+}
+
 /** Runs the weight gradient over images; returns whether every sum is finite. */
 export type RunWeightGradient = (
   N: number,
@@ -306,21 +372,22 @@ export function planWinogradWeights(
   fused: boolean,
   tile?: Tile,
 ): Plan<RunWeightGradient> | undefined {
-  const { C, H, W, F, padTop, padLeft, OH, OW } = shape;
-  if (!winogradPays(vector, F, C, OH, OW)) return undefined;
+  const { C, H, W, F, KH, KW, padTop, padLeft, OH, OW } = shape;
+  if (!winogradPays(vector, { channels: C, filters: F, KH, KW, OH, OW })) return undefined;
   const { bytes, lanes, dtype } = vector;
   const layout = new Layout();
-  const grid = tileGrid(vector, OH, OW, WEIGHT_VECTORS);
-  const { images, blocks, imageBytes, blockBytes } = grid;
-  const rows = 2 * grid.rows * blocks, columns = 2 * lanes * grid.vectors;
+  const grid = weightGrid(vector, shape);
+  const { inputs, outputs, images, blocks } = grid;
+  const planes = windowPlanes(KH, KW);
+  const rows = 2 * outputs.rows * blocks;
   const x = padded(layout, vector, "x", {
     planes: C,
     H,
     W,
     top: padTop,
     left: padLeft,
-    rows: rows + 2,
-    columns: columns + 2,
+    rows: rows + 2 * (inputs.rows - outputs.rows) + 2,
+    columns: 2 * lanes * inputs.vectors + 2,
     stride: 2,
     images,
   });
@@ -331,15 +398,21 @@ export function planWinogradWeights(
     top: 0,
     left: 0,
     rows,
-    columns,
+    columns: 2 * lanes * outputs.vectors,
     stride: 2,
     images,
   });
-  const inputs = transformed(layout, "transformed x", C, grid);
-  const gradients = transformed(layout, "transformed dout", F, grid);
-  const tiles = weightTiles(F, C, [[0]], blockBytes, false, tile);
-  const sums = layoutSums(layout, "sums", tiles.blocks, C, PLANES);
-  const biasSums = layoutSums(layout, "bias sums", [{ size: 1, times: 1 }], F);
+  const tilesIn = transformed(layout, "transformed x", C, inputs);
+  const tilesOut = transformed(layout, "transformed dout", F, outputs);
+  const tiles = winogradWeightTiles(vector, shape, tile);
+  const sums = layoutSums(
+    layout,
+    "sums",
+    F,
+    C,
+    planes.map((plane, i) => ({ blocks: tiles[i].blocks, taps: planeProducts(plane) })),
+  );
+  const biasSums = layoutBiasSums(layout, F);
   const check = layout.region("check", 16);
 
   function make(): RunWeightGradient {
@@ -349,55 +422,54 @@ export function planWinogradWeights(
     const padDout = assembly.func("padDout", ["i32", "i32"]);
     dout.write(padDout, { from: 0, to: 1 });
     const transform = assembly.func("transform", ["i32", "i32"]);
-    writeInputTransform(transform, vector, grid, C, x.planes, x.pitch, inputs);
+    writeInputTransform(transform, vector, inputs, C, x.planes, x.pitch, tilesIn);
     const transformDout = assembly.func("transformDout", ["i32", "i32"]);
-    writeGradientTransform(transformDout, vector, grid, F, dout.planes, dout.pitch, gradients);
-    const multiply = writeWeightSums(assembly, "multiply", {
-      vector,
-      fused,
-      tiles,
-      x: { start: inputs.start, plane: blockBytes, row: 0 },
-      dout: { start: gradients.start, plane: blockBytes, row: 0 },
-      rows: 1,
-      columns: blockBytes / bytes,
-      sums: sums.vectors,
-      moved: true,
-    });
+    writeGradientTransform(transformDout, vector, outputs, F, dout.planes, dout.pitch, tilesOut);
+    const multiply = byWindows(planes, (plane, i) =>
+      writeWeightSums(assembly, `multiply${i}-`, {
+        vector,
+        fused,
+        tiles: tiles[planes.indexOf(plane)],
+        x: { start: tilesIn.start, plane: inputs.blockBytes, row: inputs.rowBytes },
+        dout: { start: tilesOut.start, plane: outputs.blockBytes, row: outputs.rowBytes },
+        ...productSize(planes, grid, vector),
+        sums: sums.vectors,
+        moved: true,
+      }));
     const biases = assembly.func("biases", ["i32"]);
     writeBiasSums(biases, vector, F, OH * OW, dout.staged, biasSums.vectors, 0);
 
     const several = assembly.func("several", ["i32"]);
-    const [image, block, plane, staged, planes, doutStaged] = several.locals("i32", 6);
-    const [doutPlanes, xBlock, xRow, doutBlock, doutRow, at] = several.locals("i32", 6);
-    const [gradient, sum] = several.locals("i32", 2);
+    const [image, block, staged, paddedAt, doutStaged, doutPadded] = several.locals("i32", 6);
+    const [xBlock, xRow, doutBlock, doutRow, inAt, outAt] = several.locals("i32", 6);
     several.countDown(image, 0, () => {
-      several.get(staged).get(planes).call(pad).get(doutStaged).get(doutPlanes).call(padDout);
+      several.get(staged).get(paddedAt).call(pad).get(doutStaged).get(doutPadded).call(padDout);
       several.get(doutStaged).call(biases);
-      several.advance(staged, x.step.staged).advance(planes, x.step.planes);
-      several.advance(doutStaged, dout.step.staged).advance(doutPlanes, dout.step.planes);
+      several.advance(staged, x.step.staged).advance(paddedAt, x.step.planes);
+      several.advance(doutStaged, dout.step.staged).advance(doutPadded, dout.step.planes);
     });
     several.const(x.planes.start).set(xBlock).const(dout.planes.start).set(doutBlock);
     several.repeat(block, blocks, () => {
-      several.get(xBlock).set(xRow).get(doutBlock).set(doutRow).const(0).set(at);
+      several.get(xBlock).set(xRow).get(doutBlock).set(doutRow);
+      several.const(0).set(inAt).const(0).set(outAt);
       several.countDown(image, 0, () => {
-        several.get(xRow).get(at).call(transform).get(doutRow).get(at).call(transformDout);
+        several.get(xRow).get(inAt).call(transform).get(doutRow).get(outAt).call(transformDout);
         several.advance(xRow, x.step.planes).advance(doutRow, dout.step.planes);
-        several.advance(at, imageBytes);
+        several.advance(inAt, inputs.imageBytes).advance(outAt, outputs.imageBytes);
       });
-      for (const offset of [at, gradient, sum]) several.const(0).set(offset);
-      several.repeat(plane, PLANES, () => {
-        several.get(at).get(gradient).get(sum).call(multiply);
-        several.advance(at, inputs.step).advance(gradient, gradients.step);
-        several.advance(sum, F * C * 16);
-      });
-      several.advance(xBlock, 2 * grid.rows * x.planes.row);
-      several.advance(doutBlock, 2 * grid.rows * dout.planes.row);
+      for (const [i, { before }] of planes.entries()) {
+        several.const(i * tilesIn.step).const(i * tilesOut.step).const(before * F * C * 16);
+        several.call(multiply[i]);
+      }
+      several.advance(xBlock, 2 * outputs.rows * x.planes.row);
+      several.advance(doutBlock, 2 * outputs.rows * dout.planes.row);
     });
     writeTotals(assembly.func("totals", ["i32", "i32", "i32", "i32", "i32"]), vector);
-    writeKernelTransform(assembly.func("transformKernels"), F * C, sums.totals, check);
+    const back = assembly.func("transformBack");
+    writeGradientOfWeights(back, planes, KH, KW, F * C, sums.totals, check);
     const run = instantiate(assembly);
 
-    const most = imagesPerSum(dtype, grid.vectors * grid.rows * blocks);
+    const most = imagesPerSum(dtype, outputs.vectors * outputs.rows * blocks);
     return (N, xs, douts, dw, db) => {
       const memory = scratch(dtype);
       x.clear(memory);
@@ -405,7 +477,7 @@ export function planWinogradWeights(
       sumImages(dtype, [sums, biasSums], run.totals, N, images, most, (n, end) => {
         if (end - n < images) {
           // The tiles of images that are not there: zero times what was there could be NaN.
-          for (const { start, step } of [inputs, gradients]) {
+          for (const { start, step } of [tilesIn, tilesOut]) {
             memory.fill(0, start / bytes, (start + PLANES * step) / bytes);
           }
         }
@@ -413,7 +485,7 @@ export function planWinogradWeights(
         dout.load(memory, douts, n, end);
         run.several(end - n);
       });
-      run.transformKernels();
+      run.transformBack();
       dw.set(totalsOf(sums).subarray(0, dw.length));
       db.set(totalsOf(biasSums));
       return scratch("float64")[check / 8] === 0;

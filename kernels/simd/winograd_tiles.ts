@@ -1,5 +1,5 @@
 /**
- * Winograd's F(2x2, 3x3): the grid of tiles, and the code of the three transforms.
+ * Winograd's F(2x2, 3x3): the grid of tiles, and the code of their three transforms.
  *
  * Tiles lie as 16 planes, one for each of a tile's 4x4 transformed numbers: a plane holds each channel's
  * tiles of one block, as many tiles a vector as it has lanes.
@@ -10,24 +10,31 @@
 import type { Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
 import type { Planes } from "./planes.ts";
-import { lowerAndUpper, noteFinite, pushSum, pushZero, type Vector, vectors } from "./vector.ts";
+import { lowerAndUpper, noteFinite, pushSum, pushZero, type Vector } from "./vector.ts";
+import { windowCount } from "./winograd_windows.ts";
 
 /** Transformed numbers of a tile: 4x4. */
 export const PLANES = 16;
 
+/** Tiles of a block of one image: rows of vectors. */
+export interface Patch {
+  readonly rows: number;
+  readonly vectors: number;
+  /** Bytes of a row of tiles, of a channel's tiles, and of those of all images. */
+  readonly rowBytes: number;
+  readonly imageBytes: number;
+  readonly blockBytes: number;
+}
+
 /** How the outputs are cut into tiles of 2x2. */
 export interface TileGrid {
-  /** Vectors of tiles in a row of tiles. */
-  readonly vectors: number;
-  /** Rows of tiles in a block. */
-  readonly rows: number;
+  readonly outputs: Patch;
+  /** The tiles of inputs that these need: more, where a kernel has several windows. */
+  readonly inputs: Patch;
   /** Blocks of an image. */
   readonly blocks: number;
   /** Images that are worked on together: more than one where a block would be much shorter than wished. */
   readonly images: number;
-  /** Bytes of a channel's tiles of one image's block, and of all images'. */
-  readonly imageBytes: number;
-  readonly blockBytes: number;
 }
 
 /** Cuts outputs into blocks of about so many vectors of tiles. */
@@ -35,21 +42,26 @@ export function tileGrid(
   { lanes }: Vector,
   OH: number,
   OW: number,
+  KH: number,
+  KW: number,
   together: number,
 ): TileGrid {
   const vectors = Math.ceil(OW / (2 * lanes));
   const tileRows = Math.ceil(OH / 2);
-  const blocks = Math.ceil((tileRows * vectors) / together);
-  const rows = Math.ceil(tileRows / Math.min(blocks, tileRows));
-  const images = Math.max(1, Math.floor(together / (tileRows * vectors)));
-  const imageBytes = vectors * rows * 16;
+  const most = Math.ceil((tileRows * vectors) / together);
+  const rows = Math.ceil(tileRows / Math.min(most, tileRows));
+  const down = windowCount(KH) - 1, right = windowCount(KW) - 1;
+  // Tiles of several images can follow each other if none needs its neighbours.
+  const images = down + right > 0 ? 1 : Math.max(1, Math.floor(together / (tileRows * vectors)));
+  const patch = (rows: number, vectors: number): Patch => {
+    const rowBytes = vectors * 16, imageBytes = rows * rowBytes;
+    return { rows, vectors, rowBytes, imageBytes, blockBytes: images * imageBytes };
+  };
   return {
-    vectors,
-    rows,
+    outputs: patch(rows, vectors),
+    inputs: patch(rows + down, vectors + Math.ceil(right / lanes)),
     blocks: Math.ceil(tileRows / rows),
     images,
-    imageBytes,
-    blockBytes: images * imageBytes,
   };
 }
 
@@ -65,7 +77,7 @@ export function transformed(
   layout: Layout,
   name: string,
   channels: number,
-  { blockBytes }: TileGrid,
+  { blockBytes }: Patch,
 ): Transformed {
   // Planes a multiple of 4 KB apart would share their places in the first-level cache.
   const step = channels * blockBytes + 64;
@@ -78,7 +90,7 @@ export function transformed(
  */
 function eachVector(
   f: Func,
-  grid: TileGrid,
+  patch: Patch,
   channels: number,
   planeStart: Local,
   planes: Planes,
@@ -90,15 +102,15 @@ function eachVector(
   const [channel, row, column, rowAt, at] = f.locals("i32", 5);
   f.repeat(channel, channels, () => {
     f.get(planeStart).set(rowAt);
-    f.repeat(row, grid.rows, () => {
+    f.repeat(row, patch.rows, () => {
       f.get(rowAt).set(at);
-      f.repeat(column, grid.vectors, () => {
+      f.repeat(column, patch.vectors, () => {
         write(at);
         f.advance(at, planeStep).advance(transformedAt, 16);
       });
       f.advance(rowAt, 2 * planes.row);
     });
-    f.advance(planeStart, planes.plane).advance(transformedAt, grid.blockBytes - grid.imageBytes);
+    f.advance(planeStart, planes.plane).advance(transformedAt, patch.blockBytes - patch.imageBytes);
     nextChannel();
   });
 }
@@ -127,7 +139,7 @@ function writeInputStep(
 export function writeInputTransform(
   f: Func,
   vector: Vector,
-  grid: TileGrid,
+  patch: Patch,
   channels: number,
   x: Planes,
   pitch: number,
@@ -140,7 +152,7 @@ export function writeInputTransform(
   // Columns 0 to 3 of a tile are two even and two odd ones of the split row.
   const columns = [0, pitch * bytes, bytes, (pitch + 1) * bytes];
   pushSum(f, target.start, 1).set(to);
-  eachVector(f, grid, channels, 0, x, 16, to, (at) => {
+  eachVector(f, patch, channels, 0, x, 16, to, (at) => {
     for (let r = 0; r < 4; r++) {
       for (let k = 0; k < 4; k++) {
         f.get(at).at("v128.load", r * x.row + columns[k]).set(column[k]);
@@ -176,7 +188,7 @@ function writeOutputStep(
 export function writeOutputTransform(
   f: Func,
   vector: Vector,
-  grid: TileGrid,
+  patch: Patch,
   filters: number,
   products: Transformed,
   out: Planes,
@@ -213,7 +225,7 @@ export function writeOutputTransform(
       }
     }
   };
-  eachVector(f, grid, filters, 0, out, 32, from, write, () => {
+  eachVector(f, patch, filters, 0, out, 32, from, write, () => {
     f.advance(biasAt, vector.bytes);
     loadBias();
   });
@@ -227,7 +239,7 @@ export function writeOutputTransform(
 export function writeGradientTransform(
   f: Func,
   vector: Vector,
-  grid: TileGrid,
+  patch: Patch,
   filters: number,
   dout: Planes,
   pitch: number,
@@ -238,7 +250,7 @@ export function writeGradientTransform(
   const t = [f.locals("v128", 4), f.locals("v128", 4)];
   pushSum(f, target.start, 1).set(to);
   const store = (plane: number) => f.at("v128.store", plane * target.step);
-  eachVector(f, grid, filters, 0, dout, 16, to, (at) => {
+  eachVector(f, patch, filters, 0, dout, 16, to, (at) => {
     for (const [row, columns] of t.entries()) {
       f.get(at).at("v128.load", row * dout.row).set(a);
       f.get(at).at("v128.load", row * dout.row + pitch * vector.bytes).set(b);
@@ -258,120 +270,4 @@ export function writeGradientTransform(
       store(12 + k);
     }
   });
-}
-
-const halves = new Uint8Array(Float64Array.of(0.5, 0.5).buffer);
-
-/** Pushes a * 0.5 where a is on the stack: in float64, as all sums of weights are. */
-function halve(f: Func): void {
-  f.vector(halves).op("f64x2.mul");
-}
-
-/**
- * Writes the transform of a filter's 3x3 kernels, one channel after the other: rows a, b, c become a,
- * (a + b + c) / 2, (a - b + c) / 2, c; then columns. Its parameters are where the kernels are, where the
- * first plane's numbers go, and the bytes from one channel to the next there.
- *
- * @param f The function to write into.
- * @param vector The kind of numbers.
- * @param channels How many channels there are.
- * @param channelStep The weights from one channel to the next.
- * @param turned Whether the kernels are turned by half.
- * @param plane The bytes from one plane of transformed numbers to the next.
- */
-export function writeWeightTransform(
-  f: Func,
-  { bytes, lanes, loadSplat, storeLane }: Vector,
-  channels: number,
-  channelStep: number,
-  turned: boolean,
-  plane: number,
-): void {
-  const [from, to, step] = [0, 1, 2];
-  const channel = f.local("i32");
-  const taps = f.locals("v128", 3), sum = f.local("v128");
-  const rows = Array.from({ length: 4 }, () => f.locals("v128", 3));
-  const writeStep = (
-    [a, b, c]: readonly Local[],
-    results: readonly ((push: () => void) => void)[],
-  ) => {
-    results[0](() => f.get(a));
-    results[3](() => f.get(c));
-    f.get(a).get(c).op("f64x2.add");
-    halve(f);
-    f.set(sum).get(b);
-    halve(f);
-    f.set(b);
-    results[1](() => f.get(sum).get(b).op("f64x2.add"));
-    results[2](() => f.get(sum).get(b).op("f64x2.sub"));
-  };
-  f.repeat(channel, channels, () => {
-    for (let k = 0; k < 3; k++) {
-      for (const [row, tap] of taps.entries()) {
-        const place = 3 * row + k;
-        f.get(from).at(loadSplat, (turned ? 8 - place : place) * bytes);
-        if (lanes === 4) f.op("f64x2.promote_low_f32x4");
-        f.set(tap);
-      }
-      writeStep(
-        taps,
-        rows.map((row) => (push) => {
-          push();
-          f.set(row[k]);
-        }),
-      );
-    }
-    for (const [r, row] of rows.entries()) {
-      writeStep(
-        row,
-        [0, 1, 2, 3].map((k) => (push) => {
-          f.get(to);
-          push();
-          if (lanes === 4) f.op("f32x4.demote_f64x2_zero");
-          f.laneAt(storeLane, 0, (4 * r + k) * plane);
-        }),
-      );
-    }
-    f.advance(from, channelStep * bytes);
-    f.get(to).get(step).op("i32.add").set(to);
-  });
-}
-
-/**
- * Writes the transform of 16 float64 sums for each kernel into its 3x3 gradients, in their place: columns
- * a, b, c, d become a + (b + c) / 2, (b - c) / 2, (b + c) / 2 - d; then rows.
- */
-export function writeKernelTransform(f: Func, kernels: number, sums: number, check: number): void {
-  const [kernel, from, to] = f.locals("i32", 3);
-  const taps = f.locals("v128", 4), rows = Array.from({ length: 3 }, () => f.locals("v128", 4));
-  const [mean, gradient, notFinite] = f.locals("v128", 3);
-  const writeStep = ([a, b, c, d]: readonly Local[], store: (i: number) => void) => {
-    f.get(b).get(c).op("f64x2.add");
-    halve(f);
-    f.tee(mean).get(a).op("f64x2.add");
-    store(0);
-    f.get(b).get(c).op("f64x2.sub");
-    halve(f);
-    store(1);
-    f.get(mean).get(d).op("f64x2.sub");
-    store(2);
-  };
-  f.const(sums).set(from).const(sums).set(to);
-  f.repeat(kernel, kernels, () => {
-    for (let k = 0; k < 4; k++) {
-      for (const [row, tap] of taps.entries()) {
-        f.get(from).at("v128.load64_splat", (4 * row + k) * 8).set(tap);
-      }
-      writeStep(taps, (i) => f.set(rows[i][k]));
-    }
-    for (const [r, row] of rows.entries()) {
-      writeStep(row, (i) => {
-        f.set(gradient);
-        noteFinite(f, vectors.float64, gradient, notFinite);
-        f.get(to).get(gradient).laneAt("v128.store64_lane", 0, (3 * r + i) * 8);
-      });
-    }
-    f.advance(from, PLANES * 8).advance(to, 9 * 8);
-  });
-  f.const(check).get(notFinite).at("v128.store");
 }
