@@ -122,8 +122,8 @@ function tilesOf(
   const tiles = special
     ? winogradTiles(vectors[dtype], sizes, tile)
     : convTiles(outputs, OY, OX, lanes, tile);
-  const [first] = tiles.rows;
-  const size = `${tiles.blocks[0].size}x${first.rows * first.tiles[0].columns.length}`;
+  const [{ size: filters, rows: [first] }] = tiles;
+  const size = `${filters}x${first.rows * first.tiles[0].columns.length}`;
   return { size, code: JSON.stringify(tiles) };
 }
 

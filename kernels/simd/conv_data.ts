@@ -198,7 +198,7 @@ export function planBackwardData(
       for (const [i, { weights, tiles }] of convs.entries()) {
         const { outputs, rows, columns } = packing[i];
         if (rows * columns === 0) continue;
-        eachOutput(tiles.blocks, F * rows * columns, (output, at, block) => {
+        eachOutput(tiles, F * rows * columns, (output, at, block) => {
           run.pack(outputs[output], weights + at * bytes, block * bytes, rows, columns);
         });
       }

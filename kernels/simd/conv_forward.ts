@@ -92,7 +92,7 @@ export function planForward(
       const memory = scratch(dtype);
       x.clear(memory);
       memory.set(w, given / bytes);
-      eachOutput(tiles.blocks, filterSize, (filter, at, block) => {
+      eachOutput(tiles, filterSize, (filter, at, block) => {
         const from = given + filter * filterSize * bytes;
         run.pack(from, weights + at * bytes, block * bytes, KH, KW);
       });

@@ -6,7 +6,7 @@
  */
 
 import type { Assembly, Func } from "./assembler.ts";
-import type { ColumnTile, ConvTiles } from "./plan.ts";
+import type { ColumnTile, TileBlock } from "./plan.ts";
 import type { Planes } from "./planes.ts";
 import { multiplyAdd, pushSum, pushZero, splatLane, type Vector } from "./vector.ts";
 
@@ -17,7 +17,7 @@ export interface TapConv {
   readonly fused: boolean;
   /** Input planes. */
   readonly channels: number;
-  readonly tiles: ConvTiles;
+  readonly tiles: readonly TileBlock[];
   /** The first tap of output (0, 0); `row` is the step from one output row to the next. */
   readonly input: Planes;
   readonly output: Planes;
@@ -45,9 +45,9 @@ const LOOP_TAPS = 8;
 export function writeConv(assembly: Assembly, name: string, conv: TapConv): Func {
   const { vector: { bytes }, channels, tiles, input, output, taps, tapRows, moved } = conv;
   const weightBytes = channels * taps.length * tapRows.times * bytes;
-  const parts = tiles.blocks.map(({ size }) => {
-    const part = assembly.func(`${name}${size}`, ["i32", "i32", "i32", "i32"]);
-    writeBlock(part, conv, size);
+  const parts = tiles.map((block) => {
+    const part = assembly.func(`${name}${block.size}`, ["i32", "i32", "i32", "i32"]);
+    writeBlock(part, conv, block);
     return part;
   });
   const f = assembly.func(name, moved ? ["i32", "i32", "i32"] : []);
@@ -55,7 +55,7 @@ export function writeConv(assembly: Assembly, name: string, conv: TapConv): Func
   pushSum(f, input.start, moved && 0).set(x);
   pushSum(f, output.start, moved && 1).set(out);
   pushSum(f, conv.weights, moved && 2).set(weights).const(conv.bias ?? 0).set(bias);
-  for (const [i, { size, times }] of tiles.blocks.entries()) {
+  for (const [i, { size, times }] of tiles.entries()) {
     f.repeat(block, times, () => {
       f.get(x).get(out).get(weights).get(bias).call(parts[i]);
       f.advance(out, size * output.plane);
@@ -66,12 +66,12 @@ export function writeConv(assembly: Assembly, name: string, conv: TapConv): Func
 }
 
 /** Writes the sums of one block of filters; parameters say where everything is. */
-function writeBlock(f: Func, conv: TapConv, block: number): void {
-  const { vector, channels, tiles, input, output, taps, tapRows } = conv;
+function writeBlock(f: Func, conv: TapConv, { size: block, rows: rowTiles }: TileBlock): void {
+  const { vector, channels, input, output, taps, tapRows } = conv;
   const { bytes, lanes } = vector;
   const [xRow, out, wBlock, bias] = [0, 1, 2, 3];
   const vectorsMost = Math.max(
-    ...tiles.rows.flatMap(({ rows, tiles }) => tiles.map((tile) => rows * tile.columns.length)),
+    ...rowTiles.flatMap(({ rows, tiles }) => tiles.map((tile) => rows * tile.columns.length)),
   );
   const sums = f.locals("v128", block * vectorsMost);
   const inputs = f.locals("v128", vectorsMost);
@@ -181,7 +181,7 @@ function writeBlock(f: Func, conv: TapConv, block: number): void {
     }
   }
 
-  for (const group of tiles.rows) {
+  for (const group of rowTiles) {
     f.repeat(y, group.times, () => {
       for (const tile of group.tiles) {
         const step = tile.columns.length * lanes * bytes;

@@ -17,7 +17,7 @@ import { writeConv } from "./emit_conv.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { padded, plainRow, type Planes, writeCopy } from "./planes.ts";
-import { type ConvTiles, convTiles, type Tile, type WeightTiles, weightTiles } from "./plan.ts";
+import { convTiles, type Tile, type TileBlock, type WeightTiles, weightTiles } from "./plan.ts";
 import type { Vector } from "./vector.ts";
 import {
   eachOutput,
@@ -282,7 +282,7 @@ function planCorrelation(
       const memory = scratch(dtype);
       x.clear(memory);
       memory.set(w, given / bytes);
-      eachOutput(tiles.blocks, channels, (filter, at, block, before) => {
+      eachOutput(tiles, channels, (filter, at, block, before) => {
         const from = given + filter * filterStep * bytes;
         run.transformWeights(from, (at - before) * bytes, before * bytes, block * bytes);
       });
@@ -341,7 +341,7 @@ function productSize(
 }
 
 /** How the products of a correlation are cut, by the rule or with a tile. */
-export function winogradTiles(vector: Vector, sizes: Sizes, tile?: Tile): ConvTiles {
+export function winogradTiles(vector: Vector, sizes: Sizes, tile?: Tile): TileBlock[] {
   const planes = windowPlanes(sizes.KH, sizes.KW);
   const { rows, columns } = productSize(planes, forwardGrid(vector, sizes), vector);
   return convTiles(sizes.filters, rows, columns, vector.lanes, tile);
