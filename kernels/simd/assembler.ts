@@ -27,8 +27,6 @@ export const plain = {
   "i32.add": 0x6a,
   "i32.mul": 0x6c,
   "i32.and": 0x71,
-  "f32.add": 0x92,
-  "f64.add": 0xa0,
   "f32x4.splat": SIMD + 0x13,
   "f64x2.splat": SIMD + 0x14,
   "f32x4.eq": SIMD + 0x41,
@@ -71,12 +69,6 @@ export const memory = {
   "v128.store": SIMD + 0x0b,
 } as const;
 
-/** Instructions for one lane of a vector. */
-export const lane = {
-  "f32x4.extract_lane": SIMD + 0x1f,
-  "f64x2.extract_lane": SIMD + 0x21,
-} as const;
-
 /** Loads and stores of one lane: an offset and the lane in the code. */
 export const memoryLane = {
   "v128.load32_lane": SIMD + 0x56,
@@ -95,7 +87,7 @@ export const indexed = {
 } as const;
 
 /** Instructions that open a block without a result. */
-export const opening = { "block": 0x02, "loop": 0x03, "if": 0x04 } as const;
+export const opening = { "loop": 0x03, "if": 0x04 } as const;
 
 /** Constants, and a shuffle with its sixteen byte numbers. */
 export const immediate = {
@@ -111,8 +103,6 @@ export type Local = number;
 export type PlainOp = keyof typeof plain;
 /** A load or store, for example "v128.load". */
 export type MemoryOp = keyof typeof memory;
-/** An instruction for one lane, for example "f32x4.extract_lane". */
-export type LaneOp = keyof typeof lane;
 /** A load or store of one lane, for example "v128.store32_lane". */
 export type MemoryLaneOp = keyof typeof memoryLane;
 
@@ -255,13 +245,6 @@ export class Func {
     return this;
   }
 
-  /** An instruction for one lane. */
-  lane(name: LaneOp, index: number): this {
-    this.#code.code(lane[name]);
-    this.#code.byte(index);
-    return this;
-  }
-
   /** A load or store of one lane at the address on the stack plus an offset. */
   laneAt(name: MemoryLaneOp, index: number, offset = 0): this {
     this.#code.code(memoryLane[name]);
@@ -289,14 +272,9 @@ export class Func {
     return this.#indexed(indexed["call"], func.index);
   }
 
-  /** Leaves, or in a loop repeats, the block at a depth (0 is the innermost), if the stack says so. */
+  /** Repeats the loop, or leaves the block, at a depth (0 is the innermost) if the stack says so. */
   branchIf(depth: number): this {
     return this.#indexed(indexed["br_if"], depth);
-  }
-
-  /** A block that {@linkcode branchIf} leaves. */
-  block(body: () => void): this {
-    return this.#nested(opening["block"], body);
   }
 
   /** A block that {@linkcode branchIf} repeats. */
@@ -330,6 +308,14 @@ export class Func {
       body();
       this.get(counter).const(step).op("i32.add").tee(counter);
       this.const(from + times * step).op("i32.ne").branchIf(0);
+    });
+  }
+
+  /** Runs the body as often as a local says, at least once, counting it down. */
+  countDown(counter: Local, body: () => void): this {
+    return this.loop(() => {
+      body();
+      this.get(counter).const(-1).op("i32.add").tee(counter).branchIf(0);
     });
   }
 
