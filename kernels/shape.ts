@@ -111,6 +111,34 @@ export function describe(value: unknown): string {
   return typeof value === "function" ? "a function" : String(value);
 }
 
+/**
+ * Checks that a value is of the right type.
+ *
+ * @param right Whether it is.
+ * @param name What the message calls the value.
+ * @param expected What it must do, for example "be an array".
+ * @param value The value.
+ * @throws {TypeError} If it is not.
+ */
+export function checkType(
+  right: boolean,
+  name: string,
+  expected: string,
+  value: unknown,
+): asserts right {
+  if (!right) throw new TypeError(`${name} must ${expected}: received ${describe(value)}`);
+}
+
+/** Checks that a value is a number. */
+export function checkNumber(name: string, value: unknown): asserts value is number {
+  checkType(typeof value === "number", name, "be a number", value);
+}
+
+/** Whether a value has properties. */
+export function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
 /** The product of a shape's sizes: how many numbers it holds. */
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
@@ -129,8 +157,9 @@ export function dtypeOf(data: FloatArray): DType {
  * @throws {TypeError} If it is neither "float64" nor "float32".
  */
 export function checkDType(dtype: unknown): DType {
-  if (dtype === "float64" || dtype === "float32") return dtype;
-  throw new TypeError(`dtype must be "float64" or "float32": received ${describe(dtype)}`);
+  const isDType = dtype === "float64" || dtype === "float32";
+  checkType(isDType, "dtype", 'be "float64" or "float32"', dtype);
+  return dtype;
 }
 
 /**
@@ -138,16 +167,16 @@ export function checkDType(dtype: unknown): DType {
  *
  * @param name What the message calls it.
  * @param shape The value to check.
- * @throws {TypeError} If it is not an array of numbers.
+ * @param rank How many sizes it must have; any number if left out.
+ * @throws {TypeError} If it is not an array of numbers, or the rank differs.
  * @throws {RangeError} If a size is negative or not whole.
  */
 export function checkShape(
   name: string,
   shape: unknown,
+  rank?: number,
 ): asserts shape is readonly number[] {
-  if (!Array.isArray(shape)) {
-    throw new TypeError(`${name} must be an array of sizes: received ${describe(shape)}`);
-  }
+  checkType(Array.isArray(shape), name, "be an array of sizes", shape);
   for (const size of shape) {
     if (typeof size !== "number") {
       throw new TypeError(`${name} must hold numbers: received ${describe(size)} in [${shape}]`);
@@ -155,6 +184,9 @@ export function checkShape(
     if (!Number.isInteger(size) || size < 0) {
       throw new RangeError(`${name} must hold whole sizes of 0 or more: received ${show(shape)}`);
     }
+  }
+  if (rank !== undefined && shape.length !== rank) {
+    throw new TypeError(`${name} must have ${rank} dimensions: received ${show(shape)}`);
   }
 }
 
@@ -172,21 +204,12 @@ export function checkTensor(
   value: unknown,
   rank?: number,
 ): asserts value is Tensor {
-  if (typeof value !== "object" || value === null || !("data" in value) || !("shape" in value)) {
-    throw new TypeError(`${name} must be a tensor { data, shape }: received ${describe(value)}`);
-  }
+  const isTensor = isObject(value) && "data" in value && "shape" in value;
+  checkType(isTensor, name, "be a tensor { data, shape }", value);
   const { data, shape } = value;
-  if (!(data instanceof Float64Array || data instanceof Float32Array)) {
-    throw new TypeError(
-      `The data of ${name} must be a Float32Array or a Float64Array: received ${describe(data)}`,
-    );
-  }
-  checkShape(`The shape of ${name}`, shape);
-  if (rank !== undefined && shape.length !== rank) {
-    throw new TypeError(
-      `${name} must have ${rank} dimensions: it has ${shape.length}, shape ${show(shape)}`,
-    );
-  }
+  const isFloat = data instanceof Float64Array || data instanceof Float32Array;
+  checkType(isFloat, `The data of ${name}`, "be a Float32Array or a Float64Array", data);
+  checkShape(`The shape of ${name}`, shape, rank);
   if (data.length !== sizeOf(shape)) {
     throw new RangeError(
       `The data of ${name} must hold ${sizeOf(shape)} numbers, the product of its shape ` +
@@ -249,9 +272,8 @@ export function checkOptions(
   value: unknown,
   known: readonly string[],
 ): asserts value is Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new TypeError(`${name} must be an object of options: received ${describe(value)}`);
-  }
+  const isRecord = isObject(value) && !Array.isArray(value);
+  checkType(isRecord, name, "be an object of options", value);
   for (const key of Object.keys(value)) {
     if (!known.includes(key)) {
       throw new TypeError(`${name} has an unknown option "${key}": known are ${known.join(", ")}`);
@@ -260,57 +282,59 @@ export function checkOptions(
 }
 
 /**
- * Checks that a value is a whole number not below a minimum.
+ * Checks that a value is a number within limits.
  *
  * @param name What the message calls it.
  * @param value The value to check.
  * @param minimum The smallest value allowed.
+ * @param maximum The largest value allowed; any if left out.
+ * @param whole Whether it must be whole.
  * @throws {TypeError} If it is not a number.
- * @throws {RangeError} If it is not whole, or too small.
+ * @throws {RangeError} If it is NaN, infinite, too small or too large, or not whole.
  */
+export function checkWithin(
+  name: string,
+  value: unknown,
+  minimum: number,
+  maximum = Infinity,
+  whole = false,
+): asserts value is number {
+  checkNumber(name, value);
+  const right = whole ? Number.isSafeInteger(value) : Number.isFinite(value);
+  if (right && value >= minimum && value <= maximum) return;
+  const limits = maximum < Infinity ? `from ${minimum} to ${maximum}` : `of ${minimum} or more`;
+  throw new RangeError(
+    `${name} must be a ${whole ? "whole " : ""}number ${limits}: received ${value}`,
+  );
+}
+
+/** Checks that a value is a whole number within limits: see {@linkcode checkWithin}. */
 export function checkWhole(
   name: string,
   value: unknown,
   minimum: number,
+  maximum?: number,
 ): asserts value is number {
-  if (typeof value !== "number") {
-    throw new TypeError(`${name} must be a number: received ${describe(value)}`);
-  }
-  if (!Number.isSafeInteger(value) || value < minimum) {
-    throw new RangeError(`${name} must be a whole number of ${minimum} or more: received ${value}`);
-  }
+  checkWithin(name, value, minimum, maximum, true);
 }
 
-function pair(name: string, value: unknown, minimum: number): [number, number] {
+/** Two numbers or four: one number for all, or an array of as many as one of the counts. */
+function numbers(
+  name: string,
+  value: unknown,
+  minimum: number,
+  counts: readonly number[],
+  forms: string,
+): readonly number[] {
   if (!Array.isArray(value)) {
     checkWhole(name, value, minimum);
     return [value, value];
   }
-  if (value.length !== 2) {
-    throw new TypeError(
-      `${name} must be a number or [vertical, horizontal]: received [${value.join(",")}]`,
-    );
+  if (!counts.includes(value.length)) {
+    throw new TypeError(`${name} must be a number or ${forms}: received [${value.join(",")}]`);
   }
-  const [y, x] = value;
-  checkWhole(`${name}[0]`, y, minimum);
-  checkWhole(`${name}[1]`, x, minimum);
-  return [y, x];
-}
-
-function padding(name: string, value: unknown): [number, number, number, number] {
-  if (!Array.isArray(value) || value.length !== 4) {
-    if (Array.isArray(value) && value.length !== 2) {
-      throw new TypeError(
-        `${name} must be a number, [vertical, horizontal] or [top, left, bottom, right]: ` +
-          `received [${value.join(",")}]`,
-      );
-    }
-    const [y, x] = pair(name, value, 0);
-    return [y, x, y, x];
-  }
-  const [top, left, bottom, right] = value;
-  for (const [i, side] of value.entries()) checkWhole(`${name}[${i}]`, side, 0);
-  return [top, left, bottom, right];
+  for (const [i, item] of value.entries()) checkWhole(`${name}[${i}]`, item, minimum);
+  return value;
 }
 
 /** The window's walk over H x W, or a RangeError if the window does not fit. */
@@ -321,8 +345,10 @@ function windowShape(
   stride: unknown,
   pad: unknown,
 ): WindowShape {
-  const [strideY, strideX] = pair("stride", stride, 1);
-  const [padTop, padLeft, padBottom, padRight] = padding("pad", pad);
+  const [strideY, strideX] = numbers("stride", stride, 1, [2], "[vertical, horizontal]");
+  const sides = "[vertical, horizontal] or [top, left, bottom, right]";
+  const [padTop, padLeft, padBottom = padTop, padRight = padLeft] = //
+    numbers("pad", pad, 0, [2, 4], sides);
   const paddedH = H + padTop + padBottom;
   const paddedW = W + padLeft + padRight;
   if (KH > paddedH || KW > paddedW) {
@@ -337,8 +363,9 @@ function windowShape(
   return { C, H, W, KH, KW, strideY, strideX, padTop, padLeft, padBottom, padRight, OH, OW };
 }
 
-function checkNonEmpty(name: string, shape: readonly number[], from: number): void {
-  if (shape.slice(from).some((size) => size === 0)) {
+/** Checks that a shape, from one of its dimensions on, has no size of 0. */
+export function checkNonEmpty(name: string, shape: readonly number[], from: number): void {
+  if (shape.indexOf(0, from) >= 0) {
     throw new RangeError(`${name} must have no empty dimension: it has shape ${show(shape)}`);
   }
 }
@@ -358,14 +385,8 @@ export function convShape(
   wShape: readonly number[],
   params: ConvParams,
 ): ConvShape {
-  checkShape("The shape of x", xShape);
-  checkShape("The shape of w", wShape);
-  if (xShape.length !== 4 || wShape.length !== 4) {
-    throw new TypeError(
-      `A convolution takes x of (N,C,H,W) and w of (F,C,KH,KW): ` +
-        `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
-    );
-  }
+  checkShape("The shape of x", xShape, 4);
+  checkShape("The shape of w", wShape, 4);
   checkOptions("convParam", params, ["stride", "pad"]);
   checkNonEmpty("x", xShape, 1);
   checkNonEmpty("w", wShape, 0);
@@ -391,10 +412,7 @@ export function convShape(
  * @throws {RangeError} If the window is larger than the padded input, or the padding as large as the window.
  */
 export function poolShape(xShape: readonly number[], params: PoolParams): PoolShape {
-  checkShape("The shape of x", xShape);
-  if (xShape.length !== 4) {
-    throw new TypeError(`A max-pool takes x of (N,C,H,W): x has shape ${show(xShape)}`);
-  }
+  checkShape("The shape of x", xShape, 4);
   checkOptions("poolParam", params, ["poolHeight", "poolWidth", "stride", "pad"]);
   checkNonEmpty("x", xShape, 1);
   const { poolHeight, poolWidth, stride, pad = 0 } = params;
@@ -537,34 +555,35 @@ export function convStage(s: ConvShape): ConvStage {
     top: y.shift,
     left: xx.shift,
   };
+  const out = { height: OH, width: OW };
   return {
     x,
     dout,
     dx,
-    forward: {
-      inputs: C,
-      outputs: F,
-      rows: OH,
-      cols: OW,
-      xPitch: x.width,
-      xPlane: x.height * x.width,
-      yPitch: OW,
-      yPlane: OH * OW,
-      wInput: taps,
-      wOutput: C * taps,
-    },
-    backwardData: {
-      inputs: F,
-      outputs: C,
-      rows: y.positions,
-      cols: xx.positions,
-      xPitch: dout.width,
-      xPlane: dout.height * dout.width,
-      yPitch: dx.width,
-      yPlane: dx.height * dx.width,
-      wInput: C * taps,
-      wOutput: taps,
-    },
+    forward: passSizes([C, F], [OH, OW], x, out, [taps, C * taps]),
+    backwardData: passSizes([F, C], [y.positions, xx.positions], dout, dx, [C * taps, taps]),
+  };
+}
+
+/** The sizes of a pass from planes like x to planes like y. */
+export function passSizes(
+  [inputs, outputs]: readonly [number, number],
+  [rows, cols]: readonly [number, number],
+  x: Pick<Placement, "height" | "width">,
+  y: Pick<Placement, "height" | "width">,
+  [wInput, wOutput]: readonly [number, number],
+): PassSizes {
+  return {
+    inputs,
+    outputs,
+    rows,
+    cols,
+    xPitch: x.width,
+    xPlane: x.height * x.width,
+    yPitch: y.width,
+    yPlane: y.height * y.width,
+    wInput,
+    wOutput,
   };
 }
 

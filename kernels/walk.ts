@@ -15,10 +15,11 @@ import type {
   GeneratedPool,
   PoolKernel,
 } from "./kernel.ts";
+import { sumRows } from "./naive/affine.ts";
 import { naiveConv } from "./naive/conv.ts";
 import { naiveMaxPool } from "./naive/pool.ts";
 import type { AffineShape, ConvShape, FloatArray, Placement, PoolShape } from "./shape.ts";
-import { convStage, poolStage } from "./shape.ts";
+import { convStage, passSizes, poolStage } from "./shape.ts";
 
 /** What scratch is for; each use has one buffer, as large as the largest request so far. */
 type Use = "x" | "y" | "w" | "dw" | "dx";
@@ -199,7 +200,7 @@ export function walkMaxPool(generated: GeneratedPool, shape: PoolShape): PoolKer
   const { C, H, W, OH, OW } = shape;
   const { sizes, x: placement } = poolStage(shape);
   const padded = placement.height > H || placement.width > W;
-  const image = { ...sizes, planes: C };
+  const sizesOfImage = { ...sizes, planes: C };
   const xLength = C * H * W, stagedLength = C * sizes.xPlane, outLength = C * OH * OW;
 
   /** A border of minus infinity, for stageIn to leave as it is. */
@@ -217,7 +218,7 @@ export function walkMaxPool(generated: GeneratedPool, shape: PoolShape): PoolKer
     const ys = scratch("y", outLength);
     for (let n = 0; n < N; n++) {
       stageIn(x, n * xLength, C, H, W, placement, xs);
-      generated.forward(xs, ys, image);
+      generated.forward(xs, ys, sizesOfImage);
       out.set(ys, n * outLength);
     }
   }
@@ -234,35 +235,19 @@ export function walkMaxPool(generated: GeneratedPool, shape: PoolShape): PoolKer
     const xs = border();
     const dxs = scratch("dx", stagedLength);
     for (let n = 0; n < N; n++) {
-      stageIn(x, n * xLength, C, H, W, placement, xs);
-      dxs.fill(0);
-      const douts = partAsFloat64("y", dout, n * outLength, (n + 1) * outLength);
-      generated.backward(xs, douts, dxs, image);
+      const at = n * xLength, image = x.subarray(at, at + xLength);
+      const gradient = dout.subarray(n * outLength, (n + 1) * outLength);
       // A window whose real numbers are all minus infinity ties with its border, which may stand
       // first and take the gradient: the definition gives it to the real number.
-      if (padded && borderTouched(dxs)) {
-        const from = n * xLength, to = from + xLength;
-        const at = n * outLength;
-        naiveMaxPool(shape).backward(
-          1,
-          x.subarray(from, to),
-          dout.subarray(at, at + outLength),
-          dx.subarray(from, to),
-        );
-      } else stageOut(dxs, C, H, W, placement, dx, n * xLength);
-    }
-  }
-
-  function borderTouched(dxs: Float64Array): boolean {
-    const { height, width, top, left } = placement;
-    for (let row = 0; row < C * height; row++) {
-      const y = row % height - top;
-      for (let column = 0; column < width; column++) {
-        const inside = y >= 0 && y < H && column >= left && column < left + W;
-        if (!inside && dxs[row * width + column] !== 0) return true;
+      if (padded && image.includes(-Infinity)) {
+        naiveMaxPool(shape).backward(1, image, gradient, dx.subarray(at, at + xLength));
+        continue;
       }
+      stageIn(x, at, C, H, W, placement, xs);
+      dxs.fill(0);
+      generated.backward(xs, asFloat64("y", gradient), dxs, sizesOfImage);
+      stageOut(dxs, C, H, W, placement, dx, at);
     }
-    return false;
   }
 
   return { name: generated.name, tier: "generated", forward, backward };
@@ -279,29 +264,6 @@ const NUMBERS = 512;
  * numbers of another, as a 1x1 convolution mixes the planes of its channels.
  */
 export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): AffineKernel {
-  /** Sizes of a product of planes of one row. */
-  function passSizes(
-    inputs: number,
-    outputs: number,
-    cols: number,
-    xPlane: number,
-    wInput: number,
-    wOutput: number,
-  ) {
-    return {
-      inputs,
-      outputs,
-      rows: 1,
-      cols,
-      xPitch: cols,
-      xPlane,
-      yPitch: cols,
-      yPlane: cols,
-      wInput,
-      wOutput,
-    };
-  }
-
   /** Calls back for every block of at most `size`. */
   function blocks(count: number, size: number, each: (from: number, length: number) => void) {
     for (let from = 0; from < count; from += size) each(from, Math.min(size, count - from));
@@ -331,7 +293,9 @@ export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): Aff
           const from = i * wInput + o * wOutput;
           const to = from + (is - 1) * wInput + (os - 1) * wOutput + 1;
           const ws = partAsFloat64("w", w, from, to);
-          pointwise.forward(xs, ws, ys, passSizes(is, os, examples, examples, wInput, wOutput));
+          const row = { height: 1, width: examples };
+          const sizes = passSizes([is, os], [1, examples], row, row, [wInput, wOutput]);
+          pointwise.forward(xs, ws, ys, sizes);
         });
         if (b !== undefined) addBiases(ys, examples, b.subarray(o, o + os), relu);
         for (let e = 0; e < examples; e++) {
@@ -372,18 +336,15 @@ export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): Aff
           const last = n + examples - 1;
           const douts = partAsFloat64("y", dout, n * M + m, last * M + m + ms);
           const xs = partAsFloat64("x", x, n * D + d, last * D + d + ds);
-          pointwise.forward(douts, xs, dws, passSizes(examples, ds, ms, M, D, 1));
+          const row = { height: 1, width: M }, sums = { height: 1, width: ms };
+          pointwise.forward(douts, xs, dws, passSizes([examples, ds], [1, ms], row, sums, [D, 1]));
         });
         for (let i = 0; i < ds; i++) {
           dw.set(dws.subarray(i * ms, (i + 1) * ms), (d + i) * M + m);
         }
       });
     });
-    const sums = new Float64Array(M);
-    for (let n = 0; n < N; n++) {
-      for (let m = 0; m < M; m++) sums[m] += dout[n * M + m];
-    }
-    db.set(sums);
+    sumRows(N, dout, db);
   }
 
   return { name: "affine-generated", tier: "generated", forward, backwardData, backwardWeights };

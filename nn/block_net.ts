@@ -7,14 +7,13 @@
 
 import type { DType, FloatArray, Tensor } from "../kernels/shape.ts";
 import {
-  checkDType,
+  checkNonEmpty,
   checkOptions,
-  checkSameDType,
   checkShape,
   checkTensor,
   checkTensorShape,
-  checkWhole,
-  describe,
+  checkType,
+  checkWithin,
   dtypeOf,
   show,
   sizeOf,
@@ -29,11 +28,21 @@ import {
   runLayer,
   type Setting,
 } from "./blocks.ts";
-import { checkWithin, type Mode } from "./checks.ts";
+import {
+  checkTensorsLike,
+  type Mode,
+  option,
+  readDType,
+  readOptions,
+  unchecked,
+  whole,
+  within,
+} from "./checks.ts";
+import { copyOf } from "./checkpoint.ts";
 import { checkLabels, softmaxLoss } from "./layers.ts";
 import type { Labels, LossAndGradients, Model, ModelState } from "./model.ts";
 import type { BatchnormParams } from "./normalization.ts";
-import { RandomState } from "./random.ts";
+import { checkRandom, RandomState } from "./random.ts";
 import { type ArrayOf, full, zeros } from "./tensor.ts";
 
 /** What every net can be told. */
@@ -53,15 +62,32 @@ export interface NetOptions<D extends DType = DType> {
   readonly seed?: number;
 }
 
+function checkScale(name: string, value: unknown): asserts value is number | "he" {
+  if (value !== "he") checkWithin(name, value, 0);
+}
+
 /**
- * Checks that a net is told nothing unknown.
+ * The options that every net has.
  *
- * @param options The value to check.
- * @param own The options that it has beside those of every net.
- * @throws {TypeError} If it is no object, or has another option.
+ * @param weightScale The standard deviation of the weights if it is left out.
+ * @param inputDim The shape of an example if it is left out.
+ * @returns Their readers.
  */
-export function checkNetOptions(options: unknown, own: readonly string[]): void {
-  checkOptions("options", options, [...own, "reg", "weightScale", "dtype", "random", "seed"]);
+export function netOptions(weightScale: number | "he", inputDim?: readonly number[]) {
+  return {
+    inputDim: (name: string, value: unknown = inputDim) => {
+      const shape = typeof value === "number" ? [value] : value;
+      checkShape(name, shape);
+      checkNonEmpty(name, shape, 0);
+      return shape;
+    },
+    numClasses: option(whole(1), 10),
+    reg: option(within(0), 0),
+    weightScale: option(checkScale, weightScale),
+    dtype: readDType,
+    random: option(checkRandom),
+    seed: option(whole(0)),
+  };
 }
 
 /** A net's description. */
@@ -117,20 +143,21 @@ export class BlockNet<D extends DType = "float64"> implements Model<ArrayOf<D>> 
    * @throws {RangeError} If a number is out of range, or a window does not fit what it walks over.
    */
   constructor(options: BlockNetOptions<D>) {
-    checkNetOptions(options, ["inputDim", "blocks", "numClasses"]);
-    const { inputDim, blocks, numClasses = 10, reg = 0, weightScale = "he", seed } = options;
-    const { dtype, random = new RandomState(0) } = options;
-    this.#inputShape = typeof inputDim === "number" ? [inputDim] : inputDim;
-    checkShape("inputDim", this.#inputShape);
-    for (const size of this.#inputShape) checkWhole("Each size of inputDim", size, 1);
-    checkWhole("numClasses", numClasses, 1);
-    checkWithin("reg", reg, 0);
-    if (weightScale !== "he") checkWithin("weightScale", weightScale, 0);
-    if (seed !== undefined) checkWhole("seed", seed, 0);
-    if (!(random instanceof RandomState)) {
-      throw new TypeError(`random must be a RandomState: received ${describe(random)}`);
-    }
-    this.#dtype = checkDType(dtype ?? "float64");
+    const {
+      inputDim,
+      blocks,
+      numClasses,
+      reg,
+      weightScale,
+      dtype,
+      seed,
+      random = new RandomState(0),
+    } = readOptions("options", options, {
+      ...netOptions("he"),
+      blocks: unchecked,
+    });
+    this.#inputShape = inputDim;
+    this.#dtype = dtype;
     this.#numClasses = numClasses;
     this.reg = reg;
     this.#layers = planLayers(this.#inputShape, blocks, numClasses);
@@ -142,13 +169,13 @@ export class BlockNet<D extends DType = "float64"> implements Model<ArrayOf<D>> 
       const outputs = kind === "conv" ? wShape[0] : wShape[1];
       const inputs = sizeOf(wShape) / outputs;
       const scale = weightScale === "he" ? Math.sqrt(2 / inputs) : weightScale;
-      this.params[`W${id}`] = drawWeights(random, wShape, scale, dtype);
-      this.params[`b${id}`] = zeros([outputs], dtype);
+      this.params[`W${id}`] = drawWeights(random, wShape, scale, dtype as D);
+      this.params[`b${id}`] = zeros([outputs], dtype as D);
       if (norm === undefined) continue;
-      this.params[`gamma${id}`] = full([outputs], 1, dtype);
-      this.params[`beta${id}`] = zeros([outputs], dtype);
+      this.params[`gamma${id}`] = full([outputs], 1, dtype as D);
+      this.params[`beta${id}`] = zeros([outputs], dtype as D);
       if (norm === "layernorm") continue;
-      const runningMean = zeros([outputs], dtype), runningVar = zeros([outputs], dtype);
+      const runningMean = zeros([outputs], dtype as D), runningVar = zeros([outputs], dtype as D);
       bnParams.set(id, { mode: "train", runningMean, runningVar });
     }
   }
@@ -181,7 +208,7 @@ export class BlockNet<D extends DType = "float64"> implements Model<ArrayOf<D>> 
     const [N] = x.shape;
     if (N === 0) throw new RangeError(`x must have an example or more: it has ${show(x.shape)}`);
     // Before the forward pass, which writes running statistics.
-    checkLabels(y, N, this.#numClasses);
+    checkLabels("y", y, N, this.#numClasses);
     const { scores, passes } = this.#forward(x, "train");
     const { loss, dx } = softmaxLoss(scores, y);
     const grads = this.#backward(dx, passes);
@@ -212,11 +239,7 @@ export class BlockNet<D extends DType = "float64"> implements Model<ArrayOf<D>> 
    * @returns The state, plain data.
    */
   getState(): ModelState {
-    const statistics: Record<string, Tensor> = {};
-    for (const [id, { runningMean, runningVar }] of this.#setting.bnParams) {
-      statistics[`runningMean${id}`] = copyOf(runningMean!);
-      statistics[`runningVar${id}`] = copyOf(runningVar!);
-    }
+    const statistics = copyOf(this.#statistics());
     return this.#drawsMasks()
       ? { statistics, random: this.#setting.random.getState() }
       : { statistics };
@@ -232,23 +255,23 @@ export class BlockNet<D extends DType = "float64"> implements Model<ArrayOf<D>> 
   setState(state: ModelState): void {
     checkOptions("state", state, ["statistics", "random"]);
     const { statistics, random } = state;
-    const expected = this.getState().statistics;
-    checkOptions("state.statistics", statistics, Object.keys(expected));
-    for (const [name, own] of Object.entries(expected)) {
-      checkTensorShape(`state.statistics.${name}`, statistics[name], own.shape, "this net's");
-      checkSameDType({ [`state.statistics.${name}`]: statistics[name], "this net's": own });
-    }
-    if (this.#drawsMasks() !== (random !== undefined)) {
-      throw new TypeError(
-        `state.random must be ${this.#drawsMasks() ? "a RandomState's" : "left out"}: ` +
-          `received ${describe(random)}`,
-      );
-    }
+    const own = this.#statistics();
+    checkTensorsLike("state.statistics", statistics, own, "this net's");
+    const draws = this.#drawsMasks();
+    const expected = draws ? "be a RandomState's" : "be left out";
+    checkType(draws === (random !== undefined), "state.random", expected, random);
     if (random !== undefined) this.#setting.random.setState(random);
-    for (const [id, bnParam] of this.#setting.bnParams) {
-      bnParam.runningMean = copyOf(statistics[`runningMean${id}`] as Tensor<ArrayOf<D>>);
-      bnParam.runningVar = copyOf(statistics[`runningVar${id}`] as Tensor<ArrayOf<D>>);
+    for (const [name, { data }] of Object.entries(own)) data.set(statistics[name].data);
+  }
+
+  /** The running mean and variance of each batch normalisation, by name. */
+  #statistics(): Record<string, Tensor> {
+    const statistics: Record<string, Tensor> = {};
+    for (const [id, { runningMean, runningVar }] of this.#setting.bnParams) {
+      statistics[`runningMean${id}`] = runningMean!;
+      statistics[`runningVar${id}`] = runningVar!;
     }
+    return statistics;
   }
 
   /** Whether dropout continues the stream of random numbers from step to step. */
@@ -355,8 +378,4 @@ function drawWeights<D extends DType>(
   const data: FloatArray = weights.data;
   for (let i = 0; i < data.length; i++) data[i] = scale * random.randn();
   return weights;
-}
-
-function copyOf<A extends FloatArray>({ data, shape }: Tensor<A>): Tensor<A> {
-  return { data: data.slice() as A, shape };
 }

@@ -6,19 +6,18 @@
  */
 
 import type { DType, FloatArray, Pad, PoolParams, Tensor } from "../kernels/shape.ts";
-import {
-  checkOptions,
-  checkWhole,
-  convShape,
-  describe,
-  poolShape,
-  show,
-  sizeOf,
-} from "../kernels/shape.ts";
-import type { KernelInfo } from "../kernels/kernel.ts";
+import { checkType, convShape, isObject, poolShape, show, sizeOf } from "../kernels/shape.ts";
 import { type Explanation, selectAffine, selectConv, selectMaxPool } from "../kernels/select.ts";
-import { checkBoolean, type Mode } from "./checks.ts";
-import type { BackwardOptions } from "./conv_layers.ts";
+import {
+  checkBoolean,
+  type Mode,
+  option,
+  readOptions,
+  required,
+  unchecked,
+  whole,
+} from "./checks.ts";
+import { type BackwardOptions, explanationOf } from "./conv_layers.ts";
 import {
   convBatchnormReluBackward,
   convBatchnormReluForward,
@@ -147,47 +146,95 @@ export interface Pass<A extends FloatArray> {
   backward(dout: Tensor<A>, options: BackwardOptions): Partial<NormedGradients<A>>;
 }
 
+/** The options of each kind of block. */
+const CONV = {
+  conv: required(whole(1)),
+  kernel: option(whole(1), 3),
+  stride: option(whole(1), 1),
+  pad: unchecked<Pad | undefined>,
+  batchnorm: option(checkBoolean, false),
+  pool: option(whole(1)),
+  dropout: option(checkKeep, 1),
+};
+const AFFINE = {
+  affine: required(whole(1)),
+  batchnorm: option(checkBoolean, false),
+  layernorm: option(checkBoolean, false),
+  dropout: option(checkKeep, 1),
+};
+const GLOBAL_AVERAGE = {
+  globalAverage(name: string, value: unknown) {
+    checkType(value === true, name, "be true", value);
+  },
+};
+
 /** The layers of a description, checked; nothing is drawn or written yet. */
 export function planLayers(
   inputShape: readonly number[],
   blocks: unknown,
   numClasses: number,
 ): readonly Layer[] {
-  if (!Array.isArray(blocks)) {
-    throw new TypeError(`blocks must be an array of blocks: received ${describe(blocks)}`);
-  }
+  checkType(Array.isArray(blocks), "blocks", "be an array of blocks", blocks);
   const layers: Layer[] = [];
   let shape = inputShape, id = 1;
+
+  function planConv(name: string, block: object): void {
+    const {
+      conv: F,
+      kernel,
+      stride,
+      pad = Math.floor((kernel - 1) / 2),
+      batchnorm,
+      pool,
+      dropout,
+    } = readOptions(name, block, CONV);
+    const xShape = shape, wShape = [F, xShape[0], kernel, kernel] as const;
+    const convParam = { stride, pad };
+    const { OH, OW } = convShape([1, ...xShape], wShape, convParam);
+    const outShape = shape = [F, OH, OW];
+    const norm = batchnorm ? "batchnorm" : undefined;
+    const layer = { kind: "conv", id: id++, xShape, wShape, convParam, norm, outShape } as const;
+    if (pool === undefined) layers.push(layer);
+    else {
+      const poolParam = { poolHeight: pool, poolWidth: pool, stride: pool };
+      const pooled = poolShape([1, ...outShape], poolParam);
+      layers.push({ ...layer, poolParam });
+      shape = [F, pooled.OH, pooled.OW];
+    }
+    planDropout(dropout);
+  }
+
+  function planAffine(name: string, block: object): void {
+    const { affine: M, batchnorm, layernorm, dropout } = readOptions(name, block, AFFINE);
+    if (batchnorm && layernorm) {
+      throw new TypeError(`${name} must have batchnorm or layernorm, not both`);
+    }
+    const norm = batchnorm ? "batchnorm" : layernorm ? "layernorm" : undefined;
+    layers.push({ kind: "affine", id: id++, wShape: [sizeOf(shape), M], norm, relu: true });
+    shape = [M];
+    planDropout(dropout);
+  }
+
+  /** The dropout at the end of a block: one layer, or none. */
+  function planDropout(keep: number): void {
+    if (keep < 1) layers.push({ kind: "dropout", keep });
+  }
+
   for (const [i, block] of blocks.entries()) {
     const name = `blocks[${i}]`;
-    if (typeof block !== "object" || block === null) {
-      throw new TypeError(`${name} must be a block: received ${describe(block)}`);
-    }
+    checkType(isObject(block), name, "be a block", block);
     if ("affine" in block) {
-      const layer = planAffine(name, block, id++, sizeOf(shape));
-      layers.push(layer, ...planDropout(name, block));
-      shape = [layer.wShape[1]];
+      planAffine(name, block);
       continue;
     }
-    if (!("conv" in block || "globalAverage" in block)) {
-      throw new TypeError(
-        `${name} must have conv, affine or globalAverage: received ${describe(block)}`,
-      );
-    }
+    const isSpatial = "conv" in block || "globalAverage" in block;
+    checkType(isSpatial, name, "have conv, affine or globalAverage", block);
     if (shape.length !== 3) {
       throw new TypeError(`${name} needs an input of (C, H, W): it gets ${show(shape)}`);
     }
-    if ("conv" in block) {
-      const { layer, outShape } = planConv(name, block, id++, shape);
-      layers.push(layer, ...planDropout(name, block));
-      shape = outShape;
-    } else {
-      checkOptions(name, block, ["globalAverage"]);
-      if (block.globalAverage !== true) {
-        throw new TypeError(
-          `${name}.globalAverage must be true: received ${describe(block.globalAverage)}`,
-        );
-      }
+    if ("conv" in block) planConv(name, block);
+    else {
+      readOptions(name, block, GLOBAL_AVERAGE);
       layers.push({ kind: "average" });
       shape = [shape[0]];
     }
@@ -196,78 +243,27 @@ export function planLayers(
   return layers;
 }
 
-function planConv(
-  name: string,
-  block: object,
-  id: number,
-  xShape: readonly number[],
-): { layer: ConvLayer; outShape: readonly number[] } {
-  checkOptions(name, block, [
-    "conv",
-    "kernel",
-    "stride",
-    "pad",
-    "batchnorm",
-    "pool",
-    "dropout",
-  ]);
-  const { conv: F, kernel = 3, stride = 1, batchnorm = false, pool } = block;
-  checkWhole(`${name}.conv`, F, 1);
-  checkWhole(`${name}.kernel`, kernel, 1);
-  checkWhole(`${name}.stride`, stride, 1);
-  checkBoolean(`${name}.batchnorm`, batchnorm);
-  const { pad = Math.floor((kernel - 1) / 2) } = block;
-  const convParam = { stride, pad: pad as Pad };
-  const wShape = [F, xShape[0], kernel, kernel] as const;
-  const { OH, OW } = convShape([1, ...xShape], wShape, convParam);
-  const outShape = [F, OH, OW];
-  const norm = batchnorm ? "batchnorm" as const : undefined;
-  const layer = { kind: "conv", id, xShape, wShape, convParam, norm, outShape } as const;
-  if (pool === undefined) return { layer, outShape };
-  checkWhole(`${name}.pool`, pool, 1);
-  const poolParam = { poolHeight: pool, poolWidth: pool, stride: pool };
-  const pooled = poolShape([1, ...outShape], poolParam);
-  return { layer: { ...layer, poolParam }, outShape: [F, pooled.OH, pooled.OW] };
-}
-
-function planAffine(name: string, block: object, id: number, D: number): AffineLayer {
-  checkOptions(name, block, ["affine", "batchnorm", "layernorm", "dropout"]);
-  const { affine: M, batchnorm = false, layernorm = false } = block;
-  checkWhole(`${name}.affine`, M, 1);
-  checkBoolean(`${name}.batchnorm`, batchnorm);
-  checkBoolean(`${name}.layernorm`, layernorm);
-  if (batchnorm && layernorm) {
-    throw new TypeError(`${name} must have batchnorm or layernorm, not both`);
-  }
-  const norm = batchnorm ? "batchnorm" : layernorm ? "layernorm" : undefined;
-  return { kind: "affine", id, wShape: [D, M], norm, relu: true };
-}
-
-/** The dropout at the end of a block: one layer, or none. */
-function planDropout(name: string, { dropout = 1 }: { dropout?: unknown }): readonly Layer[] {
-  checkKeep(`${name}.dropout`, dropout);
-  return dropout < 1 ? [{ kind: "dropout", keep: dropout }] : [];
-}
-
 /** The kernels of a layer, with their reasons. */
 export function explainLayer(layer: Layer, dtype: DType): readonly LayerExplanation[] {
   if (layer.kind === "affine") {
     const [D, M] = layer.wShape;
-    return [explanation(`affine${layer.id}`, selectAffine({ D, M }, dtype))];
+    return [{ layer: `affine${layer.id}`, ...explanationOf(selectAffine({ D, M }, dtype)) }];
   }
   if (layer.kind !== "conv") return [];
   const { id, xShape, wShape, convParam, outShape, poolParam } = layer;
-  const conv = selectConv(convShape([1, ...xShape], wShape, convParam), dtype);
-  if (poolParam === undefined) return [explanation(`conv${id}`, conv)];
+  const selected = selectConv(convShape([1, ...xShape], wShape, convParam), dtype);
+  const conv = { layer: `conv${id}`, ...explanationOf(selected) };
+  if (poolParam === undefined) return [conv];
   const pool = selectMaxPool(poolShape([1, ...outShape], poolParam), dtype);
-  return [explanation(`conv${id}`, conv), explanation(`pool${id}`, pool)];
+  return [conv, { layer: `pool${id}`, ...explanationOf(pool) }];
 }
 
-function explanation(
-  layer: string,
-  { kernel: { name, tier }, reason }: { readonly kernel: KernelInfo; readonly reason: string },
-): LayerExplanation {
-  return { layer, name, tier, reason };
+/** The pass of a layer that ran forward, and its function for the way back. */
+function passOf<A extends FloatArray, C>(
+  { out, cache }: { readonly out: Tensor<A>; readonly cache: C },
+  backward: (dout: Tensor<A>, cache: C, options: BackwardOptions) => Partial<NormedGradients<A>>,
+): Pass<A> {
+  return { out, backward: (dout, options) => backward(dout, cache, options) };
 }
 
 /** Runs a layer forward. */
@@ -278,68 +274,40 @@ export function runLayer<A extends FloatArray>(
   x: Tensor<A>,
 ): Pass<A> {
   if (layer.kind === "average") {
-    const { out, cache } = globalAverageForward(x);
-    return { out, backward: (dout) => ({ dx: globalAverageBackward(dout, cache) }) };
+    return passOf(globalAverageForward(x), (dout, cache) => ({
+      dx: globalAverageBackward(dout, cache),
+    }));
   }
   if (layer.kind === "dropout") {
     const source = seed === undefined ? { random } : { seed };
-    const { out, cache } = dropoutForward(x, { mode, p: layer.keep, ...source });
-    return { out, backward: (dout) => ({ dx: dropoutBackward(dout, cache) }) };
+    return passOf(dropoutForward(x, { mode, p: layer.keep, ...source }), (dout, cache) => ({
+      dx: dropoutBackward(dout, cache),
+    }));
   }
-  const bnParam = bnParams.get(layer.id);
+  const { id } = layer;
+  const [w, b, gamma, beta] = ["W", "b", "gamma", "beta"].map((name) => params[`${name}${id}`]);
+  const bnParam = bnParams.get(id);
   if (bnParam !== undefined) bnParam.mode = mode;
-  return layer.kind === "conv"
-    ? runConv(layer, params, bnParam, x)
-    : runAffine(layer, params, bnParam, x);
-}
-
-/** Runs a convolutional layer forward. */
-function runConv<A extends FloatArray>(
-  { id, convParam, poolParam }: ConvLayer,
-  params: Readonly<Record<string, Tensor<A>>>,
-  bnParam: BatchnormParams<A> | undefined,
-  x: Tensor<A>,
-): Pass<A> {
-  const w = params[`W${id}`], b = params[`b${id}`];
-  const gamma = params[`gamma${id}`], beta = params[`beta${id}`];
-  if (bnParam === undefined && poolParam === undefined) {
-    const { out, cache } = convReluForward(x, w, b, convParam);
-    return { out, backward: (dout, options) => convReluBackward(dout, cache, options) };
+  if (layer.kind === "affine") {
+    if (!layer.relu) return passOf(affineForward(x, w, b), affineBackward<A>);
+    if (bnParam !== undefined) {
+      const pass = affineBatchnormReluForward(x, w, b, gamma, beta, bnParam);
+      return passOf(pass, affineBatchnormReluBackward<A>);
+    }
+    return layer.norm === "layernorm"
+      ? passOf(affineLayernormReluForward(x, w, b, gamma, beta), affineLayernormReluBackward<A>)
+      : passOf(affineReluForward(x, w, b), affineReluBackward<A>);
   }
+  const { convParam, poolParam } = layer;
   if (bnParam === undefined) {
-    const { out, cache } = convReluPoolForward(x, w, b, convParam, poolParam!);
-    return { out, backward: (dout, options) => convReluPoolBackward(dout, cache, options) };
+    return poolParam === undefined
+      ? passOf(convReluForward(x, w, b, convParam), convReluBackward<A>)
+      : passOf(convReluPoolForward(x, w, b, convParam, poolParam), convReluPoolBackward<A>);
   }
   if (poolParam === undefined) {
-    const { out, cache } = convBatchnormReluForward(x, w, b, gamma, beta, convParam, bnParam);
-    return { out, backward: (dout, options) => convBatchnormReluBackward(dout, cache, options) };
+    const pass = convBatchnormReluForward(x, w, b, gamma, beta, convParam, bnParam);
+    return passOf(pass, convBatchnormReluBackward<A>);
   }
-  const { out, cache } = //
-    convBatchnormReluPoolForward(x, w, b, gamma, beta, convParam, bnParam, poolParam);
-  return { out, backward: (dout, options) => convBatchnormReluPoolBackward(dout, cache, options) };
-}
-
-/** Runs a fully-connected layer forward. */
-function runAffine<A extends FloatArray>(
-  { id, norm, relu }: AffineLayer,
-  params: Readonly<Record<string, Tensor<A>>>,
-  bnParam: BatchnormParams<A> | undefined,
-  x: Tensor<A>,
-): Pass<A> {
-  const w = params[`W${id}`], b = params[`b${id}`];
-  const gamma = params[`gamma${id}`], beta = params[`beta${id}`];
-  if (!relu) {
-    const { out, cache } = affineForward(x, w, b);
-    return { out, backward: (dout, options) => affineBackward(dout, cache, options) };
-  }
-  if (bnParam !== undefined) {
-    const { out, cache } = affineBatchnormReluForward(x, w, b, gamma, beta, bnParam);
-    return { out, backward: (dout, options) => affineBatchnormReluBackward(dout, cache, options) };
-  }
-  if (norm === "layernorm") {
-    const { out, cache } = affineLayernormReluForward(x, w, b, gamma, beta);
-    return { out, backward: (dout, options) => affineLayernormReluBackward(dout, cache, options) };
-  }
-  const { out, cache } = affineReluForward(x, w, b);
-  return { out, backward: (dout, options) => affineReluBackward(dout, cache, options) };
+  const pass = convBatchnormReluPoolForward(x, w, b, gamma, beta, convParam, bnParam, poolParam);
+  return passOf(pass, convBatchnormReluPoolBackward<A>);
 }

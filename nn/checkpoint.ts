@@ -8,7 +8,7 @@
  * @module
  */
 
-import { checkShape, checkTensor, describe, sizeOf } from "../kernels/shape.ts";
+import { checkShape, checkTensor, checkType, dtypeOf, isObject, sizeOf } from "../kernels/shape.ts";
 import type { ModelState } from "./model.ts";
 import type { OptimConfig } from "./optim.ts";
 import type { RandomStateData } from "./random.ts";
@@ -50,7 +50,7 @@ export interface Checkpoint {
 
 /** A deep copy of plain data: objects, arrays, typed arrays, numbers and the like. */
 export function copyOf<T>(value: T): T {
-  if (typeof value !== "object" || value === null) return value;
+  if (!isObject(value)) return value;
   if (value instanceof Float64Array || value instanceof Float32Array) return value.slice() as T;
   if (Array.isArray(value)) return value.map(copyOf) as T;
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, copyOf(part)])) as T;
@@ -87,15 +87,16 @@ interface Entry {
  */
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
   const header: Record<string, unknown> = {};
-  const parts: Uint8Array[] = [];
   let size = 0;
   const tensors = new Map<string, Tensor>();
   const rest = replaceTensors(checkpoint, "", tensors);
   header.__metadata__ = { format: FORMAT, checkpoint: JSON.stringify(rest) };
   for (const [name, { data, shape }] of tensors) {
-    const dtype = data instanceof Float64Array ? NAMES.float64 : NAMES.float32;
-    header[name] = { dtype, shape, data_offsets: [size, size + data.byteLength] } satisfies Entry;
-    parts.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    header[name] = {
+      dtype: NAMES[dtypeOf(data)],
+      shape,
+      data_offsets: [size, size + data.byteLength],
+    } satisfies Entry;
     size += data.byteLength;
   }
   const text = new TextEncoder().encode(JSON.stringify(header));
@@ -106,9 +107,9 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer
   bytes.fill(0x20, 8, start);
   bytes.set(text, 8);
   let offset = start;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
+  for (const { data } of tensors.values()) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
+    offset += data.byteLength;
   }
   return bytes;
 }
@@ -122,9 +123,12 @@ function replaceTensors(value: unknown, path: string, tensors: Map<string, Tenso
   if (Array.isArray(value)) {
     return value.map((part, i) => replaceTensors(part, `${path}.${i}`, tensors));
   }
-  if (typeof value !== "object" || ArrayBuffer.isView(value)) {
-    throw new TypeError(`checkpoint.${path} must be plain data: received ${describe(value)}`);
-  }
+  checkType(
+    isObject(value) && !ArrayBuffer.isView(value),
+    `checkpoint.${path}`,
+    "be plain data",
+    value,
+  );
   if ("data" in value && "shape" in value) {
     checkTensor(`checkpoint.${path}`, value);
     tensors.set(path, value);
@@ -151,27 +155,23 @@ function text(value: number): string {
  * @throws {RangeError} If bytes are missing or left over.
  */
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
-  if (!(bytes instanceof Uint8Array)) {
-    throw new TypeError(`bytes must be a Uint8Array: received ${describe(bytes)}`);
-  }
+  checkType(bytes instanceof Uint8Array, "bytes", "be a Uint8Array", bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = bytes.length < 8 ? NaN : Number(view.getBigUint64(0, true));
   if (!(8 + length <= bytes.length)) {
     throw new RangeError(`A checkpoint must hold its whole header: it has ${bytes.length} bytes`);
   }
   const start = 8 + length;
-  let header: Record<string, Entry>, rest: unknown;
-  try {
-    const { __metadata__: metadata, ...entries } = JSON.parse(
-      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(8, start)),
-    );
-    if (metadata.format !== FORMAT) throw new TypeError(`its format is ${metadata.format}`);
-    header = entries;
-    rest = JSON.parse(metadata.checkpoint);
-  } catch (cause) {
-    throw new TypeError(`bytes must be a checkpoint of encodeCheckpoint`, { cause });
-  }
-  const expected = Math.max(0, ...Object.values(header).map((entry) => entry.data_offsets[1]));
+  const { __metadata__: metadata, ...header } = parsed(() => {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(8, start));
+    const header = JSON.parse(text);
+    if (header.__metadata__.format === FORMAT) return header;
+    throw new TypeError(`its format is ${header.__metadata__.format}`);
+  });
+  const expected = Math.max(
+    0,
+    ...Object.values<Entry>(header).map((entry) => entry.data_offsets[1]),
+  );
   if (start + expected !== bytes.length) {
     throw new RangeError(
       `A checkpoint must have as many bytes as its header says, ${start + expected}: ` +
@@ -179,7 +179,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     );
   }
   const tensorAt = (name: string): Tensor => {
-    const { dtype, shape, data_offsets: [from, to] } = header[name];
+    const { dtype, shape, data_offsets: [from, to] }: Entry = header[name];
     checkShape(`The shape of ${name}`, shape);
     const ours: DType = dtype === NAMES.float64 ? "float64" : "float32";
     const data = newArray(sizeOf(shape), ours);
@@ -187,16 +187,20 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     new Uint8Array(data.buffer).set(bytes.subarray(start + from, start + to));
     return { data, shape };
   };
-  return putBack(rest, tensorAt) as Checkpoint;
+  return parsed(() =>
+    JSON.parse(metadata.checkpoint, (_, value) => {
+      if (!isObject(value)) return value;
+      if ("$tensor" in value) return tensorAt(String(value.$tensor));
+      return "$number" in value ? Number(value.$number) : value;
+    })
+  );
 }
 
-/** The inverse of {@linkcode replaceTensors}. */
-function putBack(value: unknown, tensorAt: (name: string) => Tensor): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map((part) => putBack(part, tensorAt));
-  if ("$tensor" in value) return tensorAt(String(value.$tensor));
-  if ("$number" in value) return Number(value.$number);
-  return Object.fromEntries(
-    Object.entries(value).map(([key, part]) => [key, putBack(part, tensorAt)]),
-  );
+/** What is read from bytes, which may be no checkpoint. */
+function parsed<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (cause) {
+    throw new TypeError(`bytes must be a checkpoint of encodeCheckpoint`, { cause });
+  }
 }

@@ -1,10 +1,25 @@
 /**
- * Checks of the options that layers and nets share.
+ * Checks that layers and nets share, and options read by a table: how each is checked, and what stands
+ * for it if it is left out.
  *
  * @module
  */
 
-import { checkOptions, describe } from "../kernels/shape.ts";
+import {
+  checkDType,
+  checkOptions,
+  checkSameDType,
+  checkTensor,
+  checkTensorShape,
+  checkType,
+  checkWhole,
+  checkWithin,
+  type DType,
+  type FloatArray,
+  show,
+  type Tensor,
+} from "../kernels/shape.ts";
+import { zerosLike } from "./tensor.ts";
 
 /** What a layer does that differs between training and use. */
 export type Mode = "train" | "test";
@@ -17,34 +32,7 @@ export type Mode = "train" | "test";
  * @throws {TypeError} If it is neither "train" nor "test".
  */
 export function checkMode(name: string, value: unknown): asserts value is Mode {
-  if (value === "train" || value === "test") return;
-  throw new TypeError(`${name} must be "train" or "test": received ${describe(value)}`);
-}
-
-/**
- * Checks that a value is a number between two others, both allowed.
- *
- * @param name What the message calls it.
- * @param value The value to check.
- * @param minimum The smallest number allowed.
- * @param maximum The largest number allowed; any if left out.
- * @throws {TypeError} If it is not a number.
- * @throws {RangeError} If it is NaN, infinite, too small or too large.
- */
-export function checkWithin(
-  name: string,
-  value: unknown,
-  minimum: number,
-  maximum: number = Number.MAX_VALUE,
-): asserts value is number {
-  if (typeof value !== "number") {
-    throw new TypeError(`${name} must be a number: received ${describe(value)}`);
-  }
-  if (value >= minimum && value <= maximum) return;
-  const range = maximum === Number.MAX_VALUE
-    ? `a number of ${minimum} or more`
-    : `from ${minimum} to ${maximum}`;
-  throw new RangeError(`${name} must be ${range}: received ${value}`);
+  checkType(value === "train" || value === "test", name, 'be "train" or "test"', value);
 }
 
 /**
@@ -55,9 +43,38 @@ export function checkWithin(
  * @throws {TypeError} If it is neither.
  */
 export function checkBoolean(name: string, value: unknown): asserts value is boolean {
-  if (typeof value !== "boolean") {
-    throw new TypeError(`${name} must be true or false: received ${describe(value)}`);
+  checkType(typeof value === "boolean", name, "be true or false", value);
+}
+
+/**
+ * Checks that a value is a batch of examples.
+ *
+ * @param name What the message calls it.
+ * @param x The value to check.
+ * @throws {TypeError} If it is no tensor, or has less than 2 dimensions.
+ * @throws {RangeError} If its data length is not its shape's product.
+ */
+export function checkBatch(name: string, x: unknown): asserts x is Tensor {
+  checkTensor(name, x);
+  if (x.shape.length < 2) {
+    throw new TypeError(
+      `${name} must have 2 dimensions or more, (N, ...): it has shape ${show(x.shape)}`,
+    );
   }
+}
+
+/**
+ * Checks that a value is a function.
+ *
+ * @param name What the message calls it.
+ * @param value The value to check.
+ * @throws {TypeError} If it is none.
+ */
+export function checkFunction<F extends (...args: never[]) => unknown>(
+  name: string,
+  value: unknown,
+): asserts value is F {
+  checkType(typeof value === "function", name, "be a function", value);
 }
 
 /**
@@ -70,8 +87,134 @@ export function checkBoolean(name: string, value: unknown): asserts value is boo
 export function checkCache(cache: unknown, keys: readonly string[]): void {
   checkOptions("cache", cache, keys);
   for (const key of keys) {
-    if (!(key in cache)) {
-      throw new TypeError(`cache must have ${keys.join(", ")}: received ${describe(cache)}`);
-    }
+    if (!(key in cache)) checkType(false, "cache", `have ${keys.join(", ")}`, cache);
   }
+}
+
+/**
+ * Checks that a value holds tensors like others, under the same names.
+ *
+ * @param name What the message calls it.
+ * @param value The value to check.
+ * @param own The others.
+ * @param whose What the message calls them, for example "the model's".
+ * @throws {TypeError} If it is no object, has another name, or a tensor has another dtype or rank.
+ * @throws {RangeError} If a size differs.
+ */
+export function checkTensorsLike(
+  name: string,
+  value: unknown,
+  own: Readonly<Record<string, Tensor>>,
+  whose: string,
+): asserts value is Readonly<Record<string, Tensor>> {
+  checkOptions(name, value, Object.keys(own));
+  for (const [key, like] of Object.entries(own)) {
+    const part = `${name}.${key}`, tensor = value[key];
+    checkTensorShape(part, tensor, like.shape, whose);
+    checkSameDType({ [part]: tensor, [whose]: like });
+  }
+}
+
+/** Throws unless a value is what it must be; the message calls it by the name. */
+export type Check<T> = (name: string, value: unknown) => asserts value is T;
+
+/** Gives the value of an option from what came, undefined if it was left out; or throws. */
+export type Reader<T> = (name: string, value: unknown) => T;
+
+/** What a table of readers gives. */
+export type Read<R extends Readonly<Record<string, Reader<unknown>>>> = {
+  readonly [K in keyof R]: ReturnType<R[K]>;
+};
+
+/**
+ * An option that may be left out.
+ *
+ * @param check What it must be if it is given.
+ * @param fallback What stands for it if it is left out.
+ * @returns Its reader.
+ */
+export function option<T, F = undefined>(check: Check<T>, fallback?: F): Reader<T | F> {
+  return (name, value = fallback) => {
+    if (value !== fallback) check(name, value);
+    return value as T | F;
+  };
+}
+
+/**
+ * An option that must be given.
+ *
+ * @param check What it must be.
+ * @returns Its reader.
+ */
+export function required<T>(check: Check<T>): Reader<T> {
+  return (name, value) => {
+    check(name, value);
+    return value;
+  };
+}
+
+/** Reads an option that is checked where it is used. */
+export function unchecked<T>(_: string, value: unknown): T {
+  return value as T;
+}
+
+/** Reads a dtype: "float64" if it is left out. */
+export function readDType(_: string, value: unknown = "float64"): DType {
+  return checkDType(value);
+}
+
+/**
+ * A tensor that was given, or zeros, in the shape and dtype of another.
+ *
+ * @param name What the message calls it.
+ * @param value What was given; undefined for zeros.
+ * @param like The other.
+ * @param whose What the message calls the other.
+ * @returns The tensor.
+ * @throws {TypeError} If it is no tensor, or its dtype or rank differs.
+ * @throws {RangeError} If a size differs.
+ */
+export function tensorLike<A extends FloatArray>(
+  name: string,
+  value: unknown,
+  like: Tensor<A>,
+  whose: string,
+): Tensor<A> {
+  if (value === undefined) return zerosLike(like);
+  checkTensorShape(name, value, like.shape, whose);
+  checkSameDType({ [whose]: like, [name]: value });
+  return value as Tensor<A>;
+}
+
+/**
+ * Reads options: each by its reader, in the table's order.
+ *
+ * @param name What the messages call the object; its options are called by their own names if it is
+ * "options", else by this name and theirs.
+ * @param options The object.
+ * @param readers A reader for each option that is known.
+ * @returns The value of every option.
+ * @throws {TypeError} If it is no object, has an option that is not known, or one of a wrong type.
+ * @throws {RangeError} If an option is out of range.
+ */
+export function readOptions<T>(
+  name: string,
+  options: unknown,
+  readers: { readonly [K in keyof T]: Reader<T[K]> },
+): T {
+  checkOptions(name, options, Object.keys(readers));
+  const prefix = name === "options" ? "" : `${name}.`;
+  const read = {} as T;
+  for (const key in readers) read[key] = readers[key](prefix + key, options[key]);
+  return read;
+}
+
+/** Checks for a whole number between two others, both allowed. */
+export function whole(minimum: number, maximum?: number): Check<number> {
+  return (name, value): asserts value is number => checkWhole(name, value, minimum, maximum);
+}
+
+/** Checks for a number between two others, both allowed. */
+export function within(minimum: number, maximum?: number): Check<number> {
+  return (name, value): asserts value is number => checkWithin(name, value, minimum, maximum);
 }

@@ -6,10 +6,10 @@
  * @module
  */
 
-import { checkWhole, type DType } from "../kernels/shape.ts";
-import { BlockNet, checkNetOptions, type NetOptions } from "./block_net.ts";
+import type { DType } from "../kernels/shape.ts";
+import { BlockNet, type NetOptions, netOptions } from "./block_net.ts";
 import type { Block } from "./blocks.ts";
-import { checkBoolean } from "./checks.ts";
+import { checkBoolean, option, readOptions, unchecked, whole } from "./checks.ts";
 
 /** What a {@linkcode ThreeLayerConvNet} can be told. */
 export interface ThreeLayerConvNetOptions<D extends DType = DType> extends NetOptions<D> {
@@ -52,26 +52,22 @@ export class ThreeLayerConvNet<D extends DType = "float64"> extends BlockNet<D> 
    * @throws {RangeError} If a number is out of range.
    */
   constructor(options: ThreeLayerConvNetOptions<D> = {}) {
-    checkNetOptions(options, [
-      "inputDim",
-      "numFilters",
-      "filterSize",
-      "hiddenDim",
-      "numClasses",
-      "batchnorm",
-    ]);
-    const { inputDim = [3, 32, 32], numFilters = 32, filterSize = 7, hiddenDim = 100, ...others } =
-      options;
-    const { batchnorm = false, weightScale = 1e-3, ...rest } = others;
-    checkWhole("numFilters", numFilters, 1);
-    checkWhole("filterSize", filterSize, 1);
-    checkWhole("hiddenDim", hiddenDim, 1);
-    checkBoolean("batchnorm", batchnorm);
+    const { numFilters, filterSize, hiddenDim, batchnorm, ...rest } = readOptions(
+      "options",
+      options,
+      {
+        ...netOptions(1e-3, [3, 32, 32]),
+        numFilters: option(whole(1), 32),
+        filterSize: option(whole(1), 7),
+        hiddenDim: option(whole(1), 100),
+        batchnorm: option(checkBoolean, false),
+      },
+    );
     const blocks = [
       { conv: numFilters, kernel: filterSize, batchnorm, pool: 2 },
       { affine: hiddenDim, batchnorm },
     ];
-    super({ ...rest, inputDim, blocks, weightScale });
+    super({ ...rest, dtype: options.dtype, blocks });
   }
 }
 
@@ -123,8 +119,10 @@ export class ConvNet<D extends DType = "float64"> extends BlockNet<D> {
    * @throws {RangeError} If a number is out of range, or a window does not fit what it walks over.
    */
   constructor(options: ConvNetOptions<D> = {}) {
-    checkNetOptions(options, ["inputDim", "blocks", "numClasses"]);
-    const { inputDim = [3, 32, 32], blocks = convNetBlocks } = options;
-    super({ ...options, inputDim, blocks });
+    const { blocks = convNetBlocks, ...rest } = readOptions("options", options, {
+      ...netOptions("he", [3, 32, 32]),
+      blocks: unchecked<readonly Block[] | undefined>,
+    });
+    super({ ...rest, dtype: options.dtype, blocks });
   }
 }

@@ -6,14 +6,13 @@
  * @module
  */
 
-import type { ConvKernel, PoolKernel } from "../kernels/kernel.ts";
+import type { AffineKernel, ConvKernel, KernelInfo, PoolKernel } from "../kernels/kernel.ts";
 import { naiveConv } from "../kernels/naive/conv.ts";
 import { naiveMaxPool } from "../kernels/naive/pool.ts";
 import { type Explanation, selectConv, selectMaxPool } from "../kernels/select.ts";
 import type { ConvParams, ConvShape, DType, PoolParams, PoolShape } from "../kernels/shape.ts";
 import {
   checkDType,
-  checkOptions,
   checkSameDType,
   checkTensor,
   checkTensorShape,
@@ -22,7 +21,7 @@ import {
   poolShape,
   show,
 } from "../kernels/shape.ts";
-import { checkBoolean } from "./checks.ts";
+import { checkBoolean, checkCache, option, readOptions } from "./checks.ts";
 import { type FloatArray, type Tensor, zerosLike } from "./tensor.ts";
 
 export type { ConvParams, Pad, PoolParams } from "../kernels/shape.ts";
@@ -106,23 +105,33 @@ function runConvBackward<A extends FloatArray>(
   cache: ConvCache<A>,
   options: BackwardOptions,
 ): OptionalDx<Gradients<A>> {
-  checkOptions("cache", cache, ["x", "w", "b", "convParam"]);
-  checkOptions("options", options, ["dx"]);
-  const { dx: wantsDx = true } = options;
-  checkBoolean("options.dx", wantsDx);
+  checkCache(cache, ["x", "w", "b", "convParam"]);
   const { x, w, b, convParam } = cache;
   const shape = checkConv(x, w, b, convParam);
-  const N = x.shape[0];
-  checkTensorShape("dout", dout, [N, shape.F, shape.OH, shape.OW], "the convolution's output");
+  const outShape = [x.shape[0], shape.F, shape.OH, shape.OW];
+  checkTensorShape("dout", dout, outShape, "the convolution's output");
+  return runBackward(pick(shape, dtypeOf(x.data)), dout, cache, options);
+}
+
+/** Runs the backward pass of a layer with weights. */
+export function runBackward<A extends FloatArray>(
+  kernel: ConvKernel | AffineKernel,
+  dout: Tensor<A>,
+  { x, w, b }: { readonly x: Tensor<A>; readonly w: Tensor<A>; readonly b: Tensor<A> },
+  options: BackwardOptions,
+): OptionalDx<Gradients<A>> {
   checkSameDType({ dout, x });
-  const kernel = pick(shape, dtypeOf(x.data));
+  const wanted = readOptions("options", options, BACKWARD_OPTIONS);
+  const [N] = x.shape;
   const dw = zerosLike(w), db = zerosLike(b);
   kernel.backwardWeights(N, x.data, dout.data, dw.data, db.data);
-  if (!wantsDx) return { dw, db };
+  if (!wanted.dx) return { dw, db };
   const dx = zerosLike(x);
   kernel.backwardData(N, dout.data, w.data, dx.data);
   return { dx, dw, db };
 }
+
+const BACKWARD_OPTIONS = { dx: option(checkBoolean, true) };
 
 /**
  * Convolution by the definition: loops over every image, filter, position and tap.
@@ -295,7 +304,7 @@ function runPoolBackward<A extends FloatArray>(
   dout: Tensor<A>,
   cache: PoolCache<A>,
 ): Tensor<A> {
-  checkOptions("cache", cache, ["x", "poolParam"]);
+  checkCache(cache, ["x", "poolParam"]);
   const { x, poolParam } = cache;
   checkTensor("x", x, 4);
   const shape = poolShape(x.shape, poolParam);
@@ -434,11 +443,7 @@ export function explainConv(
   convParam: ConvParams,
   dtype: DType = "float64",
 ): Explanation {
-  const { kernel: { name, tier }, reason } = selectConv(
-    convShape(xShape, wShape, convParam),
-    checkDType(dtype),
-  );
-  return { name, tier, reason };
+  return explanationOf(selectConv(convShape(xShape, wShape, convParam), checkDType(dtype)));
 }
 
 /**
@@ -464,9 +469,12 @@ export function explainMaxPool(
   poolParam: PoolParams,
   dtype: DType = "float64",
 ): Explanation {
-  const { kernel: { name, tier }, reason } = selectMaxPool(
-    poolShape(xShape, poolParam),
-    checkDType(dtype),
-  );
+  return explanationOf(selectMaxPool(poolShape(xShape, poolParam), checkDType(dtype)));
+}
+
+/** What is said of a kernel that was selected. */
+export function explanationOf(
+  { kernel: { name, tier }, reason }: { readonly kernel: KernelInfo; readonly reason: string },
+): Explanation {
   return { name, tier, reason };
 }

@@ -7,15 +7,8 @@
  * @module
  */
 
-import {
-  checkDType,
-  checkOptions,
-  checkTensor,
-  checkWhole,
-  describe,
-  dtypeOf,
-} from "../kernels/shape.ts";
-import { checkBoolean } from "./checks.ts";
+import { checkTensor, checkType, checkWhole, dtypeOf, isObject } from "../kernels/shape.ts";
+import { checkBoolean, checkFunction, option, readDType, readOptions, whole } from "./checks.ts";
 import type { RandomState } from "./random.ts";
 import type { Augment } from "./solver.ts";
 import { type ArrayOf, type DType, type FloatArray, newArray, type Tensor } from "./tensor.ts";
@@ -115,22 +108,9 @@ export interface Cifar10Data<A extends FloatArray = FloatArray> {
 export async function getCifar10Data<D extends DType = "float64">(
   options: Cifar10Options<D>,
 ): Promise<Cifar10Data<ArrayOf<D>>> {
-  checkOptions("options", options, [
-    "directory",
-    "readFile",
-    "numTraining",
-    "numValidation",
-    "numTest",
-    "subtractMean",
-    "dtype",
-  ]);
-  const { numTraining = 49_000, numValidation = 1_000, numTest = 1_000, subtractMean = true } =
-    options;
-  checkWhole("numTraining", numTraining, subtractMean ? 1 : 0);
-  checkWhole("numValidation", numValidation, 0);
-  checkWhole("numTest", numTest, 0);
-  checkBoolean("subtractMean", subtractMean);
-  const dtype = checkDType(options.dtype ?? "float64");
+  const { numTraining, numValidation, numTest, subtractMean, dtype, ...from } = //
+    readOptions("options", options, CIFAR10);
+  checkWhole("numTraining", numTraining, Number(subtractMean));
   const known = TRAIN_FILES.length * PER_FILE;
   if (numTraining + numValidation > known) {
     throw new RangeError(
@@ -138,10 +118,7 @@ export async function getCifar10Data<D extends DType = "float64">(
         `received ${numTraining} and ${numValidation}`,
     );
   }
-  if (numTest > PER_FILE) {
-    throw new RangeError(`numTest must be at most ${PER_FILE}: received ${numTest}`);
-  }
-  const readFile = fileReader(options.directory, options.readFile);
+  const readFile = fileReader(from);
 
   const training = pictures(numTraining + numValidation, dtype);
   for (let first = 0, i = 0; first < training.y.length; first += PER_FILE, i++) {
@@ -173,6 +150,20 @@ export async function getCifar10Data<D extends DType = "float64">(
   };
 }
 
+/** The options of getCifar10Data. */
+const CIFAR10 = {
+  directory: option(checkDirectory),
+  readFile: option(checkFunction<ReadFile>),
+  numTraining: option(whole(0), 49_000),
+  numValidation: option(whole(0), 1_000),
+  numTest: option(whole(0, PER_FILE), 1_000),
+  subtractMean: option(checkBoolean, true),
+  dtype: readDType,
+};
+
+/** Gives the bytes of a file by its name. */
+type ReadFile = NonNullable<Cifar10Options["readFile"]>;
+
 /** Pictures one after another, and their labels. */
 interface Pictures {
   readonly x: FloatArray;
@@ -189,7 +180,7 @@ function pictures(count: number, dtype: DType): Pictures {
  */
 async function readRecords(
   name: string,
-  readFile: (name: string) => FileBytes | Promise<FileBytes>,
+  readFile: ReadFile,
   { x, y }: Pictures,
   first: number,
 ): Promise<void> {
@@ -239,32 +230,27 @@ async function* chunksOf(name: string, bytes: FileBytes): AsyncGenerator<Uint8Ar
     } finally {
       await reader.cancel();
     }
-  } else if (typeof bytes === "object" && bytes !== null && Symbol.asyncIterator in bytes) {
-    yield* bytes;
   } else {
-    throw new TypeError(
-      `readFile must give a Uint8Array or a stream of them for ${name}: received ${
-        describe(bytes)
-      }`,
-    );
+    const isStream = isObject(bytes) && Symbol.asyncIterator in bytes;
+    checkType(isStream, "readFile", `give a Uint8Array or a stream of them for ${name}`, bytes);
+    yield* bytes;
   }
+}
+
+function checkDirectory(name: string, value: unknown): asserts value is string | URL {
+  const isPath = typeof value === "string" || value instanceof URL;
+  checkType(isPath, name, "be a path or a URL", value);
 }
 
 /** What the options say about where to read, as a function. */
 function fileReader(
-  directory: unknown,
-  readFile: unknown,
-): (name: string) => FileBytes | Promise<FileBytes> {
+  { directory, readFile }: Pick<Cifar10Options, "directory" | "readFile">,
+): ReadFile {
   if ((directory === undefined) === (readFile === undefined)) {
     throw new TypeError(`options must have either a directory or a readFile function`);
   }
-  if (readFile !== undefined) {
-    if (typeof readFile !== "function") {
-      throw new TypeError(`readFile must be a function: received ${describe(readFile)}`);
-    }
-    return readFile as (name: string) => FileBytes;
-  }
-  if (directory instanceof URL || typeof directory === "string" && /^https?:/.test(directory)) {
+  if (readFile !== undefined) return readFile;
+  if (directory instanceof URL || /^https?:/.test(directory!)) {
     const folder = String(directory).replace(/\/?$/, "/");
     return async (name) => {
       const response = await fetch(new URL(name, folder));
@@ -274,17 +260,10 @@ function fileReader(
       return response.body;
     };
   }
-  if (typeof directory !== "string") {
-    throw new TypeError(`directory must be a path or a URL: received ${describe(directory)}`);
-  }
   // Asked for here and not imported, so that this module loads in a browser too.
   const fs = (globalThis as { process?: { getBuiltinModule?(id: "node:fs"): NodeFs } }).process
     ?.getBuiltinModule?.("node:fs");
-  if (fs === undefined) {
-    throw new TypeError(
-      `directory must be a URL where there is no file system: received ${describe(directory)}`,
-    );
-  }
+  checkType(fs !== undefined, "directory", "be a URL where there is no file system", directory);
   return (name) => fs.createReadStream(`${directory}/${name}`, { highWaterMark: 1 << 18 });
 }
 
@@ -333,10 +312,10 @@ export interface CropAndMirrorOptions {
  * @throws {RangeError} If pad is negative or not whole.
  */
 export function cropAndMirror(options: CropAndMirrorOptions = {}): Augment {
-  checkOptions("options", options, ["pad", "mirror"]);
-  const { pad = 4, mirror = true } = options;
-  checkWhole("pad", pad, 0);
-  checkBoolean("mirror", mirror);
+  const { pad, mirror } = readOptions("options", options, {
+    pad: option(whole(0), 4),
+    mirror: option(checkBoolean, true),
+  });
   let picture = newArray(0, "float64");
   return (x: Tensor, random: RandomState) => {
     checkTensor("x", x, 4);

@@ -6,8 +6,9 @@
  * @module
  */
 
-import { checkWhole, describe, type DType } from "../kernels/shape.ts";
-import { BlockNet, checkNetOptions, type NetOptions } from "./block_net.ts";
+import { checkType, checkWhole, type DType } from "../kernels/shape.ts";
+import { BlockNet, type NetOptions, netOptions } from "./block_net.ts";
+import { option, readOptions, whole } from "./checks.ts";
 import { checkKeep } from "./layers.ts";
 
 /** What a {@linkcode TwoLayerNet} can be told. */
@@ -43,10 +44,11 @@ export class TwoLayerNet<D extends DType = "float64"> extends BlockNet<D> {
    * @throws {RangeError} If a number is out of range.
    */
   constructor(options: TwoLayerNetOptions<D> = {}) {
-    checkNetOptions(options, ["inputDim", "hiddenDim", "numClasses"]);
-    const { inputDim = 3 * 32 * 32, hiddenDim = 100, weightScale = 1e-3, ...rest } = options;
-    checkWhole("hiddenDim", hiddenDim, 1);
-    super({ ...rest, inputDim, blocks: [{ affine: hiddenDim }], weightScale });
+    const { hiddenDim, ...rest } = readOptions("options", options, {
+      ...netOptions(1e-3, [3 * 32 * 32]),
+      hiddenDim: option(whole(1), 100),
+    });
+    super({ ...rest, dtype: options.dtype, blocks: [{ affine: hiddenDim }] });
   }
 }
 
@@ -86,25 +88,27 @@ export class FullyConnectedNet<D extends DType = "float64"> extends BlockNet<D> 
    * @throws {RangeError} If a number is out of range.
    */
   constructor(hiddenDims: readonly number[], options: FullyConnectedNetOptions<D> = {}) {
-    checkNetOptions(options, ["inputDim", "numClasses", "dropout", "normalization"]);
-    if (!Array.isArray(hiddenDims)) {
-      throw new TypeError(`hiddenDims must be an array of sizes: received ${describe(hiddenDims)}`);
-    }
+    const { dropout, normalization, ...rest } = readOptions("options", options, {
+      ...netOptions(1e-2, [3 * 32 * 32]),
+      dropout: option(checkKeep, 1),
+      normalization: option(checkNormalization),
+    });
+    checkType(Array.isArray(hiddenDims), "hiddenDims", "be an array of sizes", hiddenDims);
     for (const [i, size] of hiddenDims.entries()) checkWhole(`hiddenDims[${i}]`, size, 1);
-    const { inputDim = 3 * 32 * 32, dropout = 1, normalization, weightScale = 1e-2, ...rest } =
-      options;
-    checkKeep("dropout", dropout);
-    if (![undefined, "batchnorm", "layernorm"].includes(normalization)) {
-      throw new TypeError(
-        `normalization must be "batchnorm" or "layernorm": received ${describe(normalization)}`,
-      );
-    }
     const blocks = hiddenDims.map((affine: number) => ({
       affine,
       batchnorm: normalization === "batchnorm",
       layernorm: normalization === "layernorm",
       dropout,
     }));
-    super({ ...rest, inputDim, blocks, weightScale });
+    super({ ...rest, dtype: options.dtype, blocks });
   }
+}
+
+function checkNormalization(
+  name: string,
+  value: unknown,
+): asserts value is "batchnorm" | "layernorm" {
+  const known = value === "batchnorm" || value === "layernorm";
+  checkType(known, name, 'be "batchnorm" or "layernorm"', value);
 }

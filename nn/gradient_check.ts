@@ -9,13 +9,16 @@
  */
 
 import {
+  checkNumber,
   checkTensor,
   checkTensorShape,
+  checkType,
   checkWhole,
-  describe,
   type FloatArray,
+  isObject,
   type Tensor,
 } from "../kernels/shape.ts";
+import { checkFunction } from "./checks.ts";
 import { RandomState } from "./random.ts";
 import { zerosLike } from "./tensor.ts";
 
@@ -104,22 +107,14 @@ export function evalNumericalGradientArray<A extends FloatArray>(
   const run = (x: Tensor<A>) => {
     const out = f(x);
     checkTensorShape("What f returns", out, df.shape, "df");
-    return out.data;
+    // A copy: f may write every result into one array, or return x.
+    return out.data.slice();
   };
   for (let i = 0; i < x.data.length; i++) {
-    const value = x.data[i];
-    try {
-      x.data[i] = value + h;
-      // A copy: f may write every result into one array, or return x.
-      const above = run(x).slice();
-      x.data[i] = value - h;
-      const below = run(x);
-      let sum = 0;
-      for (let j = 0; j < above.length; j++) sum += (above[j] - below[j]) * df.data[j];
-      gradient.data[i] = sum / (2 * h);
-    } finally {
-      x.data[i] = value;
-    }
+    const [above, below] = bothSides(run, x, i, h);
+    let sum = 0;
+    for (let j = 0; j < above.length; j++) sum += (above[j] - below[j]) * df.data[j];
+    gradient.data[i] = sum / (2 * h);
   }
   return gradient;
 }
@@ -211,16 +206,25 @@ function slope<A extends FloatArray>(
   i: number,
   h: number,
 ): number {
+  const [above, below] = bothSides(f, x, i, h);
+  checkType(typeof above === "number", "f", "return a number", above);
+  return (above - below) / (2 * h);
+}
+
+/** What f gives with the number i of x a little larger, and a little smaller. */
+function bothSides<A extends FloatArray, R>(
+  f: (x: Tensor<A>) => R,
+  x: Tensor<A>,
+  i: number,
+  h: number,
+): [above: R, below: R] {
   const value = x.data[i];
+  const at = (moved: number) => {
+    x.data[i] = moved;
+    return f(x);
+  };
   try {
-    x.data[i] = value + h;
-    const above = f(x);
-    x.data[i] = value - h;
-    const below = f(x);
-    if (typeof above !== "number" || typeof below !== "number") {
-      throw new TypeError(`f must return a number: received ${describe(above)}`);
-    }
-    return (above - below) / (2 * h);
+    return [at(value + h), at(value - h)];
   } finally {
     x.data[i] = value;
   }
@@ -237,25 +241,21 @@ function indexOf(i: number, shape: readonly number[]): number[] {
 }
 
 function checkArguments(f: unknown, x: unknown, h: unknown): void {
-  if (typeof f !== "function") {
-    throw new TypeError(`f must be a function: received ${describe(f)}`);
-  }
+  checkFunction("f", f);
   checkTensor("x", x);
-  if (typeof h !== "number") throw new TypeError(`h must be a number: received ${describe(h)}`);
+  checkNumber("h", h);
   if (!(h > 0)) throw new RangeError(`h must be above 0: received ${h}`);
 }
 
 /** The numbers of a tensor or an array. */
 function numbersOf(name: string, value: Tensor | ArrayLike<number>): ArrayLike<number> {
-  if (typeof value === "object" && value !== null && "data" in value) {
+  if (isObject(value) && "data" in value) {
     checkTensor(name, value);
     return value.data;
   }
   const isArray = Array.isArray(value)
     ? value.every((item) => typeof item === "number")
     : ArrayBuffer.isView(value) && typeof value[0] !== "bigint" && !(value instanceof DataView);
-  if (isArray) return value;
-  throw new TypeError(
-    `${name} must be a tensor or an array of numbers: received ${describe(value)}`,
-  );
+  checkType(isArray, name, "be a tensor or an array of numbers", value);
+  return value;
 }

@@ -10,19 +10,35 @@
 import { selectAffine } from "../kernels/select.ts";
 import type { AffineShape, FloatArray, Tensor } from "../kernels/shape.ts";
 import {
-  checkOptions,
+  checkNonEmpty,
   checkSameDType,
   checkTensor,
   checkTensorShape,
-  describe,
+  checkType,
+  checkWhole,
+  checkWithin,
   dtypeOf,
   show,
   sizeOf,
 } from "../kernels/shape.ts";
-import { checkCache, checkMode, checkWithin, type Mode } from "./checks.ts";
-import type { BackwardOptions, Gradients, OptionalDx } from "./conv_layers.ts";
+import {
+  checkBatch,
+  checkCache,
+  checkMode,
+  type Mode,
+  option,
+  readOptions,
+  required,
+  whole,
+} from "./checks.ts";
+import {
+  type BackwardOptions,
+  type Gradients,
+  type OptionalDx,
+  runBackward,
+} from "./conv_layers.ts";
 import type { Labels } from "./model.ts";
-import { RandomState } from "./random.ts";
+import { checkOneSource, checkRandom, RandomState } from "./random.ts";
 import { zerosLike } from "./tensor.ts";
 
 /** What a fully-connected layer's backward pass needs of its forward pass. */
@@ -66,24 +82,17 @@ export interface Loss<A extends FloatArray = FloatArray> {
 }
 
 function checkAffine(x: unknown, w: unknown, b: unknown): AffineShape {
-  checkTensor("x", x);
-  if (x.shape.length < 2) {
-    throw new TypeError(
-      `x must have 2 dimensions or more, (N, ...): it has shape ${show(x.shape)}`,
-    );
-  }
+  checkBatch("x", x);
   checkTensor("w", w, 2);
   const D = sizeOf(x.shape.slice(1));
   const [rows, M] = w.shape;
   if (D !== rows) {
     throw new RangeError(
-      `Cannot multiply x with w as the numbers of an example, ${D}, must be the rows of w, ${rows}: ` +
+      `Cannot multiply x with w as an example's numbers must match the rows of w: ` +
         `x has shape ${show(x.shape)}, w has shape ${show(w.shape)}`,
     );
   }
-  if (D === 0 || M === 0) {
-    throw new RangeError(`w must have no empty dimension: it has shape ${show(w.shape)}`);
-  }
+  checkNonEmpty("w", w.shape, 0);
   checkTensorShape("b", b, [M], `one bias a column of w ${show(w.shape)}`);
   checkSameDType({ x, w, b });
   return { D, M };
@@ -178,19 +187,10 @@ export function affineBackward<A extends FloatArray>(
   options: BackwardOptions = {},
 ): OptionalDx<Gradients<A>> {
   checkCache(cache, ["x", "w", "b"]);
-  checkOptions("options", options, ["dx"]);
   const { x, w, b } = cache;
   const shape = checkAffine(x, w, b);
-  const N = x.shape[0];
-  checkTensorShape("dout", dout, [N, shape.M], "the layer's output");
-  checkSameDType({ dout, x });
-  const { kernel } = selectAffine(shape, dtypeOf(x.data));
-  const dw = zerosLike(w), db = zerosLike(b);
-  kernel.backwardWeights(N, x.data, dout.data, dw.data, db.data);
-  if (options.dx === false) return { dw, db };
-  const dx = zerosLike(x);
-  kernel.backwardData(N, dout.data, w.data, dx.data);
-  return { dx, dw, db };
+  checkTensorShape("dout", dout, [x.shape[0], shape.M], "the layer's output");
+  return runBackward(selectAffine(shape, dtypeOf(x.data)).kernel, dout, cache, options);
 }
 
 /** What dropout draws from if it is told nothing: numpy's global generator, but always the same. */
@@ -221,7 +221,8 @@ export function dropoutForward<A extends FloatArray>(
   dropoutParam: DropoutParams,
 ): { out: Tensor<A>; cache: DropoutCache } {
   checkTensor("x", x);
-  const { mode, p } = checkDropoutParams(dropoutParam);
+  const { mode, p, seed, random } = readOptions("dropoutParam", dropoutParam, DROPOUT_PARAM);
+  checkOneSource("dropoutParam", seed, random);
   const { shape } = x;
   if (mode === "test") {
     return {
@@ -229,31 +230,23 @@ export function dropoutForward<A extends FloatArray>(
       cache: { kept: undefined, scale: 1, shape },
     };
   }
-  const { seed, random = seed === undefined ? defaultRandom : new RandomState(seed) } =
-    dropoutParam;
+  const source = random ?? (seed === undefined ? defaultRandom : new RandomState(seed));
   const out = zerosLike(x);
   const from = x.data, to = out.data;
   const kept = new Uint8Array(from.length);
   const scale = 1 / p;
-  for (let i = 0; i < kept.length; i++) kept[i] = Number(random.rand() < p);
+  for (let i = 0; i < kept.length; i++) kept[i] = Number(source.rand() < p);
   for (let i = 0; i < kept.length; i++) to[i] = from[i] * (kept[i] * scale);
   return { out, cache: { kept, scale, shape } };
 }
 
-/** Checks the parameters of dropout. */
-function checkDropoutParams(dropoutParam: unknown): DropoutParams {
-  checkOptions("dropoutParam", dropoutParam, ["mode", "p", "seed", "random"]);
-  const { mode, p, seed, random } = dropoutParam;
-  checkMode("dropoutParam.mode", mode);
-  checkKeep("dropoutParam.p", p);
-  if (random !== undefined && !(random instanceof RandomState)) {
-    throw new TypeError(`dropoutParam.random must be a RandomState: received ${describe(random)}`);
-  }
-  if (random !== undefined && seed !== undefined) {
-    throw new TypeError("dropoutParam must have a seed or a random, not both");
-  }
-  return { mode, p };
-}
+/** The parameters of dropout: the mode and p must be given. */
+const DROPOUT_PARAM = {
+  mode: required(checkMode),
+  p: required(checkKeep),
+  seed: option(whole(0)),
+  random: option(checkRandom),
+};
 
 /** Checks a probability to keep a number, which must not be 0. */
 export function checkKeep(name: string, p: unknown): asserts p is number {
@@ -324,9 +317,7 @@ export function globalAverageForward<A extends FloatArray>(
 ): { out: Tensor<A>; cache: GlobalAverageCache } {
   checkTensor("x", x, 4);
   const { shape } = x, [N, C, H, W] = shape;
-  if (C * H * W === 0) {
-    throw new RangeError(`x must have no empty dimension but the first: it has ${show(shape)}`);
-  }
+  checkNonEmpty("x", shape, 1);
   const out = zerosLike(x, [N, C]);
   const P = H * W, from = x.data, to = out.data;
   for (let plane = 0; plane < to.length; plane++) {
@@ -373,41 +364,37 @@ export function globalAverageBackward<A extends FloatArray>(
 /**
  * Checks a batch's labels: whole numbers from 0 to one less than the number of classes.
  *
+ * @param name What the message calls them.
  * @param y The value to check.
  * @param N How many there must be.
- * @param classes How many classes there are.
+ * @param classes How many classes there are; any number if left out.
  * @throws {TypeError} If it is no array of numbers.
  * @throws {RangeError} If there are more or fewer than N, or one is not a class.
  */
-export function checkLabels(y: unknown, N: number, classes: number): asserts y is Labels {
-  const array = Array.isArray(y) || (ArrayBuffer.isView(y) && "length" in y);
-  if (!array) throw new TypeError(`y must be an array of labels: received ${describe(y)}`);
+export function checkLabels(
+  name: string,
+  y: unknown,
+  N: number,
+  classes = Infinity,
+): asserts y is Labels {
+  const isArray = Array.isArray(y) || (ArrayBuffer.isView(y) && "length" in y);
+  checkType(isArray, name, "be an array of labels", y);
   const labels = y as ArrayLike<unknown>;
   if (labels.length !== N) {
-    throw new RangeError(`y must hold one label an example, ${N}: it holds ${labels.length}`);
+    throw new RangeError(`${name} must hold one label an example, ${N}: it holds ${labels.length}`);
   }
   for (let i = 0; i < N; i++) {
     const label = labels[i];
-    if (typeof label !== "number") {
-      throw new TypeError(`y must hold numbers: received ${describe(label)} at ${i}`);
-    }
-    if (!Number.isInteger(label) || label < 0 || label >= classes) {
-      throw new RangeError(
-        `y must hold whole numbers from 0 to ${classes - 1}: received ${label} at ${i}`,
-      );
-    }
+    const right = Number.isSafeInteger(label) && label as number >= 0 && label as number < classes;
+    if (!right) checkWhole(`${name}[${i}]`, label, 0, classes - 1);
   }
 }
 
 function checkScores(x: unknown, y: unknown): readonly [N: number, C: number] {
   checkTensor("x", x, 2);
   const [N, C] = x.shape;
-  if (N === 0 || C === 0) {
-    throw new RangeError(
-      `A loss needs scores of one example or more: x has shape ${show(x.shape)}`,
-    );
-  }
-  checkLabels(y, N, C);
+  checkNonEmpty("x", x.shape, 0);
+  checkLabels("y", y, N, C);
   return [N, C];
 }
 

@@ -10,7 +10,7 @@
 
 import type { FloatArray, Tensor } from "../kernels/shape.ts";
 import {
-  checkOptions,
+  checkNonEmpty,
   checkSameDType,
   checkTensor,
   checkTensorShape,
@@ -18,7 +18,17 @@ import {
   show,
   sizeOf,
 } from "../kernels/shape.ts";
-import { checkCache, checkMode, checkWithin, type Mode } from "./checks.ts";
+import {
+  checkCache,
+  checkMode,
+  type Mode,
+  option,
+  readOptions,
+  required,
+  tensorLike,
+  unchecked,
+  within,
+} from "./checks.ts";
 import {
   groupByChannel,
   groupByExample,
@@ -81,29 +91,23 @@ function checkInputs(
   shape: readonly number[] = [x?.shape?.[1]],
 ): void {
   checkTensor("x", x, rank);
-  if (x.shape.indexOf(0, 1) > 0) {
-    throw new RangeError(`x must have no empty dimension but the first: it has ${show(x.shape)}`);
-  }
+  checkNonEmpty("x", x.shape, 1);
   const why = `one number a channel of x ${show(x.shape)}`;
   checkTensorShape("gamma", gamma, shape, why);
   checkTensorShape("beta", beta, shape, why);
   checkSameDType({ x, gamma, beta });
 }
 
-function checkBatchnormParams(bnParam: unknown, x: Tensor): asserts bnParam is BatchnormParams {
-  checkOptions("bnParam", bnParam, ["mode", "eps", "momentum", "runningMean", "runningVar"]);
-  const { mode, eps, momentum } = bnParam;
-  checkMode("bnParam.mode", mode);
-  if (eps !== undefined) checkWithin("bnParam.eps", eps, 0);
-  if (momentum !== undefined) checkWithin("bnParam.momentum", momentum, 0, 1);
-  for (const key of ["runningMean", "runningVar"]) {
-    const running = bnParam[key];
-    if (running === undefined) continue;
-    const why = `one number a channel of x ${show(x.shape)}`;
-    checkTensorShape(`bnParam.${key}`, running, [x.shape[1]], why);
-    checkSameDType({ x, [key]: running });
-  }
-}
+/** The options of the normalisations; the running statistics are checked beside x. */
+const EPS = option(within(0), 1e-5);
+const LAYERNORM_PARAMS = { eps: EPS, mode: option(checkMode) };
+const BATCHNORM_PARAMS = {
+  mode: required(checkMode),
+  eps: EPS,
+  momentum: option(within(0, 1), 0.9),
+  runningMean: unchecked,
+  runningVar: unchecked,
+};
 
 /** Batch normalisation of x (N, D) or (N, C, H, W). */
 function runBatchnorm<A extends FloatArray, L extends NormLayer>(
@@ -115,9 +119,9 @@ function runBatchnorm<A extends FloatArray, L extends NormLayer>(
   bnParam: BatchnormParams<A>,
 ): { out: Tensor<A>; cache: NormCache<A, L> } {
   checkInputs(rank, x, gamma, beta);
-  checkBatchnormParams(bnParam, x);
-  const { mode, eps = 1e-5, momentum = 0.9 } = bnParam;
-  const { runningMean = zerosLike(gamma), runningVar = zerosLike(gamma) } = bnParam;
+  const { mode, eps, momentum, ...running } = readOptions("bnParam", bnParam, BATCHNORM_PARAMS);
+  const runningMean = tensorLike("bnParam.runningMean", running.runningMean, gamma, "gamma");
+  const runningVar = tensorLike("bnParam.runningVar", running.runningVar, gamma, "gamma");
   const layout = groupByChannel(...planesOf(x));
   if (mode === "test") {
     const fixed = { mean: runningMean.data, variance: runningVar.data };
@@ -158,14 +162,6 @@ function runLayernorm<A extends FloatArray, L extends NormLayer>(
   const layout = groupByExample(...planesOf(x), planes);
   const { out, normalized } = normalize(layout, x, gamma, beta, eps);
   return { out, cache: { layer, ...normalized } };
-}
-
-function checkLayernormParams(name: string, param: unknown): number {
-  checkOptions(name, param, ["eps", "mode"]);
-  const { eps = 1e-5, mode } = param;
-  checkWithin(`${name}.eps`, eps, 0);
-  if (mode !== undefined) checkMode(`${name}.mode`, mode);
-  return eps;
 }
 
 /** Checks the arguments of a backward pass; returns how its loops see x. */
@@ -327,7 +323,7 @@ export function layernormForward<A extends FloatArray>(
   lnParam: LayernormParams = {},
 ): { out: Tensor<A>; cache: NormCache<A, "layernorm"> } {
   checkInputs(2, x, gamma, beta);
-  const eps = checkLayernormParams("lnParam", lnParam);
+  const { eps } = readOptions("lnParam", lnParam, LAYERNORM_PARAMS);
   return runLayernorm("layernorm", x, gamma, beta, x.shape[1], eps);
 }
 
@@ -455,7 +451,7 @@ export function spatialGroupnormForward<A extends FloatArray>(
       `G must divide the channels of x: G is ${G}, x has shape ${show(x.shape)}`,
     );
   }
-  const eps = checkLayernormParams("gnParam", gnParam);
+  const { eps } = readOptions("gnParam", gnParam, LAYERNORM_PARAMS);
   return runLayernorm("spatialGroupnorm", x, gamma, beta, C / G, eps);
 }
 

@@ -11,16 +11,23 @@
  */
 
 import {
-  checkOptions,
   checkSameDType,
   checkTensor,
   checkTensorShape,
-  checkWhole,
+  checkWithin,
   type FloatArray,
   type Tensor,
 } from "../kernels/shape.ts";
-import { checkWithin } from "./checks.ts";
-import { zerosLike } from "./tensor.ts";
+import {
+  option,
+  type Read,
+  type Reader,
+  readOptions,
+  tensorLike,
+  unchecked,
+  whole,
+  within,
+} from "./checks.ts";
 
 /**
  * A rule's settings, and what it remembers of one parameter: the course's `config`.
@@ -114,7 +121,7 @@ export function sgd<A extends FloatArray>(
   dw: Tensor<A>,
   config: OptimConfig = {},
 ): Update<A> {
-  const { learningRate } = prepare(w, dw, config, { learningRate: 1e-2 }, []);
+  const { learningRate } = prepare(w, dw, config, SGD);
   const weights = w.data, gradient = dw.data;
   for (let i = 0; i < weights.length; i++) weights[i] -= learningRate * gradient[i];
   return { nextW: w, config };
@@ -146,7 +153,7 @@ export function sgdMomentum<A extends FloatArray>(
   dw: Tensor<A>,
   config: OptimConfig = {},
 ): Update<A> {
-  const { learningRate, momentum, velocity } = prepare(w, dw, config, MOMENTUM, ["velocity"]);
+  const { learningRate, momentum, velocity } = prepare(w, dw, config, MOMENTUM);
   const weights = w.data, gradient = dw.data, steps = velocity.data;
   for (let i = 0; i < weights.length; i++) {
     const step = momentum * steps[i] - learningRate * gradient[i];
@@ -182,7 +189,7 @@ export function sgdNesterovMomentum<A extends FloatArray>(
   dw: Tensor<A>,
   config: OptimConfig = {},
 ): Update<A> {
-  const { learningRate, momentum, velocity } = prepare(w, dw, config, MOMENTUM, ["velocity"]);
+  const { learningRate, momentum, velocity } = prepare(w, dw, config, MOMENTUM);
   const weights = w.data, gradient = dw.data, steps = velocity.data;
   for (let i = 0; i < weights.length; i++) {
     const old = steps[i];
@@ -218,7 +225,7 @@ export function adagrad<A extends FloatArray>(
   dw: Tensor<A>,
   config: OptimConfig = {},
 ): Update<A> {
-  const { learningRate, epsilon, cache } = prepare(w, dw, config, ADAGRAD, ["cache"]);
+  const { learningRate, epsilon, cache } = prepare(w, dw, config, ADAGRAD);
   const weights = w.data, gradient = dw.data, squares = cache.data;
   for (let i = 0; i < weights.length; i++) {
     const d = gradient[i];
@@ -256,7 +263,7 @@ export function rmsprop<A extends FloatArray>(
   dw: Tensor<A>,
   config: OptimConfig = {},
 ): Update<A> {
-  const { learningRate, decayRate, epsilon, cache } = prepare(w, dw, config, RMSPROP, ["cache"]);
+  const { learningRate, decayRate, epsilon, cache } = prepare(w, dw, config, RMSPROP);
   const weights = w.data, gradient = dw.data, squares = cache.data;
   const newRate = 1 - decayRate;
   for (let i = 0; i < weights.length; i++) {
@@ -297,7 +304,7 @@ export function adam<A extends FloatArray>(
   dw: Tensor<A>,
   config: OptimConfig = {},
 ): Update<A> {
-  const settings = prepare(w, dw, config, ADAM, ["m", "v"]);
+  const settings = prepare(w, dw, config, ADAM);
   adamStep(w, dw, settings, 1);
   config.t = settings.t + 1;
   return { nextW: w, config };
@@ -329,29 +336,48 @@ export function adamw<A extends FloatArray>(
   dw: Tensor<A>,
   config: OptimConfig = {},
 ): Update<A> {
-  const settings = prepare(w, dw, config, ADAMW, ["m", "v"]);
+  const settings = prepare(w, dw, config, ADAMW);
   adamStep(w, dw, settings, 1 - settings.learningRate * settings.weightDecay);
   config.t = settings.t + 1;
   return { nextW: w, config };
 }
 
-const MOMENTUM = { learningRate: 1e-2, momentum: 0.9 };
-const ADAGRAD = { learningRate: 1e-2, epsilon: 1e-7 };
-const RMSPROP = { learningRate: 1e-2, decayRate: 0.99, epsilon: 1e-8 };
-const ADAM = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, t: 0 };
-const ADAMW = { ...ADAM, weightDecay: 1e-2 };
+const share = within(0, 1);
 
-/** A setting that is a number. */
-type Setting = Exclude<keyof OptimConfig, Slot>;
+function checkBeta(name: string, value: unknown): asserts value is number {
+  checkWithin(name, value, 0, 1);
+  if (value === 1) throw new RangeError(`${name} must be below 1: received 1`);
+}
 
-/** A memory of earlier steps, in the parameter's shape. */
-type Slot = "velocity" | "cache" | "m" | "v";
+/** A memory of earlier steps, which {@linkcode prepare} checks against the parameter. */
+const memory = unchecked<Tensor>;
+
+/** The settings of each rule. */
+const SGD = { learningRate: option(within(0), 1e-2) };
+const MOMENTUM = { ...SGD, momentum: option(share, 0.9), velocity: memory };
+const ADAGRAD = { ...SGD, epsilon: option(within(0), 1e-7), cache: memory };
+const RMSPROP = {
+  ...SGD,
+  decayRate: option(share, 0.99),
+  epsilon: option(within(0), 1e-8),
+  cache: memory,
+};
+const ADAM = {
+  learningRate: option(within(0), 1e-3),
+  beta1: option(checkBeta, 0.9),
+  beta2: option(checkBeta, 0.999),
+  epsilon: option(within(0), 1e-8),
+  t: option(whole(0), 0),
+  m: memory,
+  v: memory,
+};
+const ADAMW = { ...ADAM, weightDecay: option(within(0), 1e-2) };
 
 /** A step of adam for a parameter of which `keep` is kept. */
 function adamStep(
   w: Tensor,
   dw: Tensor,
-  settings: Record<keyof typeof ADAM, number> & Record<"m" | "v", Tensor>,
+  settings: Read<typeof ADAM>,
   keep: number,
 ): void {
   const { learningRate, beta1, beta2, epsilon } = settings;
@@ -371,40 +397,19 @@ function adamStep(
 }
 
 /** Checks everything, then fills in what the config lacks. */
-function prepare<N extends Setting, S extends Slot>(
+function prepare<T>(
   w: unknown,
   dw: unknown,
   config: OptimConfig,
-  defaults: Readonly<Record<N, number>>,
-  slots: readonly S[],
-): Record<N, number> & Record<S, Tensor> {
+  settings: { readonly [K in keyof T]: Reader<T[K]> },
+): T {
   checkTensor("w", w);
   checkTensorShape("dw", dw, w.shape, "w");
-  const names = Object.keys(defaults) as N[];
-  checkOptions("config", config, [...names, ...slots]);
-  const settings: Record<string, number | Tensor> = {};
-  for (const name of names) {
-    const value: unknown = config[name] === undefined ? defaults[name] : config[name];
-    checkSetting(name, value);
-    settings[name] = value;
+  checkSameDType({ w, dw });
+  const read = readOptions("config", config, settings);
+  for (const name in settings) {
+    if (settings[name] !== memory as unknown) continue;
+    read[name] = tensorLike(`config.${name}`, read[name], w, "w") as T[typeof name];
   }
-  const tensors: Record<string, Tensor> = { w, dw };
-  for (const slot of slots) {
-    const memory = config[slot];
-    if (memory === undefined) continue;
-    checkTensorShape(`config.${slot}`, memory, w.shape, "w");
-    tensors[slot] = memory;
-  }
-  checkSameDType(tensors);
-  for (const slot of slots) settings[slot] = tensors[slot] ?? zerosLike(w);
-  return Object.assign(config, settings as Record<N, number> & Record<S, Tensor>);
-}
-
-function checkSetting(name: Setting, value: unknown): asserts value is number {
-  if (name === "t") return checkWhole("config.t", value, 0);
-  const isShare = name === "momentum" || name === "decayRate" || name.startsWith("beta");
-  checkWithin(`config.${name}`, value, 0, isShare ? 1 : undefined);
-  if (name.startsWith("beta") && value === 1) {
-    throw new RangeError(`config.${name} must be below 1: received 1`);
-  }
+  return Object.assign(config, read);
 }

@@ -7,8 +7,9 @@
  * @module
  */
 
-import { checkOptions, checkWhole, describe } from "../kernels/shape.ts";
+import { checkOptions, checkType, checkWhole } from "../kernels/shape.ts";
 import type { DType, Tensor } from "../kernels/shape.ts";
+import { checkBoolean, option, readOptions } from "./checks.ts";
 import { logBelowOne } from "./log.ts";
 import { type ArrayOf, zeros } from "./tensor.ts";
 
@@ -35,6 +36,8 @@ export interface Shufflable<T> {
   /** The items. */
   [index: number]: T;
 }
+
+const CHOICE_OPTIONS = { replace: option(checkBoolean, true) };
 
 /** Words of the state, and the distance between the words that are mixed. */
 const WORDS = 624, MIDDLE = 397;
@@ -290,11 +293,7 @@ export class RandomState {
     size?: number,
     options: ChoiceOptions = {},
   ): number | Int32Array | T | T[] {
-    checkOptions("options", options, ["replace"]);
-    const { replace = true } = options;
-    if (typeof replace !== "boolean") {
-      throw new TypeError(`replace must be true or false: received ${describe(replace)}`);
-    }
+    const { replace } = readOptions("options", options, CHOICE_OPTIONS);
     if (size !== undefined) checkWhole("size", size, 0);
     if (typeof from === "number") checkCount(from);
     else checkItems(from);
@@ -393,43 +392,49 @@ export class RandomState {
   setState(state: RandomStateData): void {
     checkOptions("state", state, ["key", "position", "gauss"]);
     const { key, position, gauss } = state;
-    if (!Array.isArray(key) || key.length !== WORDS) {
-      throw new TypeError(
-        `state.key must be an array of ${WORDS} words: received ${describe(key)}`,
-      );
-    }
+    checkType(
+      Array.isArray(key) && key.length === WORDS,
+      "state.key",
+      `be an array of ${WORDS} words`,
+      key,
+    );
     for (const [i, word] of key.entries()) checkWord(`state.key[${i}]`, word);
-    checkWhole("state.position", position, 0);
-    if (position > WORDS) {
-      throw new RangeError(`state.position must be at most ${WORDS}: received ${position}`);
-    }
-    if (gauss !== null && !Number.isFinite(gauss)) {
-      throw new TypeError(
-        `state.gauss must be null or a finite number: received ${describe(gauss)}`,
-      );
-    }
+    checkWhole("state.position", position, 0, WORDS);
+    checkType(
+      gauss === null || Number.isFinite(gauss),
+      "state.gauss",
+      "be null or a finite number",
+      gauss,
+    );
     this.#key.set(key);
     this.#position = position;
     this.#gauss = gauss ?? undefined;
   }
 }
 
+/** Checks that a value is a source of random numbers. */
+export function checkRandom(name: string, value: unknown): asserts value is RandomState {
+  checkType(value instanceof RandomState, name, "be a RandomState", value);
+}
+
+/** Checks that options name one source of random numbers at most. */
+export function checkOneSource(name: string, seed: unknown, random: unknown): void {
+  if (seed === undefined || random === undefined) return;
+  throw new TypeError(`${name} must have a seed or a random, not both`);
+}
+
 /** Checks that a value fits into 32 bits without a sign. */
 function checkWord(name: string, value: unknown): void {
-  checkWhole(name, value, 0);
-  if (value > 0xffffffff) {
-    throw new RangeError(`${name} must be below 2^32: received ${value}`);
-  }
+  checkWhole(name, value, 0, 0xffffffff);
 }
 
 /** Checks that a value is a number of things that 32 bits can count. */
 function checkCount(value: unknown): asserts value is number {
-  checkWhole("n", value, 0);
-  if (value > 2 ** 31) throw new RangeError(`n must be at most 2^31: received ${value}`);
+  checkWhole("n", value, 0, 2 ** 31);
 }
 
 /** Checks that a value is an array or a typed array. */
 function checkItems(value: unknown): void {
-  if (Array.isArray(value) || ArrayBuffer.isView(value) && !(value instanceof DataView)) return;
-  throw new TypeError(`The items must be an array or a typed array: received ${describe(value)}`);
+  const isArray = Array.isArray(value) || ArrayBuffer.isView(value) && !(value instanceof DataView);
+  checkType(isArray, "The items", "be an array or a typed array", value);
 }

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { checkOptions, describe } from "../kernels/shape.ts";
-import { checkWithin } from "./checks.ts";
+import { checkType, checkWithin } from "../kernels/shape.ts";
+import { option, readOptions, within } from "./checks.ts";
 
 /**
  * What the learning rate is multiplied by when a training is `progress` of its way: from 0 at the first
@@ -38,7 +38,8 @@ export interface StepOptions extends WarmupOptions {
  *
  * @example
  * ```ts
- * import { cosineSchedule } from "@cnn-layers/cnn-layers";
+ * import { option, readOptions, within } from "./checks.ts";
+import { cosineSchedule } from "@cnn-layers/cnn-layers";
  *
  * const schedule = cosineSchedule({ warmup: 0.1 });
  * if (schedule(0.05) !== 0.5 || schedule(0.1) !== 1) throw new Error("not warmed up");
@@ -50,10 +51,10 @@ export interface StepOptions extends WarmupOptions {
  * @throws {RangeError} If an option is not within 0 and 1.
  */
 export function cosineSchedule(options: CosineOptions = {}): Schedule {
-  checkOptions("options", options, ["warmup", "floor"]);
-  const { warmup = 0, floor = 0 } = options;
-  checkWithin("warmup", warmup, 0, 1);
-  checkWithin("floor", floor, 0, 1);
+  const { warmup, floor } = readOptions("options", options, {
+    warmup: option(share, 0),
+    floor: option(share, 0),
+  });
   return (progress) => {
     if (progress < warmup) return progress / warmup;
     const fallen = (progress - warmup) / (1 - warmup);
@@ -78,14 +79,20 @@ export function cosineSchedule(options: CosineOptions = {}): Schedule {
  * @throws {RangeError} If an option is not within 0 and 1.
  */
 export function stepSchedule(options: StepOptions = {}): Schedule {
-  checkOptions("options", options, ["warmup", "at", "factor"]);
-  const { warmup = 0, at = [0.5, 0.75], factor = 0.1 } = options;
-  checkWithin("warmup", warmup, 0, 1);
-  checkWithin("factor", factor, 0, 1);
-  if (!Array.isArray(at)) throw new TypeError(`at must be an array: received ${describe(at)}`);
-  for (const [i, part] of at.entries()) checkWithin(`at[${i}]`, part, 0, 1);
+  const { warmup, at, factor } = readOptions("options", options, {
+    warmup: option(share, 0),
+    at: option(checkShares, [0.5, 0.75]),
+    factor: option(share, 0.1),
+  });
   return (progress) => {
     if (progress < warmup) return progress / warmup;
     return factor ** at.filter((part) => progress >= part).length;
   };
+}
+
+const share = within(0, 1);
+
+function checkShares(name: string, value: unknown): asserts value is readonly number[] {
+  checkType(Array.isArray(value), name, "be an array", value);
+  for (const [i, part] of value.entries()) checkWithin(`${name}[${i}]`, part, 0, 1);
 }

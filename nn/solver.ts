@@ -7,22 +7,33 @@
  */
 
 import {
+  checkNonEmpty,
   checkOptions,
   checkTensor,
-  checkTensorShape,
+  checkType,
   checkWhole,
-  describe,
-  dtypeOf,
+  isObject,
   show,
   sizeOf,
 } from "../kernels/shape.ts";
-import { checkBoolean, checkWithin } from "./checks.ts";
+import {
+  checkBatch,
+  checkBoolean,
+  checkFunction,
+  checkTensorsLike,
+  option,
+  type Read,
+  readOptions,
+  whole,
+  within,
+} from "./checks.ts";
 import { type Checkpoint, copyOf } from "./checkpoint.ts";
+import { checkLabels } from "./layers.ts";
 import type { Labels, Model, ModelState } from "./model.ts";
 import { type OptimConfig, type UpdateRule, type UpdateRuleName, updateRules } from "./optim.ts";
-import { RandomState, type RandomStateData } from "./random.ts";
+import { checkOneSource, checkRandom, RandomState, type RandomStateData } from "./random.ts";
 import type { Schedule } from "./schedules.ts";
-import { type FloatArray, newArray, type Tensor } from "./tensor.ts";
+import { type FloatArray, type Tensor, zerosLike } from "./tensor.ts";
 
 /** What a solver trains on, and what it measures by. Both dtypes go with any model. */
 export interface SolverData {
@@ -114,23 +125,6 @@ export interface TrainOptions {
   readonly checkpointEvery?: number;
 }
 
-const OPTIONS: readonly (keyof SolverOptions)[] = [
-  "updateRule",
-  "optimConfig",
-  "lrDecay",
-  "schedule",
-  "batchSize",
-  "numEpochs",
-  "numTrainSamples",
-  "numValSamples",
-  "printEvery",
-  "verbose",
-  "patience",
-  "augment",
-  "seed",
-  "random",
-];
-
 /** How long trainAsync keeps the event loop waiting, if an iteration does not take longer. */
 const TURN_MILLISECONDS = 50;
 
@@ -180,8 +174,7 @@ export class Solver<A extends FloatArray = FloatArray> {
   readonly iterations: number;
 
   readonly #data: SolverData;
-  readonly #options: Settings;
-  readonly #updateRule: UpdateRule;
+  readonly #options: Read<typeof SETTINGS>;
   readonly #random: RandomState;
   readonly #perEpoch: number;
   /** The batch, filled anew by each iteration. */
@@ -211,21 +204,15 @@ export class Solver<A extends FloatArray = FloatArray> {
   constructor(model: Model<A>, data: SolverData, options: SolverOptions = {}) {
     checkModel(model);
     checkData(data);
-    checkOptions("options", options, OPTIONS);
-    const { optimConfig = {}, seed, random }: SolverOptions = options;
+    const settings = readOptions("options", options, SETTINGS);
+    const { optimConfig, schedule, seed, random } = settings;
+    if (schedule !== undefined && optimConfig.learningRate === undefined) {
+      throw new TypeError("optimConfig must have a learningRate for the schedule to multiply");
+    }
     this.model = model;
     this.#data = data;
-    this.#options = checkSettings(options);
-    this.#updateRule = ruleOf(this.#options.updateRule);
-    if (random !== undefined && !(random instanceof RandomState)) {
-      throw new TypeError(`random must be a RandomState: received ${describe(random)}`);
-    }
-    if (random !== undefined && seed !== undefined) {
-      throw new TypeError("options must have a seed or a random, not both");
-    }
-    if (typeof optimConfig !== "object" || optimConfig === null) {
-      throw new TypeError(`optimConfig must be an object: received ${describe(optimConfig)}`);
-    }
+    this.#options = settings;
+    checkOneSource("options", seed, random);
     this.#random = random ?? new RandomState(seed ?? 0);
     const names = Object.keys(model.params);
     this.#optimConfigs = Object.fromEntries(names.map((name) => [name, copyOf(optimConfig)]));
@@ -258,10 +245,7 @@ export class Solver<A extends FloatArray = FloatArray> {
    * @throws {TypeError} If an option is unknown or has a wrong type, or the solver is training already.
    */
   train(options: TrainOptions = {}): TrainResult {
-    const run = this.#run(options);
-    let step = run.next();
-    while (!step.done) step = run.next();
-    return step.value;
+    return finish(this.#run(options));
   }
 
   /**
@@ -321,12 +305,9 @@ export class Solver<A extends FloatArray = FloatArray> {
     batchSize = CHECK_BATCH,
   ): number {
     checkExamples("x", x, "y", y);
-    if (numSamples !== null) checkWhole("numSamples", numSamples, 1);
+    checkSamples("numSamples", numSamples);
     checkWhole("batchSize", batchSize, 1);
-    const measure = this.#accuracy(x, y, numSamples, batchSize);
-    let step = measure.next();
-    while (!step.done) step = measure.next();
-    return step.value;
+    return finish(this.#accuracy(x, y, numSamples, batchSize));
   }
 
   /**
@@ -340,7 +321,7 @@ export class Solver<A extends FloatArray = FloatArray> {
     return copyOf({
       iteration: this.#iteration,
       checkPending: this.#checkPending,
-      updateRule: this.#ruleName(),
+      updateRule: this.#options.updateRule.name,
       batchSize: this.#options.batchSize,
       numTrain: this.#data.xTrain.shape[0],
       params,
@@ -371,12 +352,12 @@ export class Solver<A extends FloatArray = FloatArray> {
     const from = copyOf(checkpoint);
     this.#restore({ ...from, params: from.params as Record<string, Tensor<A>> });
     this.#parked = undefined;
-    this.#optimConfigs = { ...from.optimConfigs };
+    this.#optimConfigs = from.optimConfigs as Record<string, OptimConfig>;
     this.#iteration = from.iteration;
     this.#checkPending = from.checkPending;
-    this.lossHistory = [...from.lossHistory];
-    this.trainAccHistory = [...from.trainAccHistory];
-    this.valAccHistory = [...from.valAccHistory];
+    this.lossHistory = from.lossHistory as number[];
+    this.trainAccHistory = from.trainAccHistory as number[];
+    this.valAccHistory = from.valAccHistory as number[];
     this.#trainAcc = this.trainAccHistory.at(-1) ?? NaN;
     this.#valAcc = this.valAccHistory.at(-1) ?? NaN;
     this.bestValAcc = from.bestValAcc;
@@ -386,9 +367,9 @@ export class Solver<A extends FloatArray = FloatArray> {
 
   /** The one course of a training; it pauses wherever trainAsync may let others work. */
   *#run(options: TrainOptions): Generator<void | Promise<void>, TrainResult> {
-    checkTrainOptions(options);
+    const { signal, onProgress, onCheckpoint, checkpointEvery } = //
+      readOptions("options", options, TRAIN);
     if (this.#running) throw new TypeError("The solver is training already");
-    const { signal, onProgress, onCheckpoint, checkpointEvery = 1 } = options;
     const { verbose, printEvery } = this.#options;
     this.#running = true;
     try {
@@ -458,10 +439,10 @@ export class Solver<A extends FloatArray = FloatArray> {
   #step(): void {
     const start = performance.now();
     const { xTrain, yTrain } = this.#data;
-    const { batchSize, augment, schedule, lrDecay } = this.#options;
+    const { updateRule, batchSize, augment, schedule, lrDecay } = this.#options;
     const { x, y } = this.#batch;
     const picks = this.#random.choice(xTrain.shape[0], batchSize);
-    gather(xTrain, picks, 0, batchSize, x.data);
+    gather(xTrain, picks, x.data);
     for (let i = 0; i < batchSize; i++) y[i] = yTrain[picks[i]];
     augment?.(x, this.#random);
 
@@ -472,7 +453,7 @@ export class Solver<A extends FloatArray = FloatArray> {
     for (const name of Object.keys(params)) {
       const config = this.#optimConfigs[name], rate = config.learningRate;
       if (factor !== undefined) config.learningRate = rate! * factor;
-      const { nextW, config: next } = this.#updateRule(params[name], grads[name], config);
+      const { nextW, config: next } = updateRule.step(params[name], grads[name], config);
       if (factor !== undefined) next.learningRate = rate;
       if (epochEnds && next.learningRate !== undefined) next.learningRate *= lrDecay;
       params[name] = nextW;
@@ -513,17 +494,17 @@ export class Solver<A extends FloatArray = FloatArray> {
     const [N, ...example] = x.shape;
     const picks = numSamples !== null && N > numSamples
       ? this.#random.choice(N, numSamples)
-      : undefined;
-    const count = picks?.length ?? N, size = sizeOf(example);
+      : Int32Array.from({ length: N }, (_, i) => i);
+    const count = picks.length, size = sizeOf(example);
     const batch = this.#zeros([Math.min(batchSize, count), ...example]);
     let correct = 0;
     for (let start = 0; start < count; start += batchSize) {
-      const n = Math.min(batchSize, count - start);
-      gather(x, picks, start, n, batch.data);
+      const batchPicks = picks.subarray(start, start + batchSize), n = batchPicks.length;
+      gather(x, batchPicks, batch.data);
       const part = { data: batch.data.subarray(0, n * size) as A, shape: [n, ...example] };
       const scores = this.model.loss(part);
       for (let i = 0; i < n; i++) {
-        if (highest(scores, i) === y[picks === undefined ? start + i : picks[start + i]]) correct++;
+        if (highest(scores, i) === y[batchPicks[i]]) correct++;
       }
       yield;
     }
@@ -577,47 +558,24 @@ export class Solver<A extends FloatArray = FloatArray> {
   /** Zeros of the model's dtype. */
   #zeros(shape: readonly number[]): Tensor<A> {
     const [first] = Object.values(this.model.params);
-    return { data: newArray(sizeOf(shape), dtypeOf(first.data)) as A, shape };
-  }
-
-  #ruleName(): string {
-    const { updateRule } = this.#options;
-    return typeof updateRule === "function" ? updateRule.name : updateRule;
+    return zerosLike(first, shape);
   }
 
   #checkFits(checkpoint: unknown): asserts checkpoint is Checkpoint {
-    checkOptions("checkpoint", checkpoint, Object.keys(this.checkpoint()));
-    const { params, updateRule, batchSize, numTrain } = checkpoint as Partial<Checkpoint>;
-    if (typeof params !== "object" || params === null) {
-      throw new TypeError(`checkpoint must have params: received ${describe(checkpoint)}`);
-    }
-    const ours = Object.keys(this.model.params), theirs = Object.keys(params);
-    if (ours.toSorted().join() !== theirs.toSorted().join()) {
+    const own = this.checkpoint();
+    checkOptions("checkpoint", checkpoint, Object.keys(own));
+    const { params, updateRule } = checkpoint;
+    checkType(isObject(params), "checkpoint", "have params", checkpoint);
+    checkTensorsLike("checkpoint.params", params, this.model.params, "the model's");
+    if (updateRule !== own.updateRule) {
       throw new TypeError(
-        `checkpoint must have the model's parameters, ${ours.join(", ")}: ` +
-          `it has ${theirs.join(", ")}`,
+        `checkpoint must be of the update rule ${own.updateRule}: it is of ${updateRule}`,
       );
     }
-    for (const name of ours) {
-      const { data, shape } = this.model.params[name];
-      checkTensorShape(`checkpoint.params.${name}`, params[name], shape, "the model's");
-      if (dtypeOf(params[name].data) !== dtypeOf(data)) {
-        throw new TypeError(
-          `checkpoint.params.${name} must be ${dtypeOf(data)} as the model's: ` +
-            `it is ${dtypeOf(params[name].data)}`,
-        );
-      }
-    }
-    if (updateRule !== this.#ruleName()) {
-      throw new TypeError(
-        `checkpoint must be of the update rule ${this.#ruleName()}: it is of ${updateRule}`,
-      );
-    }
-    const expected = { batchSize: this.#options.batchSize, numTrain: this.#data.xTrain.shape[0] };
-    if (batchSize !== expected.batchSize || numTrain !== expected.numTrain) {
+    for (const name of ["batchSize", "numTrain"] as const) {
+      if (checkpoint[name] === own[name]) continue;
       throw new RangeError(
-        `checkpoint must be of batchSize ${expected.batchSize} and ${expected.numTrain} examples: ` +
-          `it is of batchSize ${batchSize} and ${numTrain} examples`,
+        `checkpoint must be of ${name} ${own[name]}: it is of ${name} ${checkpoint[name]}`,
       );
     }
   }
@@ -630,18 +588,18 @@ interface Standing<A extends FloatArray> {
   readonly random: RandomStateData;
 }
 
-/** Copies n examples, the start-th of the picks on or of all, into a batch; types are converted. */
-function gather(
-  from: Tensor,
-  picks: Int32Array | undefined,
-  start: number,
-  n: number,
-  to: FloatArray,
-): void {
-  const size = from.data.length / from.shape[0];
-  for (let i = 0; i < n; i++) {
-    const pick = picks === undefined ? start + i : picks[start + i];
-    to.set(from.data.subarray(pick * size, (pick + 1) * size), i * size);
+/** Runs what can be paused to its end. */
+function finish<T>(run: Generator<unknown, T>): T {
+  let step = run.next();
+  while (!step.done) step = run.next();
+  return step.value;
+}
+
+/** Copies the examples that are picked into a batch; types are converted. */
+function gather({ data, shape: [N] }: Tensor, picks: Int32Array, to: FloatArray): void {
+  const size = data.length / N;
+  for (const [i, pick] of picks.entries()) {
+    to.set(data.subarray(pick * size, (pick + 1) * size), i * size);
   }
 }
 
@@ -655,137 +613,77 @@ function highest({ data, shape: [, classes] }: Tensor, row: number): number {
   return best;
 }
 
-function ruleOf(rule: UpdateRuleName | UpdateRule): UpdateRule {
-  return typeof rule === "function" ? rule : updateRules[rule];
+/** An update rule and its name in our spelling: "sgdMomentum" for the course's "sgd_momentum". */
+interface NamedRule {
+  readonly name: string;
+  readonly step: UpdateRule;
 }
 
-/** A rule's name in our spelling: "sgdMomentum" for the course's "sgd_momentum". */
-function ruleName(rule: unknown): UpdateRuleName | UpdateRule {
-  if (typeof rule === "function") return rule as UpdateRule;
-  const name = typeof rule === "string"
-    ? rule.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
-    : undefined;
-  const known = Object.keys(updateRules) as UpdateRuleName[];
-  const found = known.find((candidate) => candidate === name);
-  if (found !== undefined) return found;
-  throw new TypeError(
-    `updateRule must be one of ${known.join(", ")}, or a function: received ${describe(rule)}`,
-  );
+function readRule(option: string, value: unknown = "sgd"): NamedRule {
+  if (typeof value === "function") return { name: value.name, step: value as UpdateRule };
+  const name = typeof value === "string"
+    ? value.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
+    : "";
+  const known = Object.keys(updateRules);
+  checkType(known.includes(name), option, `be one of ${known.join(", ")}, or a function`, value);
+  return { name, step: updateRules[name as UpdateRuleName] };
 }
 
-/** The options that stay in force, with their defaults. */
-interface Settings {
-  readonly updateRule: UpdateRuleName | UpdateRule;
-  readonly lrDecay: number;
-  readonly schedule: Schedule | undefined;
-  readonly batchSize: number;
-  readonly numEpochs: number;
-  readonly numTrainSamples: number | null;
-  readonly numValSamples: number | null;
-  readonly printEvery: number;
-  readonly verbose: boolean;
-  readonly patience: number | undefined;
-  readonly augment: Augment | undefined;
+/** Checks a number of examples, null for all. */
+function checkSamples(name: string, value: unknown): asserts value is number | null {
+  if (value !== null) checkWhole(name, value, 1);
 }
 
-function checkSettings(options: SolverOptions): Settings {
-  const {
-    lrDecay = 1,
-    schedule,
-    batchSize = 100,
-    numEpochs = 10,
-    numTrainSamples = 1000,
-    numValSamples = null,
-    printEvery = 10,
-    verbose = true,
-    patience,
-    augment,
-    optimConfig,
-  } = options;
-  checkWithin("lrDecay", lrDecay, 0);
-  checkWhole("batchSize", batchSize, 1);
-  checkWhole("numEpochs", numEpochs, 1);
-  checkWhole("printEvery", printEvery, 1);
-  if (numTrainSamples !== null) checkWhole("numTrainSamples", numTrainSamples, 1);
-  if (numValSamples !== null) checkWhole("numValSamples", numValSamples, 1);
-  if (patience !== undefined) checkWhole("patience", patience, 1);
-  checkBoolean("verbose", verbose);
-  checkFunction("schedule", schedule);
-  checkFunction("augment", augment);
-  if (schedule !== undefined && optimConfig?.learningRate === undefined) {
-    throw new TypeError("optimConfig must have a learningRate for the schedule to multiply");
-  }
-  return {
-    updateRule: ruleName(options.updateRule ?? "sgd"),
-    lrDecay,
-    schedule,
-    batchSize,
-    numEpochs,
-    numTrainSamples,
-    numValSamples,
-    printEvery,
-    verbose,
-    patience,
-    augment,
-  };
+function checkConfig(name: string, value: unknown): asserts value is OptimConfig {
+  checkType(isObject(value), name, "be an object", value);
 }
 
-function checkFunction(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== "function") {
-    throw new TypeError(`${name} must be a function: received ${describe(value)}`);
-  }
+function checkSignal(name: string, value: unknown): asserts value is AbortSignal {
+  checkType(value instanceof AbortSignal, name, "be an AbortSignal", value);
 }
 
-function checkTrainOptions(options: TrainOptions): void {
-  checkOptions("options", options, ["signal", "onProgress", "onCheckpoint", "checkpointEvery"]);
-  checkFunction("onProgress", options.onProgress);
-  checkFunction("onCheckpoint", options.onCheckpoint);
-  if (options.checkpointEvery !== undefined) {
-    checkWhole("checkpointEvery", options.checkpointEvery, 1);
-  }
-  if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
-    throw new TypeError(`signal must be an AbortSignal: received ${describe(options.signal)}`);
-  }
-}
+/** The options of a solver. */
+const SETTINGS = {
+  updateRule: readRule,
+  optimConfig: option(checkConfig, {} as OptimConfig),
+  lrDecay: option(within(0), 1),
+  schedule: option(checkFunction<Schedule>),
+  batchSize: option(whole(1), 100),
+  numEpochs: option(whole(1), 10),
+  numTrainSamples: option(checkSamples, 1000),
+  numValSamples: option(checkSamples, null),
+  printEvery: option(whole(1), 10),
+  verbose: option(checkBoolean, true),
+  patience: option(whole(1)),
+  augment: option(checkFunction<Augment>),
+  seed: option(whole(0)),
+  random: option(checkRandom),
+};
+
+/** The options of a training. */
+const TRAIN = {
+  signal: option(checkSignal),
+  onProgress: option(checkFunction<NonNullable<TrainOptions["onProgress"]>>),
+  onCheckpoint: option(checkFunction<NonNullable<TrainOptions["onCheckpoint"]>>),
+  checkpointEvery: option(whole(1), 1),
+};
 
 function checkModel(model: unknown): asserts model is Model {
   const { params, loss } = (model ?? {}) as Partial<Model>;
-  if (typeof params !== "object" || params === null || typeof loss !== "function") {
-    throw new TypeError(`model must have params and loss: received ${describe(model)}`);
-  }
+  const isModel = isObject(params) && typeof loss === "function";
+  checkType(isModel, "model", "have params and loss", model);
   for (const [name, value] of Object.entries(params)) checkTensor(`model.params.${name}`, value);
   if (Object.keys(params).length === 0) throw new TypeError("model.params must not be empty");
 }
 
 function checkExamples(xName: string, x: unknown, yName: string, y: unknown): void {
-  checkTensor(xName, x);
-  if (x.shape.length < 2) {
-    throw new TypeError(`${xName} must have shape (N, ...): it has shape ${show(x.shape)}`);
-  }
-  const [N] = x.shape;
-  if (x.data.length === 0) {
-    throw new RangeError(`${xName} must hold examples: it has shape ${show(x.shape)}`);
-  }
-  if (!Array.isArray(y) && !(ArrayBuffer.isView(y) && "length" in y)) {
-    throw new TypeError(`${yName} must be an array of labels: received ${describe(y)}`);
-  }
-  const labels = y as ArrayLike<unknown>;
-  if (labels.length !== N) {
-    throw new RangeError(
-      `${yName} must have one label for each example of ${xName} ${show(x.shape)}: ` +
-        `it has ${labels.length}`,
-    );
-  }
-  for (let i = 0; i < N; i++) {
-    const label = labels[i];
-    if (!Number.isSafeInteger(label) || label as number < 0) checkWhole(`${yName}[${i}]`, label, 0);
-  }
+  checkBatch(xName, x);
+  checkNonEmpty(xName, x.shape, 0);
+  checkLabels(yName, y, x.shape[0]);
 }
 
 function checkData(data: unknown): asserts data is SolverData {
-  if (typeof data !== "object" || data === null) {
-    throw new TypeError(`data must have xTrain, yTrain, xVal and yVal: received ${describe(data)}`);
-  }
+  checkType(isObject(data), "data", "have xTrain, yTrain, xVal and yVal", data);
   const { xTrain, yTrain, xVal, yVal } = data as Partial<SolverData>;
   checkExamples("xTrain", xTrain, "yTrain", yTrain);
   checkExamples("xVal", xVal, "yVal", yVal);

@@ -7,9 +7,9 @@
 import type { DType, FloatArray, Tensor } from "../kernels/shape.ts";
 import {
   checkDType,
+  checkNumber,
   checkShape,
   checkTensor,
-  describe,
   dtypeOf,
   sizeOf,
 } from "../kernels/shape.ts";
@@ -140,10 +140,4 @@ export function zerosLike<A extends FloatArray>(
   shape: readonly number[] = like.shape,
 ): Tensor<A> {
   return { data: newArray(sizeOf(shape), dtypeOf(like.data)) as A, shape: [...shape] };
-}
-
-function checkNumber(name: string, value: unknown): void {
-  if (typeof value !== "number") {
-    throw new TypeError(`${name} must be a number: received ${describe(value)}`);
-  }
 }

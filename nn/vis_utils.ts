@@ -6,7 +6,13 @@
  * @module
  */
 
-import { checkTensor, checkWhole, describe, show } from "../kernels/shape.ts";
+import {
+  checkNonEmpty,
+  checkNumber,
+  checkTensor,
+  checkType,
+  checkWhole,
+} from "../kernels/shape.ts";
 import { type FloatArray, type Tensor, zerosLike } from "./tensor.ts";
 
 /** The order of an image tensor's dimensions: the course's visualize_grid takes NHWC, its nets NCHW. */
@@ -42,18 +48,12 @@ export function visualizeGrid<A extends FloatArray>(
   layout: ImageLayout = "NHWC",
 ): Tensor<A> {
   checkTensor("xs", xs, 4);
-  if (typeof ubound !== "number") {
-    throw new TypeError(`ubound must be a number: received ${describe(ubound)}`);
-  }
+  checkNumber("ubound", ubound);
   checkWhole("padding", padding, 0);
-  if (layout !== "NHWC" && layout !== "NCHW") {
-    throw new TypeError(`layout must be "NHWC" or "NCHW": received ${describe(layout)}`);
-  }
+  checkType(layout === "NHWC" || layout === "NCHW", "layout", 'be "NHWC" or "NCHW"', layout);
   const [N, H, W, C] = layout === "NHWC" ? xs.shape : [0, 2, 3, 1].map((i) => xs.shape[i]);
   const size = H * W * C;
-  if (N * size === 0) {
-    throw new RangeError(`xs must hold at least one image of pixels: it has ${show(xs.shape)}`);
-  }
+  checkNonEmpty("xs", xs.shape, 0);
   const side = Math.ceil(Math.sqrt(N));
   const height = H * side + padding * (side - 1);
   const width = W * side + padding * (side - 1);

@@ -352,15 +352,27 @@ describe("svmLoss() and softmaxLoss()", () => {
   it("refuse bad labels and empty batches", () => {
     for (const loss of [svmLoss, softmaxLoss]) {
       const x = zeros([2, 3]);
-      assertThrows(() => loss(x, [0, 3]), RangeError, "received 3 at 1");
-      assertThrows(() => loss(x, [-1, 0]), RangeError, "received -1 at 0");
-      assertThrows(() => loss(x, [0.5, 0]), RangeError, "received 0.5 at 0");
+      assertThrows(
+        () => loss(x, [0, 3]),
+        RangeError,
+        "y[1] must be a whole number from 0 to 2: received 3",
+      );
+      assertThrows(
+        () => loss(x, [-1, 0]),
+        RangeError,
+        "y[0] must be a whole number from 0 to 2: received -1",
+      );
+      assertThrows(
+        () => loss(x, [0.5, 0]),
+        RangeError,
+        "y[0] must be a whole number from 0 to 2: received 0.5",
+      );
       assertThrows(() => loss(x, [NaN, 0]), RangeError, "received NaN");
       assertThrows(() => loss(x, [0]), RangeError, "it holds 1");
       // @ts-expect-error: a tensor is no list of labels
       assertThrows(() => loss(x, zeros([2])), TypeError, "y must be an array of labels");
       // @ts-expect-error: strings are no labels
-      assertThrows(() => loss(x, ["0", "1"]), TypeError, 'received "0" at 0');
+      assertThrows(() => loss(x, ["0", "1"]), TypeError, 'y[0] must be a number: received "0"');
       // @ts-expect-error: null is no list of labels
       assertThrows(() => loss(x, null), TypeError, "received null");
       assertThrows(() => loss(zeros([2]), [0, 0]), TypeError, "x must have 2 dimensions");

@@ -279,7 +279,10 @@ describe("Every update rule", () => {
           refuse(TypeError, `"${share}"`, dw, { [share]: 0.5 });
           continue;
         }
-        refuse(RangeError, `config.${share} must be from 0 to 1`, dw, { ...config, [share]: 1.1 });
+        refuse(RangeError, `config.${share} must be a number from 0 to 1`, dw, {
+          ...config,
+          [share]: 1.1,
+        });
         if (share.startsWith("beta")) {
           refuse(RangeError, "below 1", dw, { ...config, [share]: 1 });
         }

@@ -177,7 +177,7 @@ const badConvGradients: readonly Bad[] = [
   ],
   ["cache null", [conv.out, null], TypeError, "cache", "null"],
   ["cache left out", [conv.out], TypeError, "cache", "undefined"],
-  ["an empty cache", [conv.out, {}], TypeError, "x must be a tensor", "undefined"],
+  ["an empty cache", [conv.out, {}], TypeError, "cache must have x, w, b, convParam", "[]"],
   ["a pool's cache", [conv.out, pooled.cache], TypeError, "cache", '"poolParam"'],
   [
     "a cache that fits no convolution",
@@ -265,7 +265,7 @@ const badPoolGradients: readonly Bad[] = [
   ],
   ["cache null", [pooled.out, null], TypeError, "cache", "null"],
   ["cache left out", [pooled.out], TypeError, "cache", "undefined"],
-  ["an empty cache", [pooled.out, {}], TypeError, "x must be a tensor", "undefined"],
+  ["an empty cache", [pooled.out, {}], TypeError, "cache must have x, poolParam", "[]"],
   ["a convolution's cache", [pooled.out, conv.cache], TypeError, "cache", '"w"'],
   [
     "a cache with another window",
@@ -295,8 +295,9 @@ const badExplanations: readonly Bad[] = [
     "x of rank 3",
     [[3, 8, 8], [4, 3, 3, 3], params],
     TypeError,
-    "x has shape [3,8,8]",
-    "w has shape [4,3,3,3]",
+    "The shape of x",
+    "[3,8,8]",
+    "must have 4 dimensions",
   ],
   ["a size that is not whole", [[2, 3, 8, 8.5], [4, 3, 3, 3], params], RangeError, "[2,3,8,8.5]"],
   ["a tensor as a shape", [x, [4, 3, 3, 3], params], TypeError, "shape of x", "an object"],
@@ -306,7 +307,7 @@ const badExplanations: readonly Bad[] = [
 ];
 
 const badPoolExplanations: readonly Bad[] = [
-  ["x of rank 2", [[8, 8], pool], TypeError, "x has shape [8,8]"],
+  ["x of rank 2", [[8, 8], pool], TypeError, "The shape of x", "[8,8]"],
   ["a window too large", [[2, 3, 8, 8], { ...pool, poolHeight: 9 }], RangeError, "[9,2]", "[8,8]"],
   ["an unknown dtype", [[2, 3, 8, 8], pool, "float16"], TypeError, '"float16"'],
   ...badWalks((walk) => [[2, 3, 8, 8], { ...pool, ...walk }], "poolHeight"),

@@ -172,7 +172,7 @@ describe("simdMaxPool()", () => {
         else kernel.backward(testCase.N, x, dout, x.slice());
         let from = 0;
         for (
-          const { start, end, name } of [...kernel.regions[direction], {
+          const { start, end, name } of [...kernel.regions, {
             start: bytes.length,
             end: bytes.length,
             name: "the end",

@@ -354,11 +354,15 @@ describe("Solver", () => {
   it("refuses wrong data and options, and says which", () => {
     const attempt = (changes: object, options: object = {}) => () =>
       new Solver(linear(), { ...data, ...changes }, options);
-    assertThrows(attempt({ yTrain: [1] }), RangeError, "yTrain must have one label for each");
-    assertThrows(attempt({ yTrain: [1] }), RangeError, "[60,4]: it has 1");
+    assertThrows(attempt({ yTrain: [1] }), RangeError, "yTrain must hold one label");
+    assertThrows(attempt({ yTrain: [1] }), RangeError, "60: it holds 1");
     assertThrows(attempt({ xVal: zeros([30, 5]) }), RangeError, "shapes [60,4] and [30,5]");
     assertThrows(attempt({ xVal: undefined }), TypeError, "xVal must be a tensor");
-    assertThrows(attempt({ xVal: zeros([0, 4]), yVal: [] }), RangeError, "xVal must hold examples");
+    assertThrows(
+      attempt({ xVal: zeros([0, 4]), yVal: [] }),
+      RangeError,
+      "xVal must have no empty dimension",
+    );
     assertThrows(attempt({ yVal: Array(30).fill(-1) }), RangeError, "yVal[0]");
     assertThrows(
       attempt({ yVal: Array(30).fill("1") }),
@@ -378,7 +382,7 @@ describe("Solver", () => {
     assertThrows(() => new Solver({ params: {} } as Model, data), TypeError, "model must have");
     const solver = new Solver(linear(), data, quiet);
     assertThrows(() => solver.train({ onprogress: 1 } as object), TypeError, '"onprogress"');
-    assertThrows(() => solver.checkAccuracy(val.x, [1]), RangeError, "y must have one label");
+    assertThrows(() => solver.checkAccuracy(val.x, [1]), RangeError, "y must hold one label");
   });
 });
 
@@ -583,7 +587,7 @@ describe("Solver.resume()", () => {
     assertThrows(() => new Solver(linear(), data, noisy).resume(checkpoint), TypeError, "W, b");
     assertThrows(attempt({ updateRule: "sgd" }), TypeError, "update rule adam: it is of sgd");
     assertThrows(attempt({ batchSize: 5 }), RangeError, "it is of batchSize 5");
-    assertThrows(attempt({ numTrain: 5 }), RangeError, "5 examples");
+    assertThrows(attempt({ numTrain: 5 }), RangeError, "numTrain 5");
     const params = { ...checkpoint.params, W2: zeros([6, 2]) };
     assertThrows(attempt({ params }), RangeError, "params.W2 must have the shape of the model's");
     assertThrows(() => fresh().resume(null as unknown as Checkpoint), TypeError, "checkpoint");
@@ -644,7 +648,11 @@ describe("cosineSchedule()", () => {
   });
 
   it("refuses what is no part", () => {
-    assertThrows(() => cosineSchedule({ warmup: 2 }), RangeError, "warmup must be from 0 to 1");
+    assertThrows(
+      () => cosineSchedule({ warmup: 2 }),
+      RangeError,
+      "warmup must be a number from 0 to 1",
+    );
     assertThrows(() => cosineSchedule({ warmUp: 0 } as object), TypeError, '"warmUp"');
   });
 });

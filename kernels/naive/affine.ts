@@ -53,12 +53,18 @@ export function naiveAffine({ D, M }: AffineShape): AffineKernel {
         dw[d * M + m] = sum;
       }
     }
-    for (let m = 0; m < M; m++) {
-      let sum = 0;
-      for (let n = 0; n < N; n++) sum += dout[n * M + m];
-      db[m] = sum;
-    }
+    sumRows(N, dout, db);
   }
 
   return { name: "affine-naive", tier: "naive", forward, backwardData, backwardWeights };
+}
+
+/** db = the sum of dout's rows: in float64, rounded to the dtype once. */
+export function sumRows(N: number, dout: FloatArray, db: FloatArray): void {
+  const M = db.length;
+  const sums = new Float64Array(M);
+  for (let n = 0, at = 0; n < N; n++) {
+    for (let m = 0; m < M; m++) sums[m] += dout[at++];
+  }
+  db.set(sums);
 }

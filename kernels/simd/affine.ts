@@ -12,6 +12,7 @@
  */
 
 import type { AffineKernel, Answer } from "../kernel.ts";
+import { sumRows } from "../naive/affine.ts";
 import type { AffineShape, DType, FloatArray } from "../shape.ts";
 import { Assembly, type Func, type Local } from "./assembler.ts";
 import type { Features } from "./features.ts";
@@ -93,47 +94,29 @@ function kitFor(vector: Vector, fused: boolean): Kit {
 /** The module for a dtype: see {@linkcode Kit}. */
 export function assembleAffine(vector: Vector, fused: boolean): Assembly {
   const assembly = new Assembly();
-  const pack = (name: string) => assembly.func(name, ["i32", "i32", "i32", "i32", "i32"]);
-  const unpack = (name: string) =>
-    assembly.func(name, ["i32", "i32", "i32", "i32", "i32", "i32", "i32"]);
-  writeCopy(pack("copyA"), vector, ROWS);
-  writeCopy(pack("copyB"), vector, VECTORS * vector.lanes);
-  writeTurn(pack("turnA"), vector, ROWS);
-  writeTurn(pack("turnB"), vector, VECTORS * vector.lanes);
-  writeProduct(
-    assembly.func("product", ["i32", "i32", "i32", "i32", "i32", "i32", "i32"]),
-    vector,
-    fused,
-  );
-  writeUnpack(unpack("unpack"), vector, false);
-  writeUnpack(unpack("unpackRelu"), vector, true);
+  const func = (name: string, params: number) =>
+    assembly.func(name, Array<"i32">(params).fill("i32"));
+  writeCopy(func("copyA", 5), vector, ROWS);
+  writeCopy(func("copyB", 5), vector, VECTORS * vector.lanes);
+  writeTurn(func("turnA", 5), vector, ROWS);
+  writeTurn(func("turnB", 5), vector, VECTORS * vector.lanes);
+  writeProduct(func("product", 7), vector, fused);
+  writeUnpack(func("unpack", 7), vector, false);
+  writeUnpack(func("unpackRelu", 7), vector, true);
   return assembly;
-}
-
-/** Runs the body as often as a local says, at least once, counting it down. */
-function countDown(f: Func, counter: Local, body: () => void): void {
-  f.loop(() => {
-    body();
-    f.get(counter).const(-1).op("i32.add").tee(counter).branchIf(0);
-  });
-}
-
-/** local += another local. */
-function add(f: Func, local: Local, step: Local): void {
-  f.get(local).get(step).op("i32.add").set(local);
 }
 
 /** Packs pieces of `width` neighbours. What lies beyond a matrix's edge comes along and is never used. */
 function writeCopy(f: Func, { bytes }: Vector, width: number): void {
   const [from, pitch, to, pieces, steps] = [0, 1, 2, 3, 4];
   const [source, step] = f.locals("i32", 2);
-  countDown(f, pieces, () => {
+  f.countDown(pieces, pieces, () => {
     f.get(from).set(source).get(steps).set(step);
-    countDown(f, step, () => {
+    f.countDown(step, step, () => {
       for (let at = 0; at < width * bytes; at += 16) {
         f.get(to).get(source).at("v128.load", at).at("v128.store", at);
       }
-      add(f, source, pitch);
+      f.advanceBy(source, pitch);
       f.advance(to, width * bytes);
     });
     f.advance(from, width * bytes);
@@ -150,10 +133,10 @@ function writeTurn(f: Func, { bytes, lanes }: Vector, width: number): void {
   const rows = f.locals("i32", width);
   const square = f.locals("v128", lanes);
   const mixed = f.locals("v128", lanes);
-  countDown(f, pieces, () => {
+  f.countDown(pieces, pieces, () => {
     for (const row of rows) {
       f.get(from).set(row);
-      add(f, from, pitch);
+      f.advanceBy(from, pitch);
     }
     f.get(to).set(target);
     f.get(steps).const(lanes - 1).op("i32.add").const(-lanes).op("i32.and").set(step);
@@ -234,13 +217,11 @@ function writeProduct(f: Func, vector: Vector, fused: boolean): void {
     });
   }
 
-  const pushStrip = () => f.get(steps).const(ROWS * bytes).op("i32.mul");
   const [stripBytes, aStrip] = f.locals("i32", 2);
-  pushStrip();
-  f.set(stripBytes);
-  countDown(f, panels, () => {
+  f.get(steps).const(ROWS * bytes).op("i32.mul").set(stripBytes);
+  f.countDown(panels, panels, () => {
     f.get(strips).set(strip).get(a).set(aStrip);
-    countDown(f, strip, () => {
+    f.countDown(strip, strip, () => {
       f.get(aStrip).set(aAt).get(b).set(bAt);
       f.get(more).if(() => {
         for (const [i, sum] of sums.entries()) f.get(c).at("v128.load", i * 16).set(sum);
@@ -253,7 +234,7 @@ function writeProduct(f: Func, vector: Vector, fused: boolean): void {
       f.get(steps).const(-UNROLL).op("i32.and").const(ROWS * bytes).op("i32.mul");
       f.get(aAt).op("i32.add").set(end);
       writeLoop(UNROLL);
-      add(f, aStrip, stripBytes);
+      f.advanceBy(aStrip, stripBytes);
       f.get(aStrip).set(end);
       writeLoop(1);
       for (const [i, sum] of sums.entries()) f.get(c).get(sum).at("v128.store", i * 16);
@@ -267,9 +248,9 @@ function writeProduct(f: Func, vector: Vector, fused: boolean): void {
 function writeUnpack(f: Func, vector: Vector, relu: boolean): void {
   const [c, to, pitch, rows, panels, panelBytes, bias] = [0, 1, 2, 3, 4, 5, 6];
   const [panel, source, target, biasAt] = f.locals("i32", 4);
-  countDown(f, rows, () => {
+  f.countDown(rows, rows, () => {
     f.get(c).set(source).get(to).set(target).get(panels).set(panel).get(bias).set(biasAt);
-    countDown(f, panel, () => {
+    f.countDown(panel, panel, () => {
       for (let at = 0; at < PANEL_BYTES; at += 16) {
         f.get(target).get(source).at("v128.load", at).get(biasAt).at("v128.load", at);
         f.op(vector.add);
@@ -279,11 +260,11 @@ function writeUnpack(f: Func, vector: Vector, relu: boolean): void {
         }
         f.at("v128.store", at);
       }
-      add(f, source, panelBytes);
+      f.advanceBy(source, panelBytes);
       f.advance(target, PANEL_BYTES).advance(biasAt, PANEL_BYTES);
     });
     f.advance(c, PANEL_BYTES);
-    add(f, to, pitch);
+    f.advanceBy(to, pitch);
   });
 }
 
@@ -482,14 +463,4 @@ export function simdAffine(
     },
   };
   return { kernel, reason };
-}
-
-/** db = the sum of dout's rows: in float64, rounded to the dtype once. */
-function sumRows(N: number, dout: FloatArray, db: FloatArray): void {
-  const M = db.length;
-  const sums = new Float64Array(M);
-  for (let n = 0, at = 0; n < N; n++) {
-    for (let m = 0; m < M; m++) sums[m] += dout[at++];
-  }
-  db.set(sums);
 }

@@ -27,18 +27,10 @@ export const plain = {
   "i32.add": 0x6a,
   "i32.mul": 0x6c,
   "i32.and": 0x71,
-  "f32.add": 0x92,
-  "f64.add": 0xa0,
-  "f32x4.splat": SIMD + 0x13,
-  "f64x2.splat": SIMD + 0x14,
   "f32x4.eq": SIMD + 0x41,
   "f32x4.ne": SIMD + 0x42,
-  "f32x4.lt": SIMD + 0x43,
-  "f32x4.gt": SIMD + 0x44,
   "f64x2.eq": SIMD + 0x47,
   "f64x2.ne": SIMD + 0x48,
-  "f64x2.lt": SIMD + 0x49,
-  "f64x2.gt": SIMD + 0x4a,
   "v128.and": SIMD + 0x4e,
   "v128.andnot": SIMD + 0x4f,
   "v128.or": SIMD + 0x50,
@@ -73,12 +65,6 @@ export const memory = {
   "v128.store": SIMD + 0x0b,
 } as const;
 
-/** Instructions for one lane of a vector. */
-export const lane = {
-  "f32x4.extract_lane": SIMD + 0x1f,
-  "f64x2.extract_lane": SIMD + 0x21,
-} as const;
-
 /** Loads and stores of one lane: an offset and the lane in the code. */
 export const memoryLane = {
   "v128.load32_lane": SIMD + 0x56,
@@ -97,7 +83,7 @@ export const indexed = {
 } as const;
 
 /** Instructions that open a block without a result. */
-export const opening = { "block": 0x02, "loop": 0x03, "if": 0x04 } as const;
+export const opening = { "loop": 0x03, "if": 0x04 } as const;
 
 /** Constants, and a shuffle with its sixteen byte numbers. */
 export const immediate = {
@@ -113,8 +99,6 @@ export type Local = number;
 export type PlainOp = keyof typeof plain;
 /** A load or store, for example "v128.load". */
 export type MemoryOp = keyof typeof memory;
-/** An instruction for one lane, for example "f32x4.extract_lane". */
-export type LaneOp = keyof typeof lane;
 /** A load or store of one lane, for example "v128.store32_lane". */
 export type MemoryLaneOp = keyof typeof memoryLane;
 
@@ -257,13 +241,6 @@ export class Func {
     return this;
   }
 
-  /** An instruction for one lane. */
-  lane(name: LaneOp, index: number): this {
-    this.#code.code(lane[name]);
-    this.#code.byte(index);
-    return this;
-  }
-
   /** A load or store of one lane at the address on the stack plus an offset. */
   laneAt(name: MemoryLaneOp, index: number, offset = 0): this {
     this.#code.code(memoryLane[name]);
@@ -291,14 +268,9 @@ export class Func {
     return this.#indexed(indexed["call"], func.index);
   }
 
-  /** Leaves, or in a loop repeats, the block at a depth (0 is the innermost), if the stack says so. */
+  /** Repeats the loop, or leaves the block, at a depth (0 is the innermost) if the stack says so. */
   branchIf(depth: number): this {
     return this.#indexed(indexed["br_if"], depth);
-  }
-
-  /** A block that {@linkcode branchIf} leaves. */
-  block(body: () => void): this {
-    return this.#nested(opening["block"], body);
   }
 
   /** A block that {@linkcode branchIf} repeats. */
@@ -315,6 +287,11 @@ export class Func {
   advance(local: Local, step: number): this {
     if (step === 0) return this;
     return this.get(local).const(step).op("i32.add").set(local);
+  }
+
+  /** local += another local. */
+  advanceBy(local: Local, step: Local): this {
+    return this.get(local).get(step).op("i32.add").set(local);
   }
 
   /**

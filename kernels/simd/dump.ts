@@ -10,7 +10,6 @@
 import {
   immediate,
   indexed,
-  lane,
   memory,
   memoryLane,
   opening,
@@ -22,14 +21,13 @@ import {
 type Kind =
   | "plain"
   | "memory"
-  | "lane"
   | "memoryLane"
   | "indexed"
   | "opening"
   | "immediate";
 
 const decoding = new Map<number, { name: string; kind: Kind }>();
-const tables = { plain, memory, lane, memoryLane, indexed, opening, immediate };
+const tables = { plain, memory, memoryLane, indexed, opening, immediate };
 for (const [kind, table] of Object.entries(tables)) {
   for (const [name, code] of Object.entries(table)) {
     decoding.set(code, { name, kind: kind as Kind });
@@ -103,8 +101,6 @@ function instruction(reader: Reader): { text: string; name: string } {
       return { text: `${name} ${reader.unsigned()}`, name };
     case "memory":
       return { text: name + address(), name };
-    case "lane":
-      return { text: `${name} ${reader.byte()}`, name };
     case "memoryLane":
       return { text: `${name}${address()} ${reader.byte()}`, name };
     case "immediate":

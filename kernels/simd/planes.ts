@@ -34,7 +34,7 @@ export function writeCopy(
   from: Planes,
   to: Planes,
   copyRow: RowCopy,
-  moved?: { readonly from: Local; readonly to: Local },
+  moved?: { readonly from?: Local; readonly to?: Local },
 ): void {
   const [source, target, plane, row] = f.locals("i32", 4);
   pushSum(f, from.start, moved?.from).set(source);
@@ -49,7 +49,7 @@ export function writeCopy(
 }
 
 /** Writes a number of equal moves, each a step further: straight if they are few, else in a loop. */
-function moves(
+export function writeMoves(
   f: Func,
   from: Local,
   to: Local,
@@ -82,7 +82,7 @@ export function plainRow(vector: Vector, columns: number): RowCopy {
   return (f, from, to) => {
     const move = (from: Local, to: Local, a: number, b: number) =>
       f.get(to).get(from).at("v128.load", a).at("v128.store", b);
-    moves(f, from, to, Math.floor(columns / lanes), 16, 16, move);
+    writeMoves(f, from, to, Math.floor(columns / lanes), 16, 16, move);
     if (columns >= lanes && columns % lanes > 0) {
       move(from, to, (columns - lanes) * bytes, (columns - lanes) * bytes);
     }
@@ -92,7 +92,7 @@ export function plainRow(vector: Vector, columns: number): RowCopy {
 }
 
 /** The lanes of even and odd numbers of two vectors. */
-function evenAndOdd(lanes: number): [number[], number[]] {
+export function evenAndOdd(lanes: number): [number[], number[]] {
   const even = Array.from({ length: lanes }, (_, i) => 2 * i);
   return [even, even.map((lane) => lane + 1)];
 }
@@ -127,14 +127,14 @@ export function splitRow(
         f.get(to).get(low).get(high).shuffle(even).at("v128.store", place(0) + b);
         f.get(to).get(low).get(high).shuffle(odd).at("v128.store", place(1) + b);
       };
-      moves(f, from, to, Math.floor(columns / (2 * lanes)), 32, 16, move);
+      writeMoves(f, from, to, Math.floor(columns / (2 * lanes)), 32, 16, move);
       // The last vectors start earlier, at an even number, and split some numbers again.
       const last = (columns - 2 * lanes) & ~1;
       if (columns % (2 * lanes) > 1) move(from, to, last * bytes, (last / 2) * bytes);
       done = columns & ~1;
     } else {
       const groups = Math.floor(columns / stride);
-      moves(f, from, to, groups, stride * bytes, bytes, (from, to, a, b) => {
+      writeMoves(f, from, to, groups, stride * bytes, bytes, (from, to, a, b) => {
         for (let x = 0; x < stride; x++) {
           moveNumber(f, vector, from, to, a + x * bytes, place(x) + b);
         }
@@ -162,7 +162,7 @@ export function mergeRow(vector: Vector, columns: number, phases: readonly numbe
       const [a, b] = f.locals("v128", 2);
       const [lower, upper] = lowerAndUpper(lanes);
       const pairs = Math.floor(columns / (2 * lanes));
-      moves(f, from, to, pairs, 16, 32, (from, to, source, target) => {
+      writeMoves(f, from, to, pairs, 16, 32, (from, to, source, target) => {
         f.get(from).at("v128.load", phases[0] + source).set(a);
         f.get(from).at("v128.load", phases[1] + source).set(b);
         f.get(to).get(a).get(b).shuffle(lower).at("v128.store", target);
@@ -171,7 +171,7 @@ export function mergeRow(vector: Vector, columns: number, phases: readonly numbe
       done = pairs * 2 * lanes;
     } else {
       const groups = Math.floor(columns / stride);
-      moves(f, from, to, groups, bytes, stride * bytes, (from, to, source, target) => {
+      writeMoves(f, from, to, groups, bytes, stride * bytes, (from, to, source, target) => {
         for (let x = 0; x < stride; x++) {
           moveNumber(f, vector, from, to, phases[x] + source, target + x * bytes);
         }

@@ -11,16 +11,17 @@
  */
 
 import type { Answer, PoolKernel } from "../kernel.ts";
+import { naiveMaxPool } from "../naive/pool.ts";
 import { type DType, type FloatArray, poolLabel, type PoolShape } from "../shape.ts";
 import { Assembly, type Func, type Local } from "./assembler.ts";
 import { instantiate, Layout, type Region, reserve, scratch } from "./memory.ts";
-import { mergeRow, plainRow } from "./planes.ts";
-import { pushMask, pushZero, type Vector, vectors } from "./vector.ts";
+import { evenAndOdd, mergeRow, plainRow, writeCopy, writeMoves } from "./planes.ts";
+import { lowerAndUpper, pushMask, pushZero, type Vector, vectors } from "./vector.ts";
 
 /** A pool's kernel, and where its data lie in the memory. */
 export interface SimdPool extends PoolKernel {
-  /** The regions of the forward pass and of the backward pass. */
-  readonly regions: { readonly forward: readonly Region[]; readonly backward: readonly Region[] };
+  /** The regions of both passes. */
+  readonly regions: readonly Region[];
 }
 
 /** Taps that are written out one by one. */
@@ -32,143 +33,24 @@ const SLACK = 128;
 /** Tiles that are written out in a row. */
 const UNROLL = 4;
 
-/** What both passes know. */
+/** A pool with all its sizes, and the addresses of its data. */
 interface Pool extends PoolShape {
   readonly vector: Vector;
   /** Size of a padded plane, and how far its rows are apart, in numbers. */
   readonly paddedW: number;
   readonly paddedH: number;
-  readonly padded: boolean;
   /** Planes copied at once. */
   readonly chunk: number;
-}
-
-/**
- * The SIMD max-pool for one geometry.
- *
- * @param shape The geometry.
- * @param dtype The number type.
- * @returns The kernel, or why there is none.
- */
-export function simdMaxPool(shape: PoolShape, dtype: DType): Answer<SimdPool> {
-  const { H, W, KH, KW, OH, OW } = shape;
-  if (KH * KW > TAPS) {
-    return { reason: `a window of ${KH}x${KW} is more than the ${TAPS} numbers written out` };
-  }
-  const vector = vectors[dtype];
-  const pool: Pool = {
-    ...shape,
-    vector,
-    paddedW: W + shape.padLeft + shape.padRight,
-    paddedH: H + shape.padTop + shape.padBottom,
-    padded: shape.padTop + shape.padLeft + shape.padBottom + shape.padRight > 0,
-    chunk: Math.max(1, Math.floor(CHUNK / (H * W * vector.bytes))),
-  };
-  const forward = planForward(pool);
-  const backward = planBackward(pool);
-  const refusal = reserve(Math.max(forward.layout.size, backward.layout.size));
-  if (refusal !== undefined) return { reason: refusal };
-
-  const inSize = H * W, outSize = OH * OW;
-  const number = (address: number) => address / vector.bytes;
-  let runForward: ((planes: number) => void) | undefined;
-  let runBackward: ((planes: number) => void) | undefined;
-
-  return {
-    kernel: {
-      name: `maxpool-${poolLabel(shape)}-${dtype === "float32" ? "f32" : "f64"}-simd`,
-      tier: "simd",
-      regions: { forward: forward.layout.regions, backward: backward.layout.regions },
-      forward(N: number, x: FloatArray, out: FloatArray): void {
-        runForward ??= compile((f) => writeForward(f, pool, forward));
-        const memory = scratch(dtype);
-        const xAt = number(forward.x), outAt = number(forward.out);
-        if (pool.padded) fillPadding(memory, pool, number(forward.padded));
-        const total = N * shape.C;
-        for (let first = 0; first < total; first += pool.chunk) {
-          const end = Math.min(total, first + pool.chunk);
-          memory.set(x.subarray(first * inSize, end * inSize), xAt);
-          runForward(end - first);
-          out.set(memory.subarray(outAt, outAt + (end - first) * outSize), first * outSize);
-        }
-      },
-      backward(N: number, x: FloatArray, dout: FloatArray, dx: FloatArray): void {
-        runBackward ??= compile((f) => writeBackward(f, pool, backward));
-        const memory = scratch(dtype);
-        const xAt = number(backward.x), doutAt = number(backward.dout);
-        const dxAt = number(backward.dx);
-        if (pool.padded) {
-          fillPadding(memory, pool, number(backward.padded));
-          fillInside(memory, pool, number(backward.inside));
-        }
-        const total = N * shape.C;
-        for (let first = 0; first < total; first += pool.chunk) {
-          const end = Math.min(total, first + pool.chunk);
-          memory.set(x.subarray(first * inSize, end * inSize), xAt);
-          memory.set(dout.subarray(first * outSize, end * outSize), doutAt);
-          runBackward(end - first);
-          dx.set(memory.subarray(dxAt, dxAt + (end - first) * inSize), first * inSize);
-        }
-      },
-    },
-    reason: "assembled for the shape",
-  };
-}
-
-/** A function of the number of planes, written and compiled. */
-function compile(write: (f: Func) => void): (planes: number) => void {
-  const assembly = new Assembly();
-  write(assembly.func("pool", ["i32"]));
-  return instantiate(assembly).pool;
-}
-
-/** Minus infinity all over the padded plane: the kernel writes its inner part alone. */
-function fillPadding(memory: FloatArray, pool: Pool, start: number): void {
-  memory.fill(-Infinity, start, start + pool.paddedH * pool.paddedW);
-}
-
-/** 1 where the padded plane is x, 0 where it is padding. */
-function fillInside(memory: FloatArray, pool: Pool, start: number): void {
-  const { H, W, padTop, padLeft, paddedW, paddedH } = pool;
-  memory.fill(0, start, start + paddedH * paddedW);
-  for (let y = 0; y < H; y++) {
-    const row = start + (padTop + y) * paddedW + padLeft;
-    memory.fill(1, row, row + W);
-  }
-}
-
-interface ForwardPlan {
   readonly layout: Layout;
   readonly x: number;
-  readonly out: number;
-  /** One plane with its padding. */
-  readonly padded: number;
-}
-
-function planForward(pool: Pool): ForwardPlan {
-  const { H, W, OH, OW, chunk, vector: { bytes } } = pool;
-  const layout = new Layout();
-  return {
-    layout,
-    x: layout.region("x", chunk * H * W * bytes + SLACK),
-    out: layout.region("out", chunk * OH * OW * bytes),
-    padded: pool.padded ? layout.region("padded", paddedBytes(pool)) : 0,
-  };
-}
-
-function paddedBytes({ paddedH, paddedW, vector }: Pool): number {
-  return paddedH * paddedW * vector.bytes + SLACK;
-}
-
-interface BackwardPlan {
-  readonly layout: Layout;
-  readonly x: number;
-  readonly dout: number;
+  /** The output, or its gradient. */
+  readonly y: number;
   readonly dx: number;
-  readonly padded: number;
-  /** As large: 1 where the padded plane is x, 0 where it is padding. */
-  readonly inside: number;
-  /** Sums by column of the window, where windows overlap or planes are padded: see {@linkcode Sums}. */
+  /** One plane of x with its padding, if it has any. */
+  readonly padded?: number;
+  /** Not zero where {@linkcode writePass} may be wrong: the naive loops do these planes again. */
+  readonly doubt: number;
+  /** Where gradients are summed if windows overlap or planes are padded. */
   readonly sums?: Sums;
 }
 
@@ -188,27 +70,31 @@ interface Sums {
   readonly bytes: number;
 }
 
-function planBackward(pool: Pool): BackwardPlan {
-  const { H, W, KH, KW, strideY, strideX, OH, OW, chunk, vector: { bytes, lanes } } = pool;
+/** Lays out the memory for a geometry. */
+function planPool(shape: PoolShape, vector: Vector): Pool {
+  const { H, W, KH, KW, strideY, strideX, padTop, padLeft, padBottom, padRight, OH, OW } = shape;
+  const { bytes, lanes } = vector;
+  const paddedW = W + padLeft + padRight, paddedH = H + padTop + padBottom;
+  const chunk = Math.max(1, Math.floor(CHUNK / (H * W * bytes)));
   const layout = new Layout();
-  const plan = {
-    layout,
-    x: layout.region("x", chunk * H * W * bytes + SLACK),
-    dout: layout.region("dout", chunk * OH * OW * bytes + SLACK),
-    dx: layout.region("dx", chunk * H * W * bytes + SLACK),
-    padded: pool.padded ? layout.region("padded", paddedBytes(pool)) : 0,
-    inside: pool.padded ? layout.region("inside", paddedBytes(pool)) : 0,
-  };
-  if (!pool.padded && strideX === KW && strideY >= KH) return plan;
+  const region = (name: string, numbers: number) => layout.region(name, numbers * bytes + SLACK);
+  const x = region("x", chunk * H * W);
+  const y = region("y", chunk * OH * OW);
+  const dx = region("dx", chunk * H * W);
+  const doubt = layout.region("doubt", 16);
+  const pool = { ...shape, vector, paddedW, paddedH, chunk, layout, x, y, dx, doubt };
+  const isPadded = paddedW > W || paddedH > H;
+  if (!isPadded && strideX === KW && strideY >= KH) return pool;
   const before = Math.floor((KW - 1) / strideX);
-  const columns = Math.ceil(pool.paddedW / strideX);
+  const columns = Math.ceil(paddedW / strideX);
   const row = (before + Math.max(columns, OW) + lanes) * bytes;
-  const plane = pool.paddedH * row;
+  const plane = paddedH * row;
   // A stride beyond the window leaves columns without a gradient: zeros.
   const size = Math.ceil((Math.max(KW, strideX) * plane) / 16) * 16;
-  const base = layout.region("sums", size + SLACK);
+  const base = region("sums", size / bytes);
   return {
-    ...plan,
+    ...pool,
+    padded: isPadded ? region("padded", paddedH * paddedW) : undefined,
     sums: {
       start: base + before * bytes,
       row,
@@ -220,23 +106,102 @@ function planBackward(pool: Pool): BackwardPlan {
   };
 }
 
-/** The vectors that a tile works with. */
-interface Registers {
-  /** The inputs of each tap, in row-major order: a lane for each output. Backward, then its gradients. */
-  readonly taps: readonly Local[];
-  /** The largest of each window, the first of equals. */
-  readonly most: Local;
-  /** Masks: where a window holds a NaN. */
-  readonly nan: Local;
-  /** Gradients that no tap has won yet. */
-  readonly left: Local;
-  readonly spare: readonly [Local, Local];
+/** Numbers of all planes: how many a plane has, and where those of some planes lie in the memory. */
+interface Part {
+  readonly data: FloatArray;
+  readonly size: number;
+  readonly at: number;
 }
 
-function registers(f: Func, { KH, KW }: Pool): Registers {
-  const taps = f.locals("v128", KH * KW);
-  const [most, nan, left, low, high] = f.locals("v128", 5);
-  return { taps, most, nan, left, spare: [low, high] };
+/**
+ * The SIMD max-pool for one geometry.
+ *
+ * @param shape The geometry.
+ * @param dtype The number type.
+ * @returns The kernel, or why there is none.
+ */
+export function simdMaxPool(shape: PoolShape, dtype: DType): Answer<SimdPool> {
+  const { C, H, W, KH, KW, OH, OW } = shape;
+  if (KH * KW > TAPS) {
+    return { reason: `a window of ${KH}x${KW} is more than the ${TAPS} numbers written out` };
+  }
+  const vector = vectors[dtype], { bytes, lanes } = vector;
+  const pool = planPool(shape, vector);
+  const { layout, chunk, paddedH, paddedW, padded } = pool;
+  const refusal = reserve(layout.size);
+  if (refusal !== undefined) return { reason: refusal };
+
+  const xPart = (data: FloatArray) => ({ data, size: H * W, at: pool.x / bytes });
+  const yPart = (data: FloatArray) => ({ data, size: OH * OW, at: pool.y / bytes });
+
+  /** Runs a pass over all planes: copies some in, computes, and copies the result out. */
+  function walk(
+    N: number,
+    run: (planes: number) => void,
+    inputs: readonly Part[],
+    result: Part,
+    naive: (planes: number, ...parts: FloatArray[]) => void,
+  ): void {
+    const memory = scratch(dtype);
+    const doubt = pool.doubt / bytes;
+    if (padded !== undefined) {
+      // The kernel writes the inner part of the padded plane alone.
+      memory.fill(-Infinity, padded / bytes, padded / bytes + paddedH * paddedW);
+    }
+    for (let first = 0; first < N * C; first += chunk) {
+      const end = Math.min(N * C, first + chunk);
+      const part = ({ data, size }: Part) => data.subarray(first * size, end * size);
+      for (const input of inputs) memory.set(part(input), input.at);
+      run(end - first);
+      if (memory.subarray(doubt, doubt + lanes).some((lane) => lane !== 0)) {
+        naive(end - first, ...[...inputs, result].map(part));
+      } else {
+        const { at, size } = result;
+        part(result).set(memory.subarray(at, at + (end - first) * size));
+      }
+    }
+  }
+
+  const naive = naiveMaxPool({ ...shape, C: 1 });
+  let runForward: ((planes: number) => void) | undefined;
+  let runBackward: ((planes: number) => void) | undefined;
+  const kernel: SimdPool = {
+    name: `maxpool-${poolLabel(shape)}-${dtype === "float32" ? "f32" : "f64"}-simd`,
+    tier: "simd",
+    regions: layout.regions,
+    forward(N, x, out) {
+      runForward ??= compile((f) => writeForward(f, pool));
+      walk(N, runForward, [xPart(x)], yPart(out), naive.forward);
+    },
+    backward(N, x, dout, dx) {
+      runBackward ??= compile((f) => writeBackward(f, pool));
+      const result = { ...xPart(dx), at: pool.dx / bytes };
+      walk(N, runBackward, [xPart(x), yPart(dout)], result, naive.backward);
+    },
+  };
+  return { kernel, reason: "assembled for the shape" };
+}
+
+/** A function of the number of planes, written and compiled. */
+function compile(write: (f: Func) => void): (planes: number) => void {
+  const assembly = new Assembly();
+  write(assembly.func("pool", ["i32"]));
+  return instantiate(assembly).pool;
+}
+
+/** A pointer that goes along the outputs of a row, and from row to row. */
+interface Pointer {
+  readonly at: Local;
+  /** Where the row starts. */
+  readonly row: Local;
+  /** Bytes from one output to the next, and from one row to the next. */
+  readonly step: number;
+  readonly rowStep: number;
+}
+
+function pointer(f: Func, step: number, rowStep: number): Pointer {
+  const [at, row] = f.locals("i32", 2);
+  return { at, row, step, rowStep };
 }
 
 /** A number of outputs side by side, from `start` on: all lanes of a vector, or the first `valid`. */
@@ -256,7 +221,7 @@ interface Tile {
 function writeTiles(
   f: Func,
   { OW, vector: { lanes } }: Pool,
-  pointers: readonly { readonly local: Local; readonly step: number }[],
+  pointers: readonly Pointer[],
   counter: Local,
   body: (tile: Tile) => void,
 ): void {
@@ -270,7 +235,7 @@ function writeTiles(
   if (rounds > 1) {
     f.repeat(counter, rounds, () => {
       for (let i = 0; i < UNROLL; i++) body({ start: i * lanes, ...full });
-      for (const { local, step } of pointers) f.advance(local, UNROLL * lanes * step);
+      for (const { at, step } of pointers) f.advance(at, UNROLL * lanes * step);
     });
     done = rounds * UNROLL;
   }
@@ -279,235 +244,213 @@ function writeTiles(
   body({ start: OW - lanes - done * lanes, valid: lanes, repeated: lanes - rest });
 }
 
-/** Loads every tap of a tile, whose first input is at `from` plus an offset. */
-function writeTaps(f: Func, pool: Pool, from: Local, offset: number, held: Registers): void {
-  for (const [i, tap] of held.taps.entries()) writeTap(f, pool, from, offset, i, held, tap);
+/** The vectors that a tile works with. */
+interface Registers {
+  /** The inputs of each tap, in row-major order: a lane for each output. Backward, then its gradients. */
+  readonly taps: readonly Local[];
+  /** The largest of each window, the first of equals. */
+  readonly most: Local;
+  /** The sum of all that was read: NaN if a number is, and where infinities of both signs are. */
+  readonly total: Local;
+  /** Masks: not zero where a pass finds another reason for doubt. */
+  readonly doubts: Local;
+  readonly spare: readonly [Local, Local];
 }
 
-/** Loads tap i = ky * KW + kx: lane l is the input at row ky and column kx + l * strideX. */
-function writeTap(
-  f: Func,
-  pool: Pool,
-  from: Local,
-  offset: number,
-  i: number,
-  { spare: [low, high] }: Registers,
-  tap: Local,
-): void {
-  const { KW, strideX, paddedW, vector: { bytes, lanes, loadSplat, loadLane } } = pool;
-  const kx = i % KW;
-  const at = offset + (Math.floor(i / KW) * paddedW + kx) * bytes;
-  if (strideX === 1) {
-    f.get(from).at("v128.load", at).set(tap);
-  } else if (strideX === 2) {
-    // Two vectors serve two taps: the even and the odd columns.
-    if (kx % 2 === 0) {
-      f.get(from).at("v128.load", at).set(low);
-      f.get(from).at("v128.load", at + 16).set(high);
-    }
-    f.get(low).get(high).shuffle(everySecond(lanes, kx % 2)).set(tap);
-  } else {
-    f.get(from).at(loadSplat, at).set(tap);
-    for (let lane = 1; lane < lanes; lane++) {
-      f.get(from).get(tap).laneAt(loadLane, lane, at + lane * strideX * bytes).set(tap);
-    }
-  }
+function registers(f: Func, { KH, KW }: Pool): Registers {
+  const taps = f.locals("v128", KH * KW);
+  const [most, total, doubts, low, high] = f.locals("v128", 5);
+  return { taps, most, total, doubts, spare: [low, high] };
 }
 
-function everySecond(lanes: number, from: number): number[] {
-  return Array.from({ length: lanes }, (_, i) => 2 * i + from);
+/** What a pass does besides finding the maximum of each window. */
+interface Pass {
+  /** The pointers beside that into x. */
+  readonly pointers: readonly Pointer[];
+  /** Writes what comes before a plane, after a tile's maximum, and after a plane. */
+  before?(): void;
+  tile(tile: Tile): void;
+  after?(): void;
 }
 
 /**
- * Finds the largest number of each window, and which windows hold a NaN among the taps from `tested` on. A
- * NaN in the first tap stays the largest by itself.
+ * Writes the walk over the windows of some planes, as many as the function's parameter says. A NaN, which
+ * wins over any number, is not looked for in each window: one sum of all numbers tells if there is any.
  */
-function writeMaximum(
+function writePass(f: Func, pool: Pool, held: Registers, pass: Pass): void {
+  const { H, W, strideY, strideX, padTop, padLeft, OH, paddedW, padded, vector } = pool;
+  const { bytes } = vector;
+  const [plane, y, column] = f.locals("i32", 3);
+  const x = pointer(f, strideX * bytes, strideY * paddedW * bytes);
+  const pointers = [x, ...pass.pointers];
+  f.const(pool.x).set(plane);
+  f.countDown(0, 0, () => {
+    if (padded === undefined) f.get(plane).set(x.row);
+    else {
+      const from = { start: 0, plane: 0, row: W * bytes };
+      const start = padded + (padTop * paddedW + padLeft) * bytes;
+      const to = { start, plane: 0, row: paddedW * bytes };
+      writeCopy(f, 1, H, from, to, plainRow(vector, W), { from: plane });
+      f.const(padded).set(x.row);
+    }
+    pass.before?.();
+    f.repeat(y, OH, () => {
+      for (const { at, row } of pointers) f.get(row).set(at);
+      writeTiles(f, pool, pointers, column, (tile) => {
+        writeTaps(f, pool, x.at, tile.start * x.step, held);
+        writeMaximum(f, pool, held, tile);
+        pass.tile(tile);
+      });
+      for (const { row, rowStep } of pointers) f.advance(row, rowStep);
+    });
+    pass.after?.();
+    f.advance(plane, H * W * bytes);
+  });
+  const { total, doubts } = held;
+  f.const(pool.doubt).get(total).get(total).op(vector.ne).get(doubts).op("v128.or");
+  f.at("v128.store");
+}
+
+/** Loads the taps of a tile: lane l of tap (ky, kx) is the input at row ky and column kx + l * strideX. */
+function writeTaps(
   f: Func,
-  { vector }: Pool,
-  { taps, most, nan }: Registers,
-  tested: 0 | 1,
+  { KW, strideX, paddedW, vector: { bytes, lanes, loadSplat, loadLane } }: Pool,
+  from: Local,
+  offset: number,
+  { taps, spare: [low, high] }: Registers,
 ): void {
   for (const [i, tap] of taps.entries()) {
-    // pmax keeps its first operand unless the second is larger.
-    if (i === 0) f.get(tap).set(most);
-    else f.get(most).get(tap).op(vector.pmax).set(most);
-    if (i < tested) continue;
-    if (i > tested) f.get(nan);
-    f.get(tap).get(tap).op(vector.ne);
-    if (i > tested) f.op("v128.or");
-    f.set(nan);
+    const kx = i % KW;
+    const at = offset + (Math.floor(i / KW) * paddedW + kx) * bytes;
+    if (strideX === 1) {
+      f.get(from).at("v128.load", at).set(tap);
+    } else if (strideX === 2) {
+      // Two vectors serve two taps: the even and the odd columns.
+      if (kx % 2 === 0) {
+        f.get(from).at("v128.load", at).set(low);
+        f.get(from).at("v128.load", at + 16).set(high);
+      }
+      f.get(low).get(high).shuffle(evenAndOdd(lanes)[kx % 2]).set(tap);
+    } else {
+      f.get(from).at(loadSplat, at).set(tap);
+      for (let lane = 1; lane < lanes; lane++) {
+        f.get(from).get(tap).laneAt(loadLane, lane, at + lane * strideX * bytes).set(tap);
+      }
+    }
   }
 }
 
-/** Copies the plane at a pointer into the padded plane, and leaves the latter's address in `to`. */
-function writePadding(f: Func, pool: Pool, from: Local, padded: number, to: Local): void {
-  const { H, W, padTop, padLeft, paddedW, vector } = pool;
-  const [source, target, y] = f.locals("i32", 3);
-  f.get(from).set(source);
-  f.const(padded + (padTop * paddedW + padLeft) * vector.bytes).set(target);
-  f.repeat(y, H, () => {
-    plainRow(vector, W)(f, source, target);
-    f.advance(source, W * vector.bytes).advance(target, paddedW * vector.bytes);
-  });
-  f.const(padded).set(to);
-}
-
-/** Runs the body as often as the function's parameter says. */
-function repeatPlanes(f: Func, body: () => void): void {
-  const planes = 0;
-  f.loop(() => {
-    body();
-    f.get(planes).const(-1).op("i32.add").tee(planes).branchIf(0);
-  });
+/** Finds the largest number of each window, and adds all numbers to the total. */
+function writeMaximum(
+  f: Func,
+  { vector }: Pool,
+  { taps, most, total }: Registers,
+  { valid }: Tile,
+): void {
+  f.get(taps[0]);
+  // pmax keeps its first operand unless the second is larger.
+  for (const tap of taps.slice(1)) f.get(tap).op(vector.pmax);
+  f.set(most).get(taps[0]);
+  for (const tap of taps.slice(1)) f.get(tap).op(vector.add);
+  if (valid < vector.lanes) {
+    pushMask(f, vector, 0, valid);
+    f.op("v128.and");
+  }
+  f.get(total).op(vector.add).set(total);
 }
 
 /** The forward pass over some planes. */
-function writeForward(f: Func, pool: Pool, plan: ForwardPlan): void {
-  const { H, W, strideY, strideX, OH, OW, vector } = pool;
-  const { bytes } = vector;
-  const [plane, row, x, out, outRow, y, column] = f.locals("i32", 7);
-  const held = registers(f, pool);
-  const { most, nan } = held;
-
-  f.const(plan.x).set(plane).const(plan.out).set(outRow);
-  repeatPlanes(f, () => {
-    if (pool.padded) writePadding(f, pool, plane, plan.padded, row);
-    else f.get(plane).set(row);
-    f.repeat(y, OH, () => {
-      f.get(row).set(x).get(outRow).set(out);
-      const pointers = [{ local: x, step: strideX * bytes }, { local: out, step: bytes }];
-      writeTiles(f, pool, pointers, column, ({ start, valid }) => {
-        writeTaps(f, pool, x, start * strideX * bytes, held);
-        writeMaximum(f, pool, held, 1);
-        // A mask has every bit set: a NaN.
-        f.get(most).get(nan).op("v128.or").set(most);
-        if (valid === vector.lanes) f.get(out).get(most).at("v128.store", start * bytes);
-        for (let i = 0; valid < vector.lanes && i < valid; i++) {
-          f.get(out).get(most).laneAt(vector.storeLane, i, (start + i) * bytes);
-        }
-      });
-      f.advance(row, strideY * pool.paddedW * bytes).advance(outRow, OW * bytes);
-    });
-    f.advance(plane, H * W * bytes);
+function writeForward(f: Func, pool: Pool): void {
+  const { OW, vector: { bytes, lanes, storeLane } } = pool;
+  const held = registers(f, pool), { most } = held;
+  const out = pointer(f, bytes, OW * bytes);
+  f.const(pool.y).set(out.row);
+  writePass(f, pool, held, {
+    pointers: [out],
+    tile({ start, valid }) {
+      if (valid === lanes) f.get(out.at).get(most).at("v128.store", start * bytes);
+      for (let i = 0; valid < lanes && i < valid; i++) {
+        f.get(out.at).get(most).laneAt(storeLane, i, (start + i) * bytes);
+      }
+    },
   });
 }
 
 /** The backward pass over some planes. */
-function writeBackward(f: Func, pool: Pool, plan: BackwardPlan): void {
-  const { H, W, KH, KW, strideY, strideX, OH, OW, vector } = pool;
+function writeBackward(f: Func, pool: Pool): void {
+  const { H, W, KH, KW, strideY, strideX, OH, OW, sums, vector } = pool;
   const { bytes, lanes } = vector;
-  const { sums } = plan;
-  const [plane, row, x, dout, doutRow, to, toRow, dxPlane, y, column] = f.locals("i32", 10);
   const held = registers(f, pool);
-  const { taps, left } = held;
-  const inSize = H * W * bytes;
-  const everyInput = KH === strideY && KW === strideX && OH * KH === H && OW * KW === W;
+  const { taps, most, doubts, spare: [wins] } = held;
+  /** Gradients that no tap has won yet. */
+  const left = f.local("v128");
+  const dx = f.local("i32");
+  const dout = pointer(f, bytes, OW * bytes);
+  const to = sums
+    ? pointer(f, bytes, strideY * sums.row)
+    : pointer(f, strideX * bytes, strideY * W * bytes);
 
-  f.const(plan.x).set(plane).const(plan.dout).set(doutRow).const(plan.dx).set(dxPlane);
-  repeatPlanes(f, () => {
-    if (pool.padded) writePadding(f, pool, plane, plan.padded, row);
-    else f.get(plane).set(row);
-    if (sums) {
-      f.const(sums.start).set(toRow).const(sums.base).set(to);
-      writeZeros(f, to, sums.bytes);
-    } else {
-      f.get(dxPlane).tee(toRow).set(to);
-      // Beyond the plane lies the next, which is written later.
-      if (!everyInput) writeZeros(f, to, Math.ceil(inSize / 16) * 16);
-    }
-    f.repeat(y, OH, () => {
-      f.get(row).set(x).get(doutRow).set(dout).get(toRow).set(to);
-      const pointers = [
-        { local: x, step: strideX * bytes },
-        { local: dout, step: bytes },
-        { local: to, step: (sums ? 1 : strideX) * bytes },
-      ];
-      writeTiles(f, pool, pointers, column, (tile) => {
-        writeTaps(f, pool, x, tile.start * strideX * bytes, held);
-        writeMaximum(f, pool, held, 0);
-        const toInside = plan.inside - plan.padded;
-        writeRareWindows(f, pool, held, toInside, x, tile.start * strideX * bytes);
-        f.get(dout).at("v128.load", tile.start * bytes);
-        // Sums start at 0, which turns -0 into 0.
-        pushZero(f);
-        f.op(vector.add).set(left);
-        if (sums) {
-          // What is added must be added once: no lane of another tile, none beyond the row.
-          if (tile.repeated > 0 || tile.valid < lanes) {
-            f.get(left);
-            pushMask(f, vector, tile.repeated, tile.valid);
-            f.op("v128.and").set(left);
-          }
-        }
-        writeWinners(f, pool, held);
-        if (sums) writeSums(f, pool, sums, to, tile, taps);
-        else writeGradients(f, pool, to, tile, taps);
-      });
-      f.advance(row, strideY * pool.paddedW * bytes).advance(doutRow, OW * bytes);
-      f.advance(toRow, strideY * (sums ? sums.row : W * bytes));
-    });
-    if (sums) writeMerge(f, pool, sums, dxPlane);
-    f.advance(plane, inSize).advance(dxPlane, inSize);
-  });
-}
-
-/** Zeros at a pointer: a number of bytes that sixteen divides. */
-function writeZeros(f: Func, start: Local, bytes: number): void {
-  const [at, counter] = f.locals("i32", 2);
-  const unroll = 8;
-  const vectors = bytes / 16;
-  f.get(start).set(at);
-  const store = (count: number) => {
-    for (let i = 0; i < count; i++) {
-      f.get(at);
+  f.const(pool.y).set(dout.row).const(pool.dx).set(dx);
+  writePass(f, pool, held, {
+    pointers: [dout, to],
+    before() {
+      if (sums) {
+        f.const(sums.start).set(to.row).const(sums.base).set(to.at);
+        writeZeros(f, to.at, sums.bytes);
+      } else {
+        f.get(dx).tee(to.row).set(to.at);
+        // Beyond the plane lies the next, which is written later.
+        const everyInput = KH === strideY && OH * KH === H && OW * KW === W;
+        if (!everyInput) writeZeros(f, to.at, H * W * bytes);
+      }
+    },
+    tile({ start, valid, repeated }) {
+      // What is added must be added once: no lane of another tile, none beyond the row.
+      const mask = () => {
+        if (repeated === 0 && valid === lanes) return;
+        pushMask(f, vector, repeated, valid);
+        f.op("v128.and");
+      };
+      if (pool.padded !== undefined) {
+        // Where all are minus infinity, padding may have won: the winner must be in x.
+        f.get(most);
+        pushNumber(f, vector, -Infinity);
+        f.op(vector.eq);
+        mask();
+        f.get(doubts).op("v128.or").set(doubts);
+      }
+      f.get(dout.at).at("v128.load", start * bytes);
+      // Sums start at 0, which turns -0 into 0.
       pushZero(f);
-      f.at("v128.store", i * 16);
-    }
-  };
-  f.repeat(counter, Math.floor(vectors / unroll), () => {
-    store(unroll);
-    f.advance(at, unroll * 16);
+      f.op(vector.add);
+      if (sums) mask();
+      f.set(left);
+      for (const tap of taps.slice(0, -1)) {
+        f.get(tap).get(most).op(vector.eq).set(wins);
+        f.get(left).get(wins).op("v128.and").set(tap);
+        f.get(left).get(wins).op("v128.andnot").set(left);
+      }
+      // Nobody else has won.
+      f.get(left).set(taps[taps.length - 1]);
+      for (let ky = 0; ky < KH; ky++) {
+        const row = taps.slice(ky * KW, (ky + 1) * KW);
+        if (sums) writeSums(f, vector, sums, to.at, ky * sums.row + start * bytes, row);
+        else writeGradients(f, vector, to.at, (ky * W + start * KW) * bytes, row, valid);
+      }
+    },
+    after() {
+      if (sums) writeMerge(f, pool, sums, dx);
+      f.advance(dx, H * W * bytes);
+    },
   });
-  store(vectors % unroll);
 }
 
-/**
- * Prepares the rare windows whose winner is not simply the first tap that equals the maximum: there the
- * taps become 1 where they may win and 0 elsewhere, and the maximum 1. A NaN wins over numbers; minus
- * infinity in x wins over the same in the padding.
- */
-function writeRareWindows(
-  f: Func,
-  pool: Pool,
-  held: Registers,
-  insideFrom: number,
-  x: Local,
-  offset: number,
-): void {
-  const { taps, most, nan, left } = held;
-  const { vector } = pool;
-  const replaceMost = () => {
-    pushNumber(f, vector, 1);
-    f.get(most).get(nan).op("v128.bitselect").set(most);
-  };
-  f.get(nan).op("v128.any_true").if(() => {
-    for (const tap of taps) {
-      f.get(tap).get(tap).op(vector.ne);
-      pushNumber(f, vector, 1);
-      f.op("v128.and").get(tap).get(nan).op("v128.bitselect").set(tap);
-    }
-    replaceMost();
-  });
-  if (!pool.padded) return;
-  f.get(most);
-  pushNumber(f, vector, -Infinity);
-  f.op(vector.eq).tee(nan).op("v128.any_true").if(() => {
-    for (const [i, tap] of taps.entries()) {
-      writeTap(f, pool, x, insideFrom + offset, i, held, left);
-      f.get(left).get(tap).get(nan).op("v128.bitselect").set(tap);
-    }
-    replaceMost();
+/** Zeros from a pointer on: a number of bytes, rounded up to whole vectors. */
+function writeZeros(f: Func, start: Local, bytes: number): void {
+  writeMoves(f, start, start, Math.ceil(bytes / 16), 16, 16, (_, to, __, at) => {
+    f.get(to);
+    pushZero(f);
+    f.at("v128.store", at);
   });
 }
 
@@ -517,98 +460,76 @@ function pushNumber(f: Func, { dtype, lanes }: Vector, value: number): void {
   f.vector(new Uint8Array(numbers.fill(value).buffer));
 }
 
-/** Each tap becomes the gradient `left` where it is its window's first maximum, 0 elsewhere. */
-function writeWinners(f: Func, { vector }: Pool, registers: Registers): void {
-  const { taps, most, left, spare: [wins] } = registers;
-  for (const [i, tap] of taps.entries()) {
-    if (i === taps.length - 1) {
-      // Nobody else has won.
-      f.get(left).set(tap);
-      break;
-    }
-    f.get(tap).get(most).op(vector.eq).set(wins);
-    f.get(left).get(wins).op("v128.and").set(tap);
-    f.get(left).get(wins).op("v128.andnot").set(left);
-  }
-}
-
-/** Stores a tile's gradients where windows lie side by side. */
+/** Stores the gradients of a row of taps where windows lie side by side. */
 function writeGradients(
   f: Func,
-  { W, KH, KW, vector: { bytes, lanes, storeLane } }: Pool,
+  { bytes, lanes, storeLane }: Vector,
   to: Local,
-  { start, valid }: Tile,
-  taps: readonly Local[],
+  at: number,
+  row: readonly Local[],
+  valid: number,
 ): void {
-  const straight = valid === lanes && KW <= 2;
-  for (let ky = 0; ky < KH; ky++) {
-    const at = (ky * W + start * KW) * bytes;
-    const row = taps.slice(ky * KW, (ky + 1) * KW);
-    if (straight && KW === 1) {
-      f.get(to).get(row[0]).at("v128.store", at);
-    } else if (straight) {
-      const lower = Array.from({ length: lanes }, (_, i) => (i >> 1) + (i & 1) * lanes);
-      const upper = lower.map((lane) => lane + lanes / 2);
-      f.get(to).get(row[0]).get(row[1]).shuffle(lower).at("v128.store", at);
-      f.get(to).get(row[0]).get(row[1]).shuffle(upper).at("v128.store", at + 16);
-    } else {
-      for (let i = 0; i < valid; i++) {
-        for (let kx = 0; kx < KW; kx++) {
-          f.get(to).get(row[kx]).laneAt(storeLane, i, at + (i * KW + kx) * bytes);
-        }
-      }
+  if (valid === lanes && row.length === 1) {
+    f.get(to).get(row[0]).at("v128.store", at);
+  } else if (valid === lanes && row.length === 2) {
+    for (const [i, half] of lowerAndUpper(lanes).entries()) {
+      f.get(to).get(row[0]).get(row[1]).shuffle(half).at("v128.store", at + 16 * i);
+    }
+  } else {
+    for (let i = 0; i < valid * row.length; i++) {
+      const kx = i % row.length, lane = Math.floor(i / row.length);
+      f.get(to).get(row[kx]).laneAt(storeLane, lane, at + i * bytes);
     }
   }
 }
 
-/** Adds a tile's gradients to the sums. */
+/** Adds the gradients of a row of taps to the sums. */
 function writeSums(
   f: Func,
-  { KH, KW, vector }: Pool,
-  sums: Sums,
+  vector: Vector,
+  { plane }: Sums,
   to: Local,
-  { start }: Tile,
-  taps: readonly Local[],
+  start: number,
+  row: readonly Local[],
 ): void {
-  for (let ky = 0; ky < KH; ky++) {
-    for (let kx = 0; kx < KW; kx++) {
-      const at = kx * sums.plane + ky * sums.row + start * vector.bytes;
-      f.get(to).get(to).at("v128.load", at).get(taps[ky * KW + kx]).op(vector.add);
-      f.at("v128.store", at);
-    }
+  for (const [kx, tap] of row.entries()) {
+    const at = start + kx * plane;
+    f.get(to).get(to).at("v128.load", at).get(tap).op(vector.add).at("v128.store", at);
   }
 }
 
 /** Writes the plane of dx from the sums. */
-function writeMerge(f: Func, pool: Pool, sums: Sums, dxPlane: Local): void {
+function writeMerge(f: Func, pool: Pool, sums: Sums, dx: Local): void {
   const { H, W, KW, strideX, padTop, padLeft, vector } = pool;
   const { bytes } = vector;
-  const [row, source, target, y, at, column] = f.locals("i32", 6);
+  const { plane } = sums;
+  const [source, at, column] = f.locals("i32", 3);
   // Column x of the padded plane is number floor(x / strideX) of phase x % strideX.
   const phases = Array.from(
     { length: strideX },
-    (_, i) => ((i + padLeft) % strideX) * sums.plane + Math.floor((i + padLeft) / strideX) * bytes,
+    (_, i) => ((i + padLeft) % strideX) * plane + Math.floor((i + padLeft) / strideX) * bytes,
   );
   const first = Math.min(...phases);
-  f.const(sums.start + padTop * sums.row).set(row).get(dxPlane).set(target);
-  f.repeat(y, H, () => {
+  const merge = mergeRow(vector, W, phases.map((phase) => phase - first));
+  const from = { start: sums.start + padTop * sums.row, plane: 0, row: sums.row };
+  const to = { start: 0, plane: 0, row: W * bytes };
+  writeCopy(f, 1, H, from, to, (f, row, target) => {
     if (KW > strideX) {
       f.get(row).set(at);
       f.repeat(column, sums.vectors, () => {
         for (let phase = 0; phase < strideX && phase + strideX < KW; phase++) {
-          f.get(at).get(at).at("v128.load", phase * sums.plane);
+          f.get(at).get(at).at("v128.load", phase * plane);
           for (let kx = phase + strideX, back = 1; kx < KW; kx += strideX, back++) {
             // An offset is not negative: the address steps back.
-            f.get(at).const(kx * sums.plane - back * bytes).op("i32.add").at("v128.load");
+            f.get(at).const(kx * plane - back * bytes).op("i32.add").at("v128.load");
             f.op(vector.add);
           }
-          f.at("v128.store", phase * sums.plane);
+          f.at("v128.store", phase * plane);
         }
         f.advance(at, 16);
       });
     }
     f.get(row).const(first).op("i32.add").set(source);
-    mergeRow(vector, W, phases.map((phase) => phase - first))(f, source, target);
-    f.advance(row, sums.row).advance(target, W * bytes);
-  });
+    merge(f, source, target);
+  }, { to: dx });
 }

@@ -24,9 +24,6 @@ export interface Vector {
   readonly pmax: PlainOp;
   readonly eq: PlainOp;
   readonly ne: PlainOp;
-  readonly lt: PlainOp;
-  readonly gt: PlainOp;
-  readonly splat: PlainOp;
   readonly loadSplat: MemoryOp;
   readonly loadLane: MemoryLaneOp;
   readonly storeLane: MemoryLaneOp;
@@ -49,9 +46,6 @@ export const vectors: Readonly<Record<DType, Vector>> = {
     pmax: "f32x4.pmax",
     eq: "f32x4.eq",
     ne: "f32x4.ne",
-    lt: "f32x4.lt",
-    gt: "f32x4.gt",
-    splat: "f32x4.splat",
     loadSplat: "v128.load32_splat",
     loadLane: "v128.load32_lane",
     storeLane: "v128.store32_lane",
@@ -70,9 +64,6 @@ export const vectors: Readonly<Record<DType, Vector>> = {
     pmax: "f64x2.pmax",
     eq: "f64x2.eq",
     ne: "f64x2.ne",
-    lt: "f64x2.lt",
-    gt: "f64x2.gt",
-    splat: "f64x2.splat",
     loadSplat: "v128.load64_splat",
     loadLane: "v128.load64_lane",
     storeLane: "v128.store64_lane",

@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Func, Local } from "./assembler.ts";
+import type { Func } from "./assembler.ts";
 import { type Layout, scratch } from "./memory.ts";
 import { pieces, type Run } from "./plan.ts";
 import { noteFinite, type Vector } from "./vector.ts";
@@ -65,18 +65,13 @@ export function writePacking(
         f.get(to).get(weight).laneAt(vector.storeLane, 0);
         if (check !== undefined) noteFinite(f, vector, weight, notFinite);
         f.advance(at, steps.column * bytes);
-        addTo(f, to, step);
+        f.advanceBy(to, step);
       });
       f.advance(rowAt, steps.row * bytes);
     });
     f.advance(from, steps.input * bytes);
   });
   if (check !== undefined) f.const(check).get(notFinite).at("v128.store");
-}
-
-/** target += step. */
-export function addTo(f: Func, target: Local, step: Local): void {
-  f.get(target).get(step).op("i32.add").set(target);
 }
 
 /**
@@ -149,8 +144,8 @@ export function writeTotals(f: Func, { lanes }: Vector): void {
     f.get(to).get(to).at("v128.load64_splat");
     f.get(sum).op("f64x2.add").get(sum).get(sum).shuffle([1, 0]).op("f64x2.add");
     f.laneAt("v128.store64_lane", 0);
-    addTo(f, from, fromStep);
-    addTo(f, to, toStep);
+    f.advanceBy(from, fromStep);
+    f.advanceBy(to, toStep);
   });
 }
 

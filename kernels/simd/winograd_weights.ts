@@ -7,7 +7,6 @@
 
 import type { Func, Local } from "./assembler.ts";
 import { noteFinite, pushZero, type Vector, vectors } from "./vector.ts";
-import { addTo } from "./weights.ts";
 import { type Part, planeProducts, type WindowPlane } from "./winograd_windows.ts";
 
 /** A number of a sum, and what it is scaled by: 1, 1/2, or the same below zero. */
@@ -106,7 +105,7 @@ export function writeWeightTransform(
           pushTerms(terms.map(({ tap, scale }) => ({ scale, push: () => f.get(row[tap]) })));
           if (lanes === 4) f.op("f32x4.demote_f64x2_zero");
           f.laneAt(storeLane, 0, start + plane.before * matrix);
-          addTo(f, at, step);
+          f.advanceBy(at, step);
         }
       }
     }
