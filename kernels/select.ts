@@ -5,6 +5,7 @@
  * @module
  */
 
+import { simdSource } from "./simd/source.ts";
 import type {
   AffineKernel,
   Answer,
@@ -16,14 +17,25 @@ import type {
   PoolKernel,
   Tier,
 } from "./kernel.ts";
-import { naiveSource } from "./naive/source.ts";
+import { naiveAffine } from "./naive/affine.ts";
+import { naiveConv } from "./naive/conv.ts";
+import { naiveMaxPool } from "./naive/pool.ts";
 import { addKernels, generatedSource } from "./registry.ts";
 import type { AffineShape, ConvParams, ConvShape, DType, PoolShape } from "./shape.ts";
 import { checkDType, convShape, describe } from "./shape.ts";
 import { type Arithmetic, currentArithmetic, setArithmetic } from "./simd/features.ts";
-import { simdSource } from "./simd/source.ts";
 
 export type { Arithmetic } from "./simd/features.ts";
+
+const always = "the generic loops serve every shape";
+
+/** The tier of the definitions: the reference and the last resort. */
+const naiveSource: KernelSource = {
+  tier: "naive",
+  conv: (shape) => ({ kernel: naiveConv(shape), reason: always }),
+  maxPool: (shape) => ({ kernel: naiveMaxPool(shape), reason: always }),
+  affine: (shape) => ({ kernel: naiveAffine(shape), reason: always }),
+};
 
 /** Every tier, most special first. naive always answers, so the list is total. */
 const sources: readonly KernelSource[] = [simdSource, generatedSource, naiveSource];

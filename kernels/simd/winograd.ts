@@ -30,20 +30,22 @@ import {
 } from "./weights.ts";
 import {
   type Patch,
-  PLANES,
+  planeProducts,
   type TileGrid,
   tileGrid,
+  tileProducts,
   transformed,
-  writeGradientTransform,
-  writeInputTransform,
-  writeOutputTransform,
+  type WindowPlane,
+  windowPlanes,
 } from "./winograd_tiles.ts";
 import {
   type GivenKernels,
   writeGradientOfWeights,
+  writeGradientTransform,
+  writeInputTransform,
+  writeOutputTransform,
   writeWeightTransform,
-} from "./winograd_weights.ts";
-import { planeProducts, tileProducts, type WindowPlane, windowPlanes } from "./winograd_windows.ts";
+} from "./winograd_transforms.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
 
 /** Vectors of tiles that are worked on together: forward for kernels of one window and of several. */
@@ -478,7 +480,7 @@ export function planWinogradWeights(
         if (end - n < images) {
           // The tiles of images that are not there: zero times what was there could be NaN.
           for (const { start, step } of [tilesIn, tilesOut]) {
-            memory.fill(0, start / bytes, (start + PLANES * step) / bytes);
+            memory.fill(0, start / bytes, (start + planes.length * step) / bytes);
           }
         }
         x.load(memory, xs, n, end);

@@ -1,20 +1,23 @@
 /**
- * Winograd's F(2x2, 3x3): the grid of tiles, and the code of their three transforms.
+ * How Winograd's F(2x2, 3x3) cuts outputs into tiles and kernels into windows.
  *
  * Tiles lie as 16 planes, one for each of a tile's 4x4 transformed numbers: a plane holds each channel's
  * tiles of one block, as many tiles a vector as it has lanes.
  *
+ * Along each direction a kernel is cut into windows of three taps that start two apart, so that all of them
+ * meet the same tiles of inputs, each window one tile further than the window before. The taps a, b, c of
+ * a window become the four numbers a, (a + b + c) / 2, (a - b + c) / 2 and c. Windows overlap by a tap,
+ * which belongs to one of the two; a window without a tap needs fewer than four numbers. So 3, 5 and 7 taps
+ * take 4, 7 and 10 products for two outputs, where the definition takes 6, 10 and 14.
+ *
  * @module
  */
 
-import type { Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
-import type { Planes } from "./planes.ts";
-import { lowerAndUpper, noteFinite, pushSum, pushZero, type Vector } from "./vector.ts";
-import { windowCount } from "./winograd_windows.ts";
+import type { Vector } from "./vector.ts";
 
 /** Transformed numbers of a tile: 4x4. */
-export const PLANES = 16;
+const PLANES = 16;
 
 /** Tiles of a block of one image: rows of vectors. */
 export interface Patch {
@@ -84,190 +87,71 @@ export function transformed(
   return { start: layout.region(name, PLANES * step), step };
 }
 
-/**
- * Writes a loop over channels, rows of tiles and vectors of tiles of one image. The plain planes have two
- * rows a tile; the pointer into the transformed ones goes on by itself.
- */
-function eachVector(
-  f: Func,
-  patch: Patch,
-  channels: number,
-  planeStart: Local,
-  planes: Planes,
-  planeStep: number,
-  transformedAt: Local,
-  write: (at: Local) => void,
-  nextChannel: () => void = () => {},
-): void {
-  const [channel, row, column, rowAt, at] = f.locals("i32", 5);
-  f.repeat(channel, channels, () => {
-    f.get(planeStart).set(rowAt);
-    f.repeat(row, patch.rows, () => {
-      f.get(rowAt).set(at);
-      f.repeat(column, patch.vectors, () => {
-        write(at);
-        f.advance(at, planeStep).advance(transformedAt, 16);
-      });
-      f.advance(rowAt, 2 * planes.row);
-    });
-    f.advance(planeStart, planes.plane).advance(transformedAt, patch.blockBytes - patch.imageBytes);
-    nextChannel();
-  });
+/** The four numbers of a window: how much of each tap. */
+const TRANSFORM = [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]] as const;
+
+/** A number of a window, along one direction: a sum of taps. */
+export interface Part {
+  /** Which of the four. */
+  readonly component: number;
+  readonly window: number;
+  readonly terms: readonly { readonly tap: number; readonly scale: number }[];
 }
 
-/** Four vectors a, b, c, d become a - c, b + c, c - b, b - d. */
-function writeInputStep(
-  f: Func,
-  vector: Vector,
-  [a, b, c, d]: readonly Local[],
-  results: (() => void)[],
-): void {
-  f.get(a).get(c).op(vector.sub);
-  results[0]();
-  f.get(b).get(c).op(vector.add);
-  results[1]();
-  f.get(c).get(b).op(vector.sub);
-  results[2]();
-  f.get(b).get(d).op(vector.sub);
-  results[3]();
+/** The window of a tap and its place there: even taps, which two windows share, go to them by turns. */
+function placeOf(tap: number, taps: number): { window: number; place: number } {
+  if (tap % 2 === 1) return { window: (tap - 1) / 2, place: 1 };
+  const leads = tap === 0 || (tap % 4 === 0 && tap < taps - 1);
+  return leads ? { window: tap / 2, place: 0 } : { window: tap / 2 - 1, place: 2 };
 }
 
-/**
- * Writes the transform of a block's 4x4 tiles of one image; its parameters are where the block's first row
- * begins, and how far from the target's start.
- */
-export function writeInputTransform(
-  f: Func,
-  vector: Vector,
-  patch: Patch,
-  channels: number,
-  x: Planes,
-  pitch: number,
-  target: Transformed,
-): void {
-  const to = f.local("i32");
-  const column = f.locals("v128", 4);
-  const t = Array.from({ length: 4 }, () => f.locals("v128", 4));
-  const { bytes } = vector;
-  // Columns 0 to 3 of a tile are two even and two odd ones of the split row.
-  const columns = [0, pitch * bytes, bytes, (pitch + 1) * bytes];
-  pushSum(f, target.start, 1).set(to);
-  eachVector(f, patch, channels, 0, x, 16, to, (at) => {
-    for (let r = 0; r < 4; r++) {
-      for (let k = 0; k < 4; k++) {
-        f.get(at).at("v128.load", r * x.row + columns[k]).set(column[k]);
-      }
-      writeInputStep(f, vector, column, t[r].map((local) => () => f.set(local)));
-    }
-    for (let k = 0; k < 4; k++) {
-      // The address goes below the value: so each result is stored through a local.
-      const results = [0, 1, 2, 3].map((r) => () => {
-        f.set(column[0]).get(to).get(column[0]).at("v128.store", (r * 4 + k) * target.step);
-      });
-      writeInputStep(f, vector, t.map((row) => row[k]), results);
-    }
-  });
+/** How many windows three or more taps are cut into. */
+export function windowCount(taps: number): number {
+  return Math.floor(taps / 2);
 }
 
-/** Two sums of four vectors: a + b + c, and b - c - d. */
-function writeOutputStep(
-  f: Func,
-  vector: Vector,
-  [a, b, c, d]: readonly Local[],
-  sum: Local,
-  rest: Local,
-): void {
-  f.get(a).get(b).op(vector.add).get(c).op(vector.add).set(sum);
-  f.get(b).get(c).op(vector.sub).get(d).op(vector.sub).set(rest);
+/** Every number of every window: by component, then by window. */
+function partsOf(taps: number): Part[] {
+  const places = Array.from({ length: taps }, (_, tap) => ({ tap, ...placeOf(tap, taps) }));
+  return TRANSFORM.flatMap((scales, component) =>
+    Array.from({ length: windowCount(taps) }, (_, window) => ({
+      component,
+      window,
+      terms: places.filter((it) => it.window === window && scales[it.place] !== 0)
+        .map(({ tap, place }) => ({ tap, scale: scales[place] })),
+    })).filter(({ terms }) => terms.length > 0)
+  );
 }
 
-/**
- * Writes the transform of a block's products of one image; its parameters are where the block's first
- * output row begins, and how far from the products' start.
- */
-export function writeOutputTransform(
-  f: Func,
-  vector: Vector,
-  patch: Patch,
-  filters: number,
-  products: Transformed,
-  out: Planes,
-  bias: number,
-  check: number,
-  relu: boolean,
-): void {
-  const [from, biasAt] = f.locals("i32", 2);
-  const m = f.locals("v128", 4), s = f.locals("v128", 4), r = f.locals("v128", 4);
-  const [even, odd, biases, notFinite] = f.locals("v128", 4);
-  pushSum(f, products.start, 1).set(from).const(bias).set(biasAt).const(check).at("v128.load");
-  f.set(notFinite);
-  const loadBias = () => f.get(biasAt).at(vector.loadSplat).set(biases);
-  loadBias();
-  const write = (at: Local) => {
-    for (let k = 0; k < 4; k++) {
-      for (let row = 0; row < 4; row++) {
-        f.get(from).at("v128.load", (row * 4 + k) * products.step).set(m[row]);
-      }
-      writeOutputStep(f, vector, m, s[k], r[k]);
-    }
-    for (const [row, sums] of [s, r].entries()) {
-      writeOutputStep(f, vector, sums, even, odd);
-      for (const y of [even, odd]) {
-        f.get(y).get(biases).op(vector.add).set(y);
-        noteFinite(f, vector, y, notFinite);
-        if (!relu) continue;
-        f.get(y);
-        pushZero(f);
-        f.op(vector.max).set(y);
-      }
-      for (const [half, lanes] of lowerAndUpper(vector.lanes).entries()) {
-        f.get(at).get(even).get(odd).shuffle(lanes).at("v128.store", row * out.row + half * 16);
-      }
-    }
-  };
-  eachVector(f, patch, filters, 0, out, 32, from, write, () => {
-    f.advance(biasAt, vector.bytes);
-    loadBias();
-  });
-  f.const(check).get(notFinite).at("v128.store");
+/** One of the 16 planes of transformed numbers: what its tiles are multiplied with. */
+export interface WindowPlane {
+  readonly y: readonly Part[];
+  readonly x: readonly Part[];
+  /** Products of the planes before it. Its own are those of each part of y with each part of x. */
+  readonly before: number;
 }
 
-/**
- * Writes the transform of a block's 2x2 tiles of dout, with parameters like those of x: rows a, b become a,
- * a + b, a - b, b; then columns.
- */
-export function writeGradientTransform(
-  f: Func,
-  vector: Vector,
-  patch: Patch,
-  filters: number,
-  dout: Planes,
-  pitch: number,
-  target: Transformed,
-): void {
-  const to = f.local("i32");
-  const [a, b] = f.locals("v128", 2);
-  const t = [f.locals("v128", 4), f.locals("v128", 4)];
-  pushSum(f, target.start, 1).set(to);
-  const store = (plane: number) => f.at("v128.store", plane * target.step);
-  eachVector(f, patch, filters, 0, dout, 16, to, (at) => {
-    for (const [row, columns] of t.entries()) {
-      f.get(at).at("v128.load", row * dout.row).set(a);
-      f.get(at).at("v128.load", row * dout.row + pitch * vector.bytes).set(b);
-      f.get(a).set(columns[0]).get(b).set(columns[3]);
-      f.get(a).get(b).op(vector.add).set(columns[1]);
-      f.get(a).get(b).op(vector.sub).set(columns[2]);
-    }
-    for (let k = 0; k < 4; k++) {
-      const upper = t[0][k], lower = t[1][k];
-      f.get(to).get(upper);
-      store(k);
-      f.get(to).get(upper).get(lower).op(vector.add);
-      store(4 + k);
-      f.get(to).get(upper).get(lower).op(vector.sub);
-      store(8 + k);
-      f.get(to).get(lower);
-      store(12 + k);
-    }
-  });
+/** The 16 planes of a kernel, row by row of a tile. */
+export function windowPlanes(KH: number, KW: number): WindowPlane[] {
+  const ys = partsOf(KH), xs = partsOf(KW);
+  let before = 0;
+  return TRANSFORM.flatMap((_, row) =>
+    TRANSFORM.map((_, column) => {
+      const y = ys.filter(({ component }) => component === row);
+      const x = xs.filter(({ component }) => component === column);
+      const plane = { y, x, before };
+      before += y.length * x.length;
+      return plane;
+    })
+  );
+}
+
+/** Products of a plane for each filter and channel. */
+export function planeProducts({ y, x }: WindowPlane): number {
+  return y.length * x.length;
+}
+
+/** Products of all planes for each filter and channel: of a tile of 2x2 outputs. */
+export function tileProducts(planes: readonly WindowPlane[]): number {
+  return planes.reduce((sum, plane) => sum + planeProducts(plane), 0);
 }
