@@ -15,6 +15,18 @@
  * @module
  */
 
+export type {
+  GeneratedConv,
+  GeneratedPass,
+  GeneratedPool,
+  KernelInfo,
+  Numbers,
+  PassSizes,
+  PoolSizes,
+  Tier,
+} from "./kernels/kernel.ts";
+export type { Arithmetic, KernelChoice } from "./kernels/select.ts";
+export { registerKernels, useArithmetic, useKernels, warmConv } from "./kernels/select.ts";
 export type { ArrayOf, DType, FloatArray, Tensor } from "./nn/tensor.ts";
 export { full, linspace, tensor, zeros } from "./nn/tensor.ts";
 export type { ChoiceOptions, RandomStateData, Shufflable } from "./nn/random.ts";
@@ -161,15 +173,3 @@ export type {
 export { cifar10Classes, cropAndMirror, getCifar10Data } from "./nn/data_utils.ts";
 export type { ImageLayout } from "./nn/vis_utils.ts";
 export { visualizeGrid } from "./nn/vis_utils.ts";
-export type {
-  GeneratedConv,
-  GeneratedPass,
-  GeneratedPool,
-  KernelInfo,
-  Numbers,
-  PassSizes,
-  PoolSizes,
-  Tier,
-} from "./kernels/kernel.ts";
-export type { Arithmetic, KernelChoice } from "./kernels/select.ts";
-export { registerKernels, useArithmetic, useKernels, warmConv } from "./kernels/select.ts";
