@@ -143,3 +143,8 @@ export function pushSum(f: Func, start: number, local?: Local | false): Func {
   f.const(start);
   return local === undefined || local === false ? f : f.get(local).op("i32.add");
 }
+
+/** target += step, for a step that is known at run time. */
+export function addTo(f: Func, target: Local, step: Local): void {
+  f.get(target).get(step).op("i32.add").set(target);
+}

@@ -8,10 +8,10 @@
  * @module
  */
 
-import type { Func, Local } from "./assembler.ts";
+import type { Func } from "./assembler.ts";
 import { type Layout, scratch } from "./memory.ts";
 import { pieces, type Run } from "./plan.ts";
-import { noteFinite, type Vector } from "./vector.ts";
+import { addTo, noteFinite, type Vector } from "./vector.ts";
 import type { DType, FloatArray } from "../shape.ts";
 
 /**
@@ -71,11 +71,6 @@ export function writePacking(
     f.advance(from, steps.input * bytes);
   });
   if (check !== undefined) f.const(check).get(notFinite).at("v128.store");
-}
-
-/** target += step. */
-export function addTo(f: Func, target: Local, step: Local): void {
-  f.get(target).get(step).op("i32.add").set(target);
 }
 
 /**

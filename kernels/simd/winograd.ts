@@ -81,8 +81,9 @@ interface Correlation {
   /** From one filter's, and one channel's, weights to the next. */
   readonly filterStep: number;
   readonly channelStep: number;
-  /** Whether the kernels are turned by half. */
-  readonly turned: boolean;
+  /** Where a kernel's taps begin, and from one to the next: backwards, if kernels are turned by half. */
+  readonly firstTap: number;
+  readonly tapStep: number;
   readonly relu: boolean;
 }
 
@@ -117,7 +118,8 @@ export function planWinogradForward(
       OW,
       filterStep: 9 * C,
       channelStep: 9,
-      turned: false,
+      firstTap: 0,
+      tapStep: 1,
       relu,
     },
     vector,
@@ -148,7 +150,8 @@ export function planWinogradData(
       OW: W,
       filterStep: 9,
       channelStep: 9 * C,
-      turned: true,
+      firstTap: 8,
+      tapStep: -1,
       relu: false,
     },
     vector,
@@ -258,9 +261,8 @@ function planCorrelation(
         several.advance(wideAt, wideBytes).advance(outAt, outSize * bytes);
       });
     }
-    const transformWeights = assembly.func("transformWeights", ["i32", "i32", "i32"]);
-    const { channelStep, filterStep, turned } = job;
-    writeWeightTransform(transformWeights, vector, channels, channelStep, turned, matrix);
+    const five = ["i32", "i32", "i32", "i32", "i32"] as const;
+    writeWeightTransform(assembly.func("transformWeights", five), vector, channels, matrix);
     const run = instantiate(assembly);
 
     const outStart = out / bytes, biasStart = bias / bytes, checkStart = check / bytes;
@@ -269,8 +271,10 @@ function planCorrelation(
       x.clear(memory);
       memory.set(w, given / bytes);
       eachOutput(tiles.blocks, channels, (filter, at, block) => {
-        const from = given + filter * filterStep * bytes;
-        run.transformWeights(from, weights + at * bytes, block * bytes);
+        const from = given + (filter * job.filterStep + job.firstTap) * bytes;
+        const to = weights + at * bytes;
+        const { channelStep, tapStep } = job;
+        run.transformWeights(from, to, channelStep * bytes, block * bytes, tapStep * bytes);
       });
       if (b === undefined) memory.fill(0, biasStart, biasStart + filters);
       else memory.set(b, biasStart);

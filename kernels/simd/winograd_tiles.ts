@@ -10,7 +10,15 @@
 import type { Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
 import type { Planes } from "./planes.ts";
-import { lowerAndUpper, noteFinite, pushSum, pushZero, type Vector, vectors } from "./vector.ts";
+import {
+  addTo,
+  lowerAndUpper,
+  noteFinite,
+  pushSum,
+  pushZero,
+  type Vector,
+  vectors,
+} from "./vector.ts";
 
 /** Transformed numbers of a tile: 4x4. */
 export const PLANES = 16;
@@ -269,71 +277,59 @@ function halve(f: Func): void {
 
 /**
  * Writes the transform of a filter's 3x3 kernels, one channel after the other: rows a, b, c become a,
- * (a + b + c) / 2, (a - b + c) / 2, c; then columns. Its parameters are where the kernels are, where the
- * first plane's numbers go, and the bytes from one channel to the next there.
- *
- * @param f The function to write into.
- * @param vector The kind of numbers.
- * @param channels How many channels there are.
- * @param channelStep The weights from one channel to the next.
- * @param turned Whether the kernels are turned by half.
- * @param plane The bytes from one plane of transformed numbers to the next.
+ * (a + b + c) / 2, (a - b + c) / 2, c; then columns. Its parameters are where the first tap is, where the
+ * first plane's numbers go, the bytes from one channel to the next here and there, and those from one tap
+ * to the next: so that passes whose planes are alike have the same code, which engines compile once.
  */
 export function writeWeightTransform(
   f: Func,
-  { bytes, lanes, loadSplat, storeLane }: Vector,
+  { bytes, loadSplat, storeLane }: Vector,
   channels: number,
-  channelStep: number,
-  turned: boolean,
   plane: number,
 ): void {
-  const [from, to, step] = [0, 1, 2];
-  const channel = f.local("i32");
-  const taps = f.locals("v128", 3), sum = f.local("v128");
+  const [from, to, fromStep, toStep, tapStep] = [0, 1, 2, 3, 4];
+  const [channel, at] = f.locals("i32", 2);
+  const taps = Array.from({ length: 3 }, () => f.locals("v128", 3));
   const rows = Array.from({ length: 4 }, () => f.locals("v128", 3));
-  const writeStep = (
-    [a, b, c]: readonly Local[],
-    results: readonly ((push: () => void) => void)[],
-  ) => {
-    results[0](() => f.get(a));
-    results[3](() => f.get(c));
+  const [mean, half] = f.locals("v128", 2);
+  /** Calls back four times, with the new number on the stack. */
+  const writeStep = ([a, b, c]: readonly Local[], open: () => void, close: (i: number) => void) => {
     f.get(a).get(c).op("f64x2.add");
     halve(f);
-    f.set(sum).get(b);
+    f.set(mean).get(b);
     halve(f);
-    f.set(b);
-    results[1](() => f.get(sum).get(b).op("f64x2.add"));
-    results[2](() => f.get(sum).get(b).op("f64x2.sub"));
+    f.set(half);
+    const results = [
+      () => f.get(a),
+      () => f.get(mean).get(half).op("f64x2.add"),
+      () => f.get(mean).get(half).op("f64x2.sub"),
+      () => f.get(c),
+    ];
+    for (const [i, result] of results.entries()) {
+      open();
+      result();
+      close(i);
+    }
   };
   f.repeat(channel, channels, () => {
+    f.get(from).set(at);
+    for (const tap of taps.flat()) {
+      f.get(at).at(loadSplat);
+      if (bytes === 4) f.op("f64x2.promote_low_f32x4");
+      f.set(tap);
+      addTo(f, at, tapStep);
+    }
     for (let k = 0; k < 3; k++) {
-      for (const [row, tap] of taps.entries()) {
-        const place = 3 * row + k;
-        f.get(from).at(loadSplat, (turned ? 8 - place : place) * bytes);
-        if (lanes === 4) f.op("f64x2.promote_low_f32x4");
-        f.set(tap);
-      }
-      writeStep(
-        taps,
-        rows.map((row) => (push) => {
-          push();
-          f.set(row[k]);
-        }),
-      );
+      writeStep(taps.map((row) => row[k]), () => {}, (i) => f.set(rows[i][k]));
     }
     for (const [r, row] of rows.entries()) {
-      writeStep(
-        row,
-        [0, 1, 2, 3].map((k) => (push) => {
-          f.get(to);
-          push();
-          if (lanes === 4) f.op("f32x4.demote_f64x2_zero");
-          f.laneAt(storeLane, 0, (4 * r + k) * plane);
-        }),
-      );
+      writeStep(row, () => f.get(to), (i) => {
+        if (bytes === 4) f.op("f32x4.demote_f64x2_zero");
+        f.laneAt(storeLane, 0, (4 * r + i) * plane);
+      });
     }
-    f.advance(from, channelStep * bytes);
-    f.get(to).get(step).op("i32.add").set(to);
+    addTo(f, from, fromStep);
+    addTo(f, to, toStep);
   });
 }
 
