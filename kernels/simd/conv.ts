@@ -43,32 +43,47 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
     return found;
   };
 
+  const [outTile, dxTile, dwTile] = [tile("forward"), tile("dx"), tile("dw")];
+
   // What is planned counts for the memory; what is made is compiled when it first runs.
   let size = 0;
   const later = <Run>({ layout, make }: Plan<Run>): () => Run => {
     size = Math.max(size, layout.size);
     return lazy(make);
   };
-  const outTile = tile("forward");
-  const forward = later(planForward(shape, vector, features, false, outTile));
-  const forwardRelu = later(planForward(shape, vector, features, true, outTile));
-  const data = later(planBackwardData(shape, vector, features, tile("dx")));
-  const weights = later(planBackwardWeights(shape, vector, features, tile("dw")));
 
   // Winograd's algorithm goes first where it pays, and leaves to the others what is not finite.
   const { fused } = features;
   const ifPays = <Run>(plan: Plan<Run> | undefined) => plan && later(plan);
   const planWinograd = () => {
-    const outTile = tile("winograd forward");
+    const tiles = tile("winograd forward");
+    const plan = (relu: boolean) => planWinogradForward(shape, vector, fused, relu, tiles);
     return {
-      forward: ifPays(planWinogradForward(shape, vector, fused, false, outTile)),
-      forwardRelu: ifPays(planWinogradForward(shape, vector, fused, true, outTile)),
+      forward: ifPays(plan(false)),
+      forwardRelu: ifPays(plan(true)),
       data: ifPays(planWinogradData(shape, vector, fused, tile("winograd dx"))),
       weights: ifPays(planWinogradWeights(shape, vector, fused, tile("winograd dw"))),
     };
   };
   const winograd: Partial<ReturnType<typeof planWinograd>> =
     features.reassociate && winogradServes(shape) ? planWinograd() : {};
+
+  /** A direct pass. After Winograd's, which needs about as much memory, it is planned if it ever runs. */
+  const direct = <Run>(first: unknown, plan: () => Plan<Run>): () => Run =>
+    first === undefined ? later(plan()) : lazy(() => {
+      const { layout, make } = plan();
+      const missing = reserve(layout.size);
+      if (missing !== undefined) throw new Error(`A convolution ${missing}`);
+      return make();
+    });
+  const planDirect = (relu: boolean) => planForward(shape, vector, features, relu, outTile);
+  const forward = direct(winograd.forward, () => planDirect(false));
+  const forwardRelu = direct(forward, () => planDirect(true));
+  const data = direct(winograd.data, () => planBackwardData(shape, vector, features, dxTile));
+  const weights = direct(
+    winograd.weights,
+    () => planBackwardWeights(shape, vector, features, dwTile),
+  );
 
   const missing = reserve(size);
   if (missing !== undefined) return { reason: missing };
