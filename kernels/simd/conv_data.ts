@@ -185,9 +185,8 @@ export function planBackwardData(
     const image = assembly.func("image").call(pad);
     for (const f of sums) image.call(f);
     if (!direct) writeMerges(assembly, image);
-    const pack = assembly.func("pack", ["i32", "i32", "i32", "i32", "i32"]);
     const steps = { input: C * KH * KW, row: -strideY * KW, column: -strideX };
-    writePacking(pack, vector, F, steps, check);
+    writePacking(assembly, vector, F, steps, check);
     const run = instantiate(assembly);
 
     const dxSize = C * H * W, dxStart = dx / bytes;

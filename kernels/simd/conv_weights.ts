@@ -102,14 +102,14 @@ export function planBackwardWeights(
       several.advance(doutAt, dout.step.staged);
     });
     several.get(0).call(weights);
-    writeTotals(assembly.func("totals", ["i32", "i32", "i32", "i32", "i32"]), vector);
+    writeTotals(assembly, vector);
     const run = instantiate(assembly);
 
     const most = imagesPerSum(dtype, (OH * OW) / lanes);
     return (N, xs, douts, dw, db) => {
       const memory = scratch(dtype);
       x.clear(memory);
-      sumImages(dtype, [sums, biasSums], run.totals, N, images, most, (n, end) => {
+      sumImages(dtype, [sums, biasSums], run.total, N, images, most, (n, end) => {
         x.load(memory, xs, n, end);
         dout.load(memory, douts, n, end);
         run.several(end - n);

@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Func } from "./assembler.ts";
+import type { Assembly } from "./assembler.ts";
 import { type Layout, scratch } from "./memory.ts";
 import { pieces, type Run } from "./plan.ts";
 import { addTo, noteFinite, type Vector } from "./vector.ts";
@@ -33,23 +33,27 @@ export function eachOutput(
   }
 }
 
+/** The parameters of the functions below. */
+const five = ["i32", "i32", "i32", "i32", "i32"] as const;
+
 /**
- * Writes a function that copies an output's weights; its parameters are where from and to, the bytes
- * from one to the next there, and the rows and columns of taps.
+ * Writes a function "pack" that copies an output's weights; its parameters are where from and to, the
+ * bytes from one to the next there, and the rows and columns of taps.
  *
- * @param f The function to write into.
+ * @param assembly The module.
  * @param vector The kind of numbers.
  * @param inputs How many inputs there are.
  * @param steps The weights from one input, row and column to the next.
  * @param check Where a vector stays zero as long as every weight is finite, if that matters.
  */
 export function writePacking(
-  f: Func,
+  assembly: Assembly,
   vector: Vector,
   inputs: number,
   steps: { readonly input: number; readonly row: number; readonly column: number },
   check?: number,
 ): void {
+  const f = assembly.func("pack", five);
   const [from, to, step, rows, columns] = [0, 1, 2, 3, 4];
   const [input, row, column, rowAt, at] = f.locals("i32", 5);
   const [weight, notFinite] = f.locals("v128", 2);
@@ -118,10 +122,11 @@ export function layoutSums(
 }
 
 /**
- * Writes a function that adds vectors' lanes to their totals; its parameters are where the first vector
- * and total are, the bytes from one vector and total to the next, and how many there are.
+ * Writes a function "total" that adds vectors' lanes to their totals; its parameters are where the first
+ * vector and total are, the bytes from one vector and total to the next, and how many there are.
  */
-export function writeTotals(f: Func, { lanes }: Vector): void {
+export function writeTotals(assembly: Assembly, { lanes }: Vector): void {
+  const f = assembly.func("total", five);
   const [from, to, fromStep, toStep, count] = [0, 1, 2, 3, 4];
   const sum = f.local("v128");
   f.countDown(count, count, () => {
@@ -144,7 +149,7 @@ export function writeTotals(f: Func, { lanes }: Vector): void {
  *
  * @param dtype The dtype of the vectors.
  * @param sums The sums.
- * @param addTotals The function of `writeTotals`.
+ * @param total The function of `writeTotals`.
  * @param N How many images there are.
  * @param together How many are run at a time.
  * @param most How many a vector may hold.
@@ -153,7 +158,7 @@ export function writeTotals(f: Func, { lanes }: Vector): void {
 export function sumImages(
   dtype: DType,
   sums: readonly Sums[],
-  addTotals: (...args: number[]) => void,
+  total: (...args: number[]) => void,
   N: number,
   together: number,
   most: number,
@@ -172,7 +177,7 @@ export function sumImages(
         eachOutput(blocks, numbers, (output, at, block) => {
           const from = vectors + (plane * planeSize + at) * 16;
           const to = totals + (output * numbers * planes + plane) * 8;
-          addTotals(from, to, block * 16, planes * 8, numbers);
+          total(from, to, block * 16, planes * 8, numbers);
         });
       }
     }

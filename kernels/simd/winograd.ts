@@ -32,8 +32,8 @@ import {
   transformed,
   writeGradientTransform,
   writeInputTransform,
-  writeKernelTransform,
   writeOutputTransform,
+  writeWeightGradient,
   writeWeightTransform,
 } from "./winograd_tiles.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
@@ -78,12 +78,11 @@ interface Correlation {
   /** Rows and columns of an output plane. */
   readonly OH: number;
   readonly OW: number;
+  /** Whether the kernels are turned by half: the weights, from the last to the first, hold them so. */
+  readonly turned: boolean;
   /** From one filter's, and one channel's, weights to the next. */
   readonly filterStep: number;
   readonly channelStep: number;
-  /** Where a kernel's taps begin, and from one to the next: backwards, if kernels are turned by half. */
-  readonly firstTap: number;
-  readonly tapStep: number;
   readonly relu: boolean;
 }
 
@@ -116,10 +115,9 @@ export function planWinogradForward(
       left: padLeft,
       OH,
       OW,
+      turned: false,
       filterStep: 9 * C,
       channelStep: 9,
-      firstTap: 0,
-      tapStep: 1,
       relu,
     },
     vector,
@@ -148,10 +146,9 @@ export function planWinogradData(
       left,
       OH: H,
       OW: W,
-      filterStep: 9,
-      channelStep: 9 * C,
-      firstTap: 8,
-      tapStep: -1,
+      turned: true,
+      filterStep: -9,
+      channelStep: -9 * C,
       relu: false,
     },
     vector,
@@ -167,7 +164,7 @@ function planCorrelation(
   fused: boolean,
   tile?: Tile,
 ): Plan<RunCorrelation> {
-  const { channels, filters, H, W, OH, OW } = job;
+  const { channels, filters, H, W, OH, OW, turned, filterStep, channelStep } = job;
   const { bytes, lanes, dtype } = vector;
   const layout = new Layout();
   const grid = tileGrid(vector, OH, OW, FORWARD_VECTORS);
@@ -186,7 +183,9 @@ function planCorrelation(
   });
   const inputs = transformed(layout, "transformed x", channels, grid);
   const products = transformed(layout, "products", filters, grid);
-  const matrix = filters * channels * bytes;
+  const kernels = filters * channels;
+  const first = turned ? 9 * (kernels - 1) : 0;
+  const matrix = kernels * bytes;
   const given = layout.region("weights", 9 * matrix);
   const weights = layout.region("transformed weights", PLANES * matrix);
   const bias = layout.region("bias", filters * bytes);
@@ -261,8 +260,7 @@ function planCorrelation(
         several.advance(wideAt, wideBytes).advance(outAt, outSize * bytes);
       });
     }
-    const five = ["i32", "i32", "i32", "i32", "i32"] as const;
-    writeWeightTransform(assembly.func("transformWeights", five), vector, channels, matrix);
+    writeWeightTransform(assembly, vector, channels, matrix);
     const run = instantiate(assembly);
 
     const outStart = out / bytes, biasStart = bias / bytes, checkStart = check / bytes;
@@ -270,11 +268,10 @@ function planCorrelation(
       const memory = scratch(dtype);
       x.clear(memory);
       memory.set(w, given / bytes);
+      if (turned) memory.subarray(given / bytes, given / bytes + 9 * kernels).reverse();
       eachOutput(tiles.blocks, channels, (filter, at, block) => {
-        const from = given + (filter * job.filterStep + job.firstTap) * bytes;
-        const to = weights + at * bytes;
-        const { channelStep, tapStep } = job;
-        run.transformWeights(from, to, channelStep * bytes, block * bytes, tapStep * bytes);
+        const from = given + (first + filter * filterStep) * bytes;
+        run.transformWeights(from, weights + at * bytes, channelStep * bytes, block * bytes);
       });
       if (b === undefined) memory.fill(0, biasStart, biasStart + filters);
       else memory.set(b, biasStart);
@@ -397,8 +394,8 @@ export function planWinogradWeights(
       several.advance(xBlock, 2 * grid.rows * x.planes.row);
       several.advance(doutBlock, 2 * grid.rows * dout.planes.row);
     });
-    writeTotals(assembly.func("totals", ["i32", "i32", "i32", "i32", "i32"]), vector);
-    writeKernelTransform(assembly.func("transformKernels"), F * C, sums.totals, check);
+    writeTotals(assembly, vector);
+    writeWeightGradient(assembly, F * C, sums.totals, check);
     const run = instantiate(assembly);
 
     const most = imagesPerSum(dtype, grid.vectors * grid.rows * blocks);
@@ -406,7 +403,7 @@ export function planWinogradWeights(
       const memory = scratch(dtype);
       x.clear(memory);
       dout.clear(memory);
-      sumImages(dtype, [sums, biasSums], run.totals, N, images, most, (n, end) => {
+      sumImages(dtype, [sums, biasSums], run.total, N, images, most, (n, end) => {
         if (end - n < images) {
           // The tiles of images that are not there: zero times what was there could be NaN.
           for (const { start, step } of [inputs, gradients]) {
@@ -417,7 +414,7 @@ export function planWinogradWeights(
         dout.load(memory, douts, n, end);
         run.several(end - n);
       });
-      run.transformKernels();
+      run.transformSums();
       dw.set(totalsOf(sums).subarray(0, dw.length));
       db.set(totalsOf(biasSums));
       return scratch("float64")[check / 8] === 0;

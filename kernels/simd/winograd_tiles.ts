@@ -1,5 +1,5 @@
 /**
- * Winograd's F(2x2, 3x3): the grid of tiles, and the code of the three transforms.
+ * Winograd's F(2x2, 3x3): the grid of tiles, and the code of the transforms.
  *
  * Tiles lie as 16 planes, one for each of a tile's 4x4 transformed numbers: a plane holds each channel's
  * tiles of one block, as many tiles a vector as it has lanes.
@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Func, Local } from "./assembler.ts";
+import type { Assembly, Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
 import type { Planes } from "./planes.ts";
 import {
@@ -111,21 +111,69 @@ function eachVector(
   });
 }
 
-/** Four vectors a, b, c, d become a - c, b + c, c - b, b - d. */
-function writeInputStep(
+/**
+ * What the transforms multiply a tile by from the left, and by its transpose from the right. A row's first
+ * number that is not 0 is 1. The third of the transformed numbers has the other sign than Lavin and Gray's.
+ */
+const INPUT = [[1, 0, -1, 0], [0, 1, 1, 0], [0, 1, -1, 0], [0, 1, 0, -1]];
+const OUTPUT = [[1, 1, -1, 0], [0, 1, 1, -1]];
+const OUTPUT_GRADIENT = [[1, 0], [1, 1], [1, -1], [0, 1]];
+/** Weights are scaled afterwards, and their gradients' sums before. */
+const WEIGHTS = [[1, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 1]];
+const WEIGHT_GRADIENT = [[1, 1, -1, 0], [0, 1, 1, 0], [0, 1, -1, -1]];
+const SCALE = [1, 0.5, 0.5, 1];
+
+/** Multiplies the float64 numbers on the stack by the scale of a transformed number. */
+function writeScale(f: Func, row: number, column: number): void {
+  const scale = SCALE[row] * SCALE[column];
+  if (scale === 1) return;
+  f.vector(new Uint8Array(Float64Array.of(scale, scale).buffer)).op("f64x2.mul");
+}
+
+/**
+ * Writes the transform of one vector of tiles. Lines are rows where they are loaded and columns where they
+ * are stored, or the other way round.
+ *
+ * @param f The function to write into.
+ * @param vector The kind of vector.
+ * @param matrix What to multiply by.
+ * @param load Pushes a number of a line.
+ * @param store Takes a result, which is in a local.
+ */
+function writeTransform(
   f: Func,
   vector: Vector,
-  [a, b, c, d]: readonly Local[],
-  results: (() => void)[],
+  matrix: readonly (readonly number[])[],
+  load: (line: number, place: number) => void,
+  store: (line: number, place: number, result: Local) => void,
 ): void {
-  f.get(a).get(c).op(vector.sub);
-  results[0]();
-  f.get(b).get(c).op(vector.add);
-  results[1]();
-  f.get(c).get(b).op(vector.sub);
-  results[2]();
-  f.get(b).get(d).op(vector.sub);
-  results[3]();
+  const size = matrix[0].length;
+  const loaded = f.locals("v128", size);
+  const lines = matrix.map(() => f.locals("v128", size));
+  const results = f.locals("v128", matrix.length);
+  const multiply = (numbers: readonly Local[], results: readonly Local[]) => {
+    for (const [i, factors] of matrix.entries()) {
+      let some = false;
+      for (const [k, factor] of factors.entries()) {
+        if (factor === 0) continue;
+        f.get(numbers[k]);
+        if (some) f.op(factor > 0 ? vector.add : vector.sub);
+        some = true;
+      }
+      f.set(results[i]);
+    }
+  };
+  for (let line = 0; line < size; line++) {
+    for (const [place, number] of loaded.entries()) {
+      load(line, place);
+      f.set(number);
+    }
+    multiply(loaded, lines.map((numbers) => numbers[line]));
+  }
+  for (const [line, numbers] of lines.entries()) {
+    multiply(numbers, results);
+    for (const [place, result] of results.entries()) store(line, place, result);
+  }
 }
 
 /**
@@ -142,39 +190,19 @@ export function writeInputTransform(
   target: Transformed,
 ): void {
   const to = f.local("i32");
-  const column = f.locals("v128", 4);
-  const t = Array.from({ length: 4 }, () => f.locals("v128", 4));
   const { bytes } = vector;
   // Columns 0 to 3 of a tile are two even and two odd ones of the split row.
   const columns = [0, pitch * bytes, bytes, (pitch + 1) * bytes];
   pushSum(f, target.start, 1).set(to);
   eachVector(f, grid, channels, 0, x, 16, to, (at) => {
-    for (let r = 0; r < 4; r++) {
-      for (let k = 0; k < 4; k++) {
-        f.get(at).at("v128.load", r * x.row + columns[k]).set(column[k]);
-      }
-      writeInputStep(f, vector, column, t[r].map((local) => () => f.set(local)));
-    }
-    for (let k = 0; k < 4; k++) {
-      // The address goes below the value: so each result is stored through a local.
-      const results = [0, 1, 2, 3].map((r) => () => {
-        f.set(column[0]).get(to).get(column[0]).at("v128.store", (r * 4 + k) * target.step);
-      });
-      writeInputStep(f, vector, t.map((row) => row[k]), results);
-    }
+    writeTransform(
+      f,
+      vector,
+      INPUT,
+      (row, k) => f.get(at).at("v128.load", row * x.row + columns[k]),
+      (k, row, result) => f.get(to).get(result).at("v128.store", (row * 4 + k) * target.step),
+    );
   });
-}
-
-/** Two sums of four vectors: a + b + c, and b - c - d. */
-function writeOutputStep(
-  f: Func,
-  vector: Vector,
-  [a, b, c, d]: readonly Local[],
-  sum: Local,
-  rest: Local,
-): void {
-  f.get(a).get(b).op(vector.add).get(c).op(vector.add).set(sum);
-  f.get(b).get(c).op(vector.sub).get(d).op(vector.sub).set(rest);
 }
 
 /**
@@ -193,33 +221,34 @@ export function writeOutputTransform(
   relu: boolean,
 ): void {
   const [from, biasAt] = f.locals("i32", 2);
-  const m = f.locals("v128", 4), s = f.locals("v128", 4), r = f.locals("v128", 4);
-  const [even, odd, biases, notFinite] = f.locals("v128", 4);
+  const [even, biases, notFinite] = f.locals("v128", 3);
   pushSum(f, products.start, 1).set(from).const(bias).set(biasAt).const(check).at("v128.load");
   f.set(notFinite);
   const loadBias = () => f.get(biasAt).at(vector.loadSplat).set(biases);
   loadBias();
   const write = (at: Local) => {
-    for (let k = 0; k < 4; k++) {
-      for (let row = 0; row < 4; row++) {
-        f.get(from).at("v128.load", (row * 4 + k) * products.step).set(m[row]);
-      }
-      writeOutputStep(f, vector, m, s[k], r[k]);
-    }
-    for (const [row, sums] of [s, r].entries()) {
-      writeOutputStep(f, vector, sums, even, odd);
-      for (const y of [even, odd]) {
+    writeTransform(
+      f,
+      vector,
+      OUTPUT,
+      (k, row) => f.get(from).at("v128.load", (row * 4 + k) * products.step),
+      (row, k, y) => {
         f.get(y).get(biases).op(vector.add).set(y);
         noteFinite(f, vector, y, notFinite);
-        if (!relu) continue;
-        f.get(y);
-        pushZero(f);
-        f.op(vector.max).set(y);
-      }
-      for (const [half, lanes] of lowerAndUpper(vector.lanes).entries()) {
-        f.get(at).get(even).get(odd).shuffle(lanes).at("v128.store", row * out.row + half * 16);
-      }
-    }
+        if (relu) {
+          f.get(y);
+          pushZero(f);
+          f.op(vector.max).set(y);
+        }
+        if (k === 0) {
+          f.get(y).set(even);
+          return;
+        }
+        for (const [half, lanes] of lowerAndUpper(vector.lanes).entries()) {
+          f.get(at).get(even).get(y).shuffle(lanes).at("v128.store", row * out.row + half * 16);
+        }
+      },
+    );
   };
   eachVector(f, grid, filters, 0, out, 32, from, write, () => {
     f.advance(biasAt, vector.bytes);
@@ -228,10 +257,7 @@ export function writeOutputTransform(
   f.const(check).get(notFinite).at("v128.store");
 }
 
-/**
- * Writes the transform of a block's 2x2 tiles of dout, with parameters like those of x: rows a, b become a,
- * a + b, a - b, b; then columns.
- */
+/** Writes the transform of a block's 2x2 tiles of dout, with parameters like those of x. */
 export function writeGradientTransform(
   f: Func,
   vector: Vector,
@@ -242,132 +268,79 @@ export function writeGradientTransform(
   target: Transformed,
 ): void {
   const to = f.local("i32");
-  const [a, b] = f.locals("v128", 2);
-  const t = [f.locals("v128", 4), f.locals("v128", 4)];
   pushSum(f, target.start, 1).set(to);
-  const store = (plane: number) => f.at("v128.store", plane * target.step);
   eachVector(f, grid, filters, 0, dout, 16, to, (at) => {
-    for (const [row, columns] of t.entries()) {
-      f.get(at).at("v128.load", row * dout.row).set(a);
-      f.get(at).at("v128.load", row * dout.row + pitch * vector.bytes).set(b);
-      f.get(a).set(columns[0]).get(b).set(columns[3]);
-      f.get(a).get(b).op(vector.add).set(columns[1]);
-      f.get(a).get(b).op(vector.sub).set(columns[2]);
-    }
-    for (let k = 0; k < 4; k++) {
-      const upper = t[0][k], lower = t[1][k];
-      f.get(to).get(upper);
-      store(k);
-      f.get(to).get(upper).get(lower).op(vector.add);
-      store(4 + k);
-      f.get(to).get(upper).get(lower).op(vector.sub);
-      store(8 + k);
-      f.get(to).get(lower);
-      store(12 + k);
-    }
+    writeTransform(
+      f,
+      vector,
+      OUTPUT_GRADIENT,
+      (row, k) => f.get(at).at("v128.load", row * dout.row + k * pitch * vector.bytes),
+      (k, row, result) => f.get(to).get(result).at("v128.store", (row * 4 + k) * target.step),
+    );
   });
 }
 
-const halves = new Uint8Array(Float64Array.of(0.5, 0.5).buffer);
-
-/** Pushes a * 0.5 where a is on the stack: in float64, as all sums of weights are. */
-function halve(f: Func): void {
-  f.vector(halves).op("f64x2.mul");
-}
-
 /**
- * Writes the transform of a filter's 3x3 kernels, one channel after the other: rows a, b, c become a,
- * (a + b + c) / 2, (a - b + c) / 2, c; then columns. Its parameters are where the first tap is, where the
- * first plane's numbers go, the bytes from one channel to the next here and there, and those from one tap
- * to the next: so that passes whose planes are alike have the same code, which engines compile once.
+ * Writes the transform of a filter's 3x3 kernels, in float64, one channel after the other. Its parameters
+ * are where the first kernel is, where the first plane's numbers go, and the bytes from one channel to the
+ * next here and there: so that passes whose planes are alike have the same code, compiled once.
  */
 export function writeWeightTransform(
-  f: Func,
+  assembly: Assembly,
   { bytes, loadSplat, storeLane }: Vector,
   channels: number,
   plane: number,
-): void {
-  const [from, to, fromStep, toStep, tapStep] = [0, 1, 2, 3, 4];
-  const [channel, at] = f.locals("i32", 2);
-  const taps = Array.from({ length: 3 }, () => f.locals("v128", 3));
-  const rows = Array.from({ length: 4 }, () => f.locals("v128", 3));
-  const [mean, half] = f.locals("v128", 2);
-  /** Calls back four times, with the new number on the stack. */
-  const writeStep = ([a, b, c]: readonly Local[], open: () => void, close: (i: number) => void) => {
-    f.get(a).get(c).op("f64x2.add");
-    halve(f);
-    f.set(mean).get(b);
-    halve(f);
-    f.set(half);
-    const results = [
-      () => f.get(a),
-      () => f.get(mean).get(half).op("f64x2.add"),
-      () => f.get(mean).get(half).op("f64x2.sub"),
-      () => f.get(c),
-    ];
-    for (const [i, result] of results.entries()) {
-      open();
-      result();
-      close(i);
-    }
-  };
-  f.repeat(channel, channels, () => {
-    f.get(from).set(at);
-    for (const tap of taps.flat()) {
-      f.get(at).at(loadSplat);
-      if (bytes === 4) f.op("f64x2.promote_low_f32x4");
-      f.set(tap);
-      addTo(f, at, tapStep);
-    }
-    for (let k = 0; k < 3; k++) {
-      writeStep(taps.map((row) => row[k]), () => {}, (i) => f.set(rows[i][k]));
-    }
-    for (const [r, row] of rows.entries()) {
-      writeStep(row, () => f.get(to), (i) => {
+): Func {
+  const f = assembly.func("transformWeights", ["i32", "i32", "i32", "i32"]);
+  const [from, to, fromStep, toStep] = [0, 1, 2, 3];
+  f.repeat(f.local("i32"), channels, () => {
+    writeTransform(
+      f,
+      vectors.float64,
+      WEIGHTS,
+      (row, k) => {
+        f.get(from).at(loadSplat, (row * 3 + k) * bytes);
+        if (bytes === 4) f.op("f64x2.promote_low_f32x4");
+      },
+      (k, row, result) => {
+        f.get(to).get(result);
+        writeScale(f, row, k);
         if (bytes === 4) f.op("f32x4.demote_f64x2_zero");
-        f.laneAt(storeLane, 0, (4 * r + i) * plane);
-      });
-    }
+        f.laneAt(storeLane, 0, (row * 4 + k) * plane);
+      },
+    );
     addTo(f, from, fromStep);
     addTo(f, to, toStep);
   });
+  return f;
 }
 
-/**
- * Writes the transform of 16 float64 sums for each kernel into its 3x3 gradients, in their place: columns
- * a, b, c, d become a + (b + c) / 2, (b - c) / 2, (b + c) / 2 - d; then rows.
- */
-export function writeKernelTransform(f: Func, kernels: number, sums: number, check: number): void {
-  const [kernel, from, to] = f.locals("i32", 3);
-  const taps = f.locals("v128", 4), rows = Array.from({ length: 3 }, () => f.locals("v128", 4));
-  const [mean, gradient, notFinite] = f.locals("v128", 3);
-  const writeStep = ([a, b, c, d]: readonly Local[], store: (i: number) => void) => {
-    f.get(b).get(c).op("f64x2.add");
-    halve(f);
-    f.tee(mean).get(a).op("f64x2.add");
-    store(0);
-    f.get(b).get(c).op("f64x2.sub");
-    halve(f);
-    store(1);
-    f.get(mean).get(d).op("f64x2.sub");
-    store(2);
-  };
-  f.const(sums).set(from).const(sums).set(to);
+/** Writes the transform of 16 float64 sums for each kernel into its 3x3 gradients, in their place. */
+export function writeWeightGradient(
+  assembly: Assembly,
+  kernels: number,
+  sums: number,
+  check: number,
+): Func {
+  const f = assembly.func("transformSums");
+  const [from, to, kernel] = f.locals("i32", 3), notFinite = f.local("v128");
+  f.const(sums).tee(from).set(to);
   f.repeat(kernel, kernels, () => {
-    for (let k = 0; k < 4; k++) {
-      for (const [row, tap] of taps.entries()) {
-        f.get(from).at("v128.load64_splat", (4 * row + k) * 8).set(tap);
-      }
-      writeStep(taps, (i) => f.set(rows[i][k]));
-    }
-    for (const [r, row] of rows.entries()) {
-      writeStep(row, (i) => {
-        f.set(gradient);
-        noteFinite(f, vectors.float64, gradient, notFinite);
-        f.get(to).get(gradient).laneAt("v128.store64_lane", 0, (3 * r + i) * 8);
-      });
-    }
+    writeTransform(
+      f,
+      vectors.float64,
+      WEIGHT_GRADIENT,
+      (k, row) => {
+        f.get(from).at("v128.load64_splat", (row * 4 + k) * 8);
+        writeScale(f, row, k);
+      },
+      (row, k, result) => {
+        noteFinite(f, vectors.float64, result, notFinite);
+        f.get(to).get(result).laneAt("v128.store64_lane", 0, (row * 3 + k) * 8);
+      },
+    );
     f.advance(from, PLANES * 8).advance(to, 9 * 8);
   });
   f.const(check).get(notFinite).at("v128.store");
+  return f;
 }
