@@ -10,7 +10,7 @@ import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { type Tile, weightTiles } from "./plan.ts";
 import { padded } from "./planes.ts";
-import { imagesPerSum, layoutSums, sumImages, totalsOf, writeTotals } from "./weights.ts";
+import { doubles, imagesPerSum, layoutSums, sumImages, writeTotals } from "./weights.ts";
 import type { Vector } from "./vector.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
 
@@ -114,8 +114,8 @@ export function planBackwardWeights(
         dout.load(memory, douts, n, end);
         run.several(end - n);
       });
-      dw.set(totalsOf(sums));
-      db.set(totalsOf(biasSums));
+      dw.set(doubles(sums.totals, dw.length));
+      db.set(doubles(biasSums.totals, F));
     };
   }
 

@@ -33,9 +33,6 @@ export function eachOutput(
   }
 }
 
-/** The parameters of the functions below. */
-const five = ["i32", "i32", "i32", "i32", "i32"] as const;
-
 /**
  * Writes a function "pack" that copies an output's weights; its parameters are where from and to, the
  * bytes from one to the next there, and the rows and columns of taps.
@@ -53,7 +50,7 @@ export function writePacking(
   steps: { readonly input: number; readonly row: number; readonly column: number },
   check?: number,
 ): void {
-  const f = assembly.func("pack", five);
+  const f = assembly.func("pack", ["i32", "i32", "i32", "i32", "i32"]);
   const [from, to, step, rows, columns] = [0, 1, 2, 3, 4];
   const [input, row, column, rowAt, at] = f.locals("i32", 5);
   const [weight, notFinite] = f.locals("v128", 2);
@@ -88,46 +85,37 @@ export function imagesPerSum(dtype: DType, terms: number): number {
   return dtype === "float64" ? Infinity : Math.max(1, Math.floor(TERMS / terms));
 }
 
-/** Sums in the memory, as vectors whose lanes are still to be added, and their totals in float64. */
+/** Sums of some blocks of outputs: vectors whose lanes are still to be added, and float64 totals. */
 export interface Sums {
   readonly blocks: readonly Run[];
   /** Sums of an output. */
   readonly numbers: number;
-  /** How many planes of sums follow each other. The totals of all planes are neighbours. */
-  readonly planes: number;
-  /** Sums of a plane. */
-  readonly planeSize: number;
+  /** Sums of all. */
+  readonly count: number;
   readonly vectors: number;
+  /** The totals, output by output. */
   readonly totals: number;
 }
 
-/** Lays out sums, all at zero nowhere yet: `sumImages` clears them. */
+/** Lays out sums. */
 export function layoutSums(
   layout: Layout,
   name: string,
   blocks: readonly Run[],
   numbers: number,
-  planes = 1,
 ): Sums {
-  const planeSize = numbers * blocks.reduce((sum, { size, times }) => sum + size * times, 0);
-  const count = planes * planeSize;
-  return {
-    blocks,
-    numbers,
-    planes,
-    planeSize,
-    vectors: layout.region(`${name}, vectors`, count * 16),
-    totals: layout.region(`${name}, totals`, count * 8),
-  };
+  const count = numbers * pieces(blocks).reduce((sum, size) => sum + size);
+  const vectors = layout.region(`${name}, vectors`, count * 16);
+  return { blocks, numbers, count, vectors, totals: layout.region(`${name}, totals`, count * 8) };
 }
 
 /**
  * Writes a function "total" that adds vectors' lanes to their totals; its parameters are where the first
- * vector and total are, the bytes from one vector and total to the next, and how many there are.
+ * vector and total are, the bytes from one vector to the next, and how many there are.
  */
 export function writeTotals(assembly: Assembly, { lanes }: Vector): void {
-  const f = assembly.func("total", five);
-  const [from, to, fromStep, toStep, count] = [0, 1, 2, 3, 4];
+  const f = assembly.func("total", ["i32", "i32", "i32", "i32"]);
+  const [from, to, step, count] = [0, 1, 2, 3];
   const sum = f.local("v128");
   f.countDown(count, count, () => {
     f.get(from).at("v128.load").set(sum);
@@ -139,8 +127,8 @@ export function writeTotals(assembly: Assembly, { lanes }: Vector): void {
     f.get(to).get(to).at("v128.load64_splat");
     f.get(sum).op("f64x2.add").get(sum).get(sum).shuffle([1, 0]).op("f64x2.add");
     f.laneAt("v128.store64_lane", 0);
-    addTo(f, from, fromStep);
-    addTo(f, to, toStep);
+    addTo(f, from, step);
+    f.advance(to, 8);
   });
 }
 
@@ -166,23 +154,19 @@ export function sumImages(
 ): void {
   const memory = scratch(dtype);
   const clear = () => {
-    for (const { vectors, planes, planeSize } of sums) {
-      const end = vectors + planes * planeSize * 16;
-      memory.fill(0, vectors / memory.BYTES_PER_ELEMENT, end / memory.BYTES_PER_ELEMENT);
+    for (const { vectors, count } of sums) {
+      const { BYTES_PER_ELEMENT: bytes } = memory;
+      memory.fill(0, vectors / bytes, vectors / bytes + count * (16 / bytes));
     }
   };
   const takeOut = () => {
-    for (const { blocks, numbers, planes, planeSize, vectors, totals } of sums) {
-      for (let plane = 0; plane < planes; plane++) {
-        eachOutput(blocks, numbers, (output, at, block) => {
-          const from = vectors + (plane * planeSize + at) * 16;
-          const to = totals + (output * numbers * planes + plane) * 8;
-          total(from, to, block * 16, planes * 8, numbers);
-        });
-      }
+    for (const { blocks, numbers, vectors, totals } of sums) {
+      eachOutput(blocks, numbers, (output, at, block) => {
+        total(vectors + at * 16, totals + output * numbers * 8, block * 16, numbers);
+      });
     }
   };
-  for (const each of sums) totalsOf(each).fill(0);
+  for (const { totals, count } of sums) doubles(totals, count).fill(0);
   clear();
   let summed = 0;
   for (let n = 0; n < N; n += together) {
@@ -198,7 +182,7 @@ export function sumImages(
   takeOut();
 }
 
-/** The totals of sums; those of an output are neighbours. */
-export function totalsOf({ totals, planes, planeSize }: Sums): FloatArray {
-  return scratch("float64").subarray(totals / 8, totals / 8 + planes * planeSize);
+/** Some float64 numbers in the memory, from a byte on. */
+export function doubles(start: number, count: number): FloatArray {
+  return scratch("float64").subarray(start / 8, start / 8 + count);
 }

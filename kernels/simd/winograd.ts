@@ -17,11 +17,11 @@ import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { convTiles, type Tile, weightTiles } from "./plan.ts";
 import {
+  doubles,
   eachOutput,
   imagesPerSum,
   layoutSums,
   sumImages,
-  totalsOf,
   writeTotals,
 } from "./weights.ts";
 import { padded, plainRow, type Planes, writeCopy } from "./planes.ts";
@@ -339,7 +339,7 @@ export function planWinogradWeights(
   const inputs = transformed(layout, "transformed x", C, grid);
   const gradients = transformed(layout, "transformed dout", F, grid);
   const tiles = weightTiles(F, C, [[0]], blockBytes, false, tile);
-  const sums = layoutSums(layout, "sums", tiles.blocks, C, PLANES);
+  const sums = layoutSums(layout, "sums", Array(PLANES).fill(tiles.blocks).flat(), C);
   const biasSums = layoutSums(layout, "bias sums", [{ size: 1, times: 1 }], F);
   const check = layout.region("check", 16);
 
@@ -395,7 +395,8 @@ export function planWinogradWeights(
       several.advance(doutBlock, 2 * grid.rows * dout.planes.row);
     });
     writeTotals(assembly, vector);
-    writeWeightGradient(assembly, F * C, sums.totals, check);
+    // The vectors are of no more use then: the gradients take their place.
+    writeWeightGradient(assembly, F * C, sums.totals, sums.vectors, check);
     const run = instantiate(assembly);
 
     const most = imagesPerSum(dtype, grid.vectors * grid.rows * blocks);
@@ -415,9 +416,9 @@ export function planWinogradWeights(
         run.several(end - n);
       });
       run.transformSums();
-      dw.set(totalsOf(sums).subarray(0, dw.length));
-      db.set(totalsOf(biasSums));
-      return scratch("float64")[check / 8] === 0;
+      dw.set(doubles(sums.vectors, dw.length));
+      db.set(doubles(biasSums.totals, F));
+      return doubles(check, 1)[0] === 0;
     };
   }
   return { layout, make };

@@ -315,23 +315,24 @@ export function writeWeightTransform(
   return f;
 }
 
-/** Writes the transform of 16 float64 sums for each kernel into its 3x3 gradients, in their place. */
+/** Writes the transform of 16 planes of float64 sums into the 3x3 gradients of each kernel. */
 export function writeWeightGradient(
   assembly: Assembly,
   kernels: number,
   sums: number,
+  gradients: number,
   check: number,
 ): Func {
   const f = assembly.func("transformSums");
   const [from, to, kernel] = f.locals("i32", 3), notFinite = f.local("v128");
-  f.const(sums).tee(from).set(to);
+  f.const(sums).set(from).const(gradients).set(to);
   f.repeat(kernel, kernels, () => {
     writeTransform(
       f,
       vectors.float64,
       WEIGHT_GRADIENT,
       (k, row) => {
-        f.get(from).at("v128.load64_splat", (row * 4 + k) * 8);
+        f.get(from).at("v128.load64_splat", (row * 4 + k) * kernels * 8);
         writeScale(f, row, k);
       },
       (row, k, result) => {
@@ -339,7 +340,7 @@ export function writeWeightGradient(
         f.get(to).get(result).laneAt("v128.store64_lane", 0, (row * 3 + k) * 8);
       },
     );
-    f.advance(from, PLANES * 8).advance(to, 9 * 8);
+    f.advance(from, 8).advance(to, 9 * 8);
   });
   f.const(check).get(notFinite).at("v128.store");
   return f;
