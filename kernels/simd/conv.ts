@@ -42,7 +42,6 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
     if (found !== undefined) tunedPasses.push(`${pass} ${found.filters}x${found.width}`);
     return found;
   };
-
   const [outTile, dxTile, dwTile] = [tile("forward"), tile("dx"), tile("dw")];
 
   // What is planned counts for the memory; what is made is compiled when it first runs.
@@ -68,22 +67,21 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
   const winograd: Partial<ReturnType<typeof planWinograd>> =
     features.reassociate && winogradServes(shape) ? planWinograd() : {};
 
-  /** A direct pass. After Winograd's, which needs about as much memory, it is planned if it ever runs. */
-  const direct = <Run>(first: unknown, plan: () => Plan<Run>): () => Run =>
-    first === undefined ? later(plan()) : lazy(() => {
+  // A direct pass behind another, which needs about as much memory, is planned only if it ever runs.
+  const direct = <Run>(other: unknown, plan: () => Plan<Run>): () => Run =>
+    other === undefined ? later(plan()) : lazy(() => {
       const { layout, make } = plan();
       const missing = reserve(layout.size);
-      if (missing !== undefined) throw new Error(`A convolution ${missing}`);
+      if (missing !== undefined) throw new Error(`This convolution ${missing}`);
       return make();
     });
-  const planDirect = (relu: boolean) => planForward(shape, vector, features, relu, outTile);
-  const forward = direct(winograd.forward, () => planDirect(false));
-  const forwardRelu = direct(forward, () => planDirect(true));
-  const data = direct(winograd.data, () => planBackwardData(shape, vector, features, dxTile));
-  const weights = direct(
-    winograd.weights,
-    () => planBackwardWeights(shape, vector, features, dwTile),
-  );
+  const planOut = (relu: boolean) => planForward(shape, vector, features, relu, outTile);
+  const planDx = () => planBackwardData(shape, vector, features, dxTile);
+  const planDw = () => planBackwardWeights(shape, vector, features, dwTile);
+  const forward = direct(winograd.forward, () => planOut(false));
+  const forwardRelu = direct(forward, () => planOut(true));
+  const data = direct(winograd.data, planDx);
+  const weights = direct(winograd.weights, planDw);
 
   const missing = reserve(size);
   if (missing !== undefined) return { reason: missing };

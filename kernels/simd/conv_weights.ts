@@ -109,7 +109,7 @@ export function planBackwardWeights(
     return (N, xs, douts, dw, db) => {
       const memory = scratch(dtype);
       x.clear(memory);
-      sumImages(dtype, [sums, biasSums], run.total, N, images, most, (n, end) => {
+      sumImages([sums, biasSums], run.total, N, images, most, (n, end) => {
         x.load(memory, xs, n, end);
         dout.load(memory, douts, n, end);
         run.several(end - n);

@@ -85,19 +85,19 @@ export function imagesPerSum(dtype: DType, terms: number): number {
   return dtype === "float64" ? Infinity : Math.max(1, Math.floor(TERMS / terms));
 }
 
-/** Sums of some blocks of outputs: vectors whose lanes are still to be added, and float64 totals. */
+/** Where the sums of some blocks of outputs lie: vectors of parts, and their totals in float64. */
 export interface Sums {
   readonly blocks: readonly Run[];
   /** Sums of an output. */
   readonly numbers: number;
-  /** Sums of all. */
+  /** Sums of all outputs. */
   readonly count: number;
   readonly vectors: number;
-  /** The totals, output by output. */
+  /** Output by output, not by blocks. */
   readonly totals: number;
 }
 
-/** Lays out sums. */
+/** Lays out the sums of some blocks of outputs, so many an output. */
 export function layoutSums(
   layout: Layout,
   name: string,
@@ -135,7 +135,6 @@ export function writeTotals(assembly: Assembly, { lanes }: Vector): void {
 /**
  * Sums over images: runs some at a time onto the vectors, and adds those to the totals in good time.
  *
- * @param dtype The dtype of the vectors.
  * @param sums The sums.
  * @param total The function of `writeTotals`.
  * @param N How many images there are.
@@ -144,7 +143,6 @@ export function writeTotals(assembly: Assembly, { lanes }: Vector): void {
  * @param run Adds the images from the first to before the end.
  */
 export function sumImages(
-  dtype: DType,
   sums: readonly Sums[],
   total: (...args: number[]) => void,
   N: number,
@@ -152,12 +150,9 @@ export function sumImages(
   most: number,
   run: (first: number, end: number) => void,
 ): void {
-  const memory = scratch(dtype);
   const clear = () => {
-    for (const { vectors, count } of sums) {
-      const { BYTES_PER_ELEMENT: bytes } = memory;
-      memory.fill(0, vectors / bytes, vectors / bytes + count * (16 / bytes));
-    }
+    // Zeros of either dtype are the same bits.
+    for (const { vectors, count } of sums) doubles(vectors, 2 * count).fill(0);
   };
   const takeOut = () => {
     for (const { blocks, numbers, vectors, totals } of sums) {

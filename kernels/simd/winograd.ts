@@ -15,7 +15,7 @@ import { Assembly } from "./assembler.ts";
 import { writeConv } from "./emit_conv.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
-import { convTiles, type Tile, weightTiles } from "./plan.ts";
+import { convTiles, type Run, type Tile, weightTiles } from "./plan.ts";
 import {
   doubles,
   eachOutput,
@@ -33,7 +33,7 @@ import {
   writeGradientTransform,
   writeInputTransform,
   writeOutputTransform,
-  writeWeightGradient,
+  writeSumTransform,
   writeWeightTransform,
 } from "./winograd_tiles.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
@@ -184,7 +184,6 @@ function planCorrelation(
   const inputs = transformed(layout, "transformed x", channels, grid);
   const products = transformed(layout, "products", filters, grid);
   const kernels = filters * channels;
-  const first = turned ? 9 * (kernels - 1) : 0;
   const matrix = kernels * bytes;
   const given = layout.region("weights", 9 * matrix);
   const weights = layout.region("transformed weights", PLANES * matrix);
@@ -268,7 +267,9 @@ function planCorrelation(
       const memory = scratch(dtype);
       x.clear(memory);
       memory.set(w, given / bytes);
+      // All turned at once, the first kernel comes last.
       if (turned) memory.subarray(given / bytes, given / bytes + 9 * kernels).reverse();
+      const first = turned ? 9 * (kernels - 1) : 0;
       eachOutput(tiles.blocks, channels, (filter, at, block) => {
         const from = given + (first + filter * filterStep) * bytes;
         run.transformWeights(from, weights + at * bytes, channelStep * bytes, block * bytes);
@@ -339,7 +340,12 @@ export function planWinogradWeights(
   const inputs = transformed(layout, "transformed x", C, grid);
   const gradients = transformed(layout, "transformed dout", F, grid);
   const tiles = weightTiles(F, C, [[0]], blockBytes, false, tile);
-  const sums = layoutSums(layout, "sums", Array(PLANES).fill(tiles.blocks).flat(), C);
+  const sums = layoutSums(
+    layout,
+    "sums",
+    Array<readonly Run[]>(PLANES).fill(tiles.blocks).flat(),
+    C,
+  );
   const biasSums = layoutSums(layout, "bias sums", [{ size: 1, times: 1 }], F);
   const check = layout.region("check", 16);
 
@@ -396,7 +402,7 @@ export function planWinogradWeights(
     });
     writeTotals(assembly, vector);
     // The vectors are of no more use then: the gradients take their place.
-    writeWeightGradient(assembly, F * C, sums.totals, sums.vectors, check);
+    writeSumTransform(assembly, F * C, sums.totals, sums.vectors, check);
     const run = instantiate(assembly);
 
     const most = imagesPerSum(dtype, grid.vectors * grid.rows * blocks);
@@ -404,7 +410,7 @@ export function planWinogradWeights(
       const memory = scratch(dtype);
       x.clear(memory);
       dout.clear(memory);
-      sumImages(dtype, [sums, biasSums], run.total, N, images, most, (n, end) => {
+      sumImages([sums, biasSums], run.total, N, images, most, (n, end) => {
         if (end - n < images) {
           // The tiles of images that are not there: zero times what was there could be NaN.
           for (const { start, step } of [inputs, gradients]) {

@@ -281,16 +281,16 @@ export function writeGradientTransform(
 }
 
 /**
- * Writes the transform of a filter's 3x3 kernels, in float64, one channel after the other. Its parameters
+ * Writes a function "transformWeights" for a filter's 3x3 kernels, which computes in float64. Its parameters
  * are where the first kernel is, where the first plane's numbers go, and the bytes from one channel to the
- * next here and there: so that passes whose planes are alike have the same code, compiled once.
+ * next here and there: so dx, where its planes are as large as out's, has the same code, compiled once.
  */
 export function writeWeightTransform(
   assembly: Assembly,
   { bytes, loadSplat, storeLane }: Vector,
   channels: number,
   plane: number,
-): Func {
+): void {
   const f = assembly.func("transformWeights", ["i32", "i32", "i32", "i32"]);
   const [from, to, fromStep, toStep] = [0, 1, 2, 3];
   f.repeat(f.local("i32"), channels, () => {
@@ -312,17 +312,16 @@ export function writeWeightTransform(
     addTo(f, from, fromStep);
     addTo(f, to, toStep);
   });
-  return f;
 }
 
-/** Writes the transform of 16 planes of float64 sums into the 3x3 gradients of each kernel. */
-export function writeWeightGradient(
+/** Writes a function "transformSums": from 16 planes of float64 sums to the 3x3 gradients of each kernel. */
+export function writeSumTransform(
   assembly: Assembly,
   kernels: number,
   sums: number,
   gradients: number,
   check: number,
-): Func {
+): void {
   const f = assembly.func("transformSums");
   const [from, to, kernel] = f.locals("i32", 3), notFinite = f.local("v128");
   f.const(sums).set(from).const(gradients).set(to);
@@ -343,5 +342,4 @@ export function writeWeightGradient(
     f.advance(from, 8).advance(to, 9 * 8);
   });
   f.const(check).get(notFinite).at("v128.store");
-  return f;
 }
