@@ -78,11 +78,8 @@ interface Correlation {
   /** Rows and columns of an output plane. */
   readonly OH: number;
   readonly OW: number;
-  /** Whether the kernels are turned by half: the weights, from the last to the first, hold them so. */
+  /** Whether the kernels are turned by half, and filters and channels exchanged. */
   readonly turned: boolean;
-  /** From one filter's, and one channel's, weights to the next. */
-  readonly filterStep: number;
-  readonly channelStep: number;
   readonly relu: boolean;
 }
 
@@ -116,8 +113,6 @@ export function planWinogradForward(
       OH,
       OW,
       turned: false,
-      filterStep: 9 * C,
-      channelStep: 9,
       relu,
     },
     vector,
@@ -147,8 +142,6 @@ export function planWinogradData(
       OH: H,
       OW: W,
       turned: true,
-      filterStep: -9,
-      channelStep: -9 * C,
       relu: false,
     },
     vector,
@@ -164,7 +157,7 @@ function planCorrelation(
   fused: boolean,
   tile?: Tile,
 ): Plan<RunCorrelation> {
-  const { channels, filters, H, W, OH, OW, turned, filterStep, channelStep } = job;
+  const { channels, filters, H, W, OH, OW, turned } = job;
   const { bytes, lanes, dtype } = vector;
   const layout = new Layout();
   const grid = tileGrid(vector, OH, OW, FORWARD_VECTORS);
@@ -262,17 +255,20 @@ function planCorrelation(
     writeWeightTransform(assembly, vector, channels, matrix);
     const run = instantiate(assembly);
 
+    const kernel = 9 * bytes;
+    const [firstKernel, filterStep, channelStep] = turned
+      ? [kernel * (kernels - 1), -kernel, -kernel * filters]
+      : [0, kernel * channels, kernel];
     const outStart = out / bytes, biasStart = bias / bytes, checkStart = check / bytes;
     return (N, xs, w, b, outs) => {
       const memory = scratch(dtype);
       x.clear(memory);
       memory.set(w, given / bytes);
-      // All turned at once, the first kernel comes last.
+      // Weights that are reversed as a whole are turned kernels, the first of which comes last.
       if (turned) memory.subarray(given / bytes, given / bytes + 9 * kernels).reverse();
-      const first = turned ? 9 * (kernels - 1) : 0;
       eachOutput(tiles.blocks, channels, (filter, at, block) => {
-        const from = given + (first + filter * filterStep) * bytes;
-        run.transformWeights(from, weights + at * bytes, channelStep * bytes, block * bytes);
+        const from = given + firstKernel + filter * filterStep;
+        run.transformWeights(from, weights + at * bytes, channelStep, block * bytes);
       });
       if (b === undefined) memory.fill(0, biasStart, biasStart + filters);
       else memory.set(b, biasStart);
