@@ -11,6 +11,7 @@ import { type Layout, MEMORY_LIMIT, reserve, scratch } from "../kernels/simd/mem
 import { simdSource } from "../kernels/simd/source.ts";
 import { vectors } from "../kernels/simd/vector.ts";
 import {
+  planWinogradData,
   planWinogradForward,
   planWinogradWeights,
   winogradServes,
@@ -98,6 +99,11 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
         inDirtyMemory(fastWeights.layout, () => assert(fastWeights.make()(1, x, dout, dw, db)));
         assertEquals(dw, expectedDw);
         winogradRuns++;
+        const fastData = planWinogradData(shape, vector, fused);
+        if (fastData === undefined) return;
+        const runData = () => fastData.make()(1, dout, w, undefined, dx.fill(NaN));
+        inDirtyMemory(fastData.layout, () => assertEquals(runData(), 1));
+        assertEquals(dx, expectedDx);
       };
       const forWinograd = shapes.map(({ C, H, W, F, KH, KW }) => {
         const kernel = [3 + (KH + KW) % 5, 3 + KW % 5] as const;

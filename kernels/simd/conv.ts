@@ -42,6 +42,7 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
     if (found !== undefined) tunedPasses.push(`${pass} ${found.filters}x${found.width}`);
     return found;
   };
+  const [outTile, dxTile, dwTile] = [tile("forward"), tile("dx"), tile("dw")];
 
   // What is planned counts for the memory; what is made is compiled when it first runs.
   let size = 0;
@@ -49,26 +50,38 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
     size = Math.max(size, layout.size);
     return lazy(make);
   };
-  const outTile = tile("forward");
-  const forward = later(planForward(shape, vector, features, false, outTile));
-  const forwardRelu = later(planForward(shape, vector, features, true, outTile));
-  const data = later(planBackwardData(shape, vector, features, tile("dx")));
-  const weights = later(planBackwardWeights(shape, vector, features, tile("dw")));
 
   // Winograd's algorithm goes first where it pays, and leaves to the others what is not finite.
   const { fused } = features;
   const ifPays = <Run>(plan: Plan<Run> | undefined) => plan && later(plan);
   const planWinograd = () => {
-    const outTile = tile("winograd forward");
+    const tiles = tile("winograd forward");
+    const plan = (relu: boolean) => planWinogradForward(shape, vector, fused, relu, tiles);
     return {
-      forward: ifPays(planWinogradForward(shape, vector, fused, false, outTile)),
-      forwardRelu: ifPays(planWinogradForward(shape, vector, fused, true, outTile)),
+      forward: ifPays(plan(false)),
+      forwardRelu: ifPays(plan(true)),
       data: ifPays(planWinogradData(shape, vector, fused, tile("winograd dx"))),
       weights: ifPays(planWinogradWeights(shape, vector, fused, tile("winograd dw"))),
     };
   };
   const winograd: Partial<ReturnType<typeof planWinograd>> =
     features.reassociate && winogradServes(shape) ? planWinograd() : {};
+
+  // A direct pass behind another, which needs about as much memory, is planned only if it ever runs.
+  const direct = <Run>(other: unknown, plan: () => Plan<Run>): () => Run =>
+    other === undefined ? later(plan()) : lazy(() => {
+      const { layout, make } = plan();
+      const missing = reserve(layout.size);
+      if (missing !== undefined) throw new Error(`This convolution ${missing}`);
+      return make();
+    });
+  const planOut = (relu: boolean) => planForward(shape, vector, features, relu, outTile);
+  const planDx = () => planBackwardData(shape, vector, features, dxTile);
+  const planDw = () => planBackwardWeights(shape, vector, features, dwTile);
+  const forward = direct(winograd.forward, () => planOut(false));
+  const forwardRelu = direct(forward, () => planOut(true));
+  const data = direct(winograd.data, planDx);
+  const weights = direct(winograd.weights, planDw);
 
   const missing = reserve(size);
   if (missing !== undefined) return { reason: missing };

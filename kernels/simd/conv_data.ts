@@ -106,7 +106,6 @@ export function planBackwardData(
   const direct = strideX === 1 && W >= lanes && groups.every(({ phases }) => phases.length === 1);
 
   const convs: TapConv[] = [];
-  const packing: { outputs: number[]; rows: number; columns: number }[] = [];
   const given = layout.region("weights", F * C * KH * KW * bytes);
   const check = layout.region("check", 16);
   const phaseStart = new Map<string, number>();
@@ -123,11 +122,6 @@ export function planBackwardData(
     }
     const taps = y.taps * x.taps;
     const straight = taps <= STRAIGHT_TAPS;
-    // The taps in the order of dout's rows and columns: the last of the kernel first.
-    const order = Array.from({ length: taps }, (_, i) => ({
-      j: Math.floor(i / x.taps),
-      i: i % x.taps,
-    }));
     const { row: pitch } = dout.planes;
     convs.push({
       vector,
@@ -142,19 +136,14 @@ export function planBackwardData(
       output: direct
         ? { ...result, start: dx + y.rest * W * bytes, row: strideY * W * bytes }
         : { start, plane, row },
-      taps: order.slice(0, straight ? taps : x.taps).map(({ j, i }) => j * pitch + i * bytes),
+      // In the order of dout's rows and columns: the last of the kernel comes first.
+      taps: Array.from(
+        { length: straight ? taps : x.taps },
+        (_, tap) => Math.floor(tap / x.taps) * pitch + (tap % x.taps) * bytes,
+      ),
       tapRows: { times: straight ? 1 : y.taps, step: pitch },
       weights: layout.region(`weights ${y.rest},${x.rest}`, outputs * F * taps * bytes),
       relu: false,
-    });
-    packing.push({
-      // Where each output's weights begin: with the last of the phase's taps.
-      outputs: phases.flatMap(({ y, x }) => {
-        const last = (y.tap + (y.taps - 1) * strideY) * KW + x.tap + (x.taps - 1) * strideX;
-        return Array.from({ length: C }, (_, c) => given + (c * KH * KW + last) * bytes);
-      }),
-      rows: y.taps,
-      columns: x.taps,
     });
   }
 
@@ -185,9 +174,8 @@ export function planBackwardData(
     const image = assembly.func("image").call(pad);
     for (const f of sums) image.call(f);
     if (!direct) writeMerges(assembly, image);
-    const pack = assembly.func("pack", ["i32", "i32", "i32", "i32", "i32"]);
     const steps = { input: C * KH * KW, row: -strideY * KW, column: -strideX };
-    writePacking(pack, vector, F, steps, check);
+    writePacking(assembly, vector, F, steps, check);
     const run = instantiate(assembly);
 
     const dxSize = C * H * W, dxStart = dx / bytes;
@@ -195,11 +183,15 @@ export function planBackwardData(
       const memory = scratch(dtype);
       memory.set(w, given / bytes);
       memory.fill(0, check / bytes, check / bytes + lanes);
-      for (const [i, { weights, tiles }] of convs.entries()) {
-        const { outputs, rows, columns } = packing[i];
+      for (const [g, { phases }] of groups.entries()) {
+        const { weights, tiles } = convs[g];
+        const { y: { taps: rows }, x: { taps: columns } } = phases[0];
         if (rows * columns === 0) continue;
         eachOutput(tiles, F * rows * columns, (output, at, block) => {
-          run.pack(outputs[output], weights + at * bytes, block * bytes, rows, columns);
+          const { y, x } = phases[Math.floor(output / C)];
+          const last = (y.tap + (rows - 1) * strideY) * KW + x.tap + (columns - 1) * strideX;
+          const from = given + ((output % C) * KH * KW + last) * bytes;
+          run.pack(from, weights + at * bytes, block * bytes, rows, columns);
         });
       }
       // The padding's zeros times infinity would be NaN, where the definition has no term.

@@ -83,8 +83,7 @@ export function planForward(
     const sums = writeConv(assembly, "sums", conv);
     if (narrow) writeCopy(pick, F, OH, wide, out, plainRow(vector, OW));
     assembly.func("image").call(pad).call(sums).call(pick);
-    const pack = assembly.func("pack", ["i32", "i32", "i32", "i32", "i32"]);
-    writePacking(pack, vector, C, { input: taps, row: KW, column: 1 });
+    writePacking(assembly, vector, C, { input: taps, row: KW, column: 1 });
     const run = instantiate(assembly);
 
     const outSize = F * OH * OW, outStart = result / bytes;

@@ -10,14 +10,7 @@ import type { Features } from "./features.ts";
 import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
 import { type Tile, weightTiles } from "./plan.ts";
 import { padded } from "./planes.ts";
-import {
-  imagesPerSum,
-  layoutBiasSums,
-  layoutSums,
-  sumImages,
-  totalsOf,
-  writeTotals,
-} from "./weights.ts";
+import { doubles, imagesPerSum, layoutSums, sumImages, writeTotals } from "./weights.ts";
 import type { Vector } from "./vector.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
 
@@ -81,8 +74,8 @@ export function planBackwardWeights(
   );
   const shifted = strideX === 1 && lanes === 4;
   const tiles = weightTiles(F, C, taps, x.planes.plane, shifted, tile);
-  const sums = layoutSums(layout, "sums", F, C * KH * KW, [{ blocks: tiles.blocks, taps: 1 }]);
-  const biasSums = layoutBiasSums(layout, F);
+  const sums = layoutSums(layout, "sums", tiles.blocks, C * KH * KW);
+  const biasSums = layoutSums(layout, "bias sums", [{ size: 1, times: 1 }], F);
 
   function make(): BackwardWeights {
     const assembly = new Assembly();
@@ -109,20 +102,20 @@ export function planBackwardWeights(
       several.advance(doutAt, dout.step.staged);
     });
     several.get(0).call(weights);
-    writeTotals(assembly.func("totals", ["i32", "i32", "i32", "i32", "i32"]), vector);
+    writeTotals(assembly, vector);
     const run = instantiate(assembly);
 
     const most = imagesPerSum(dtype, (OH * OW) / lanes);
     return (N, xs, douts, dw, db) => {
       const memory = scratch(dtype);
       x.clear(memory);
-      sumImages(dtype, [sums, biasSums], run.totals, N, images, most, (n, end) => {
+      sumImages([sums, biasSums], run.total, N, images, most, (n, end) => {
         x.load(memory, xs, n, end);
         dout.load(memory, douts, n, end);
         run.several(end - n);
       });
-      dw.set(totalsOf(sums));
-      db.set(totalsOf(biasSums));
+      dw.set(doubles(sums.totals, dw.length));
+      db.set(doubles(biasSums.totals, F));
     };
   }
 

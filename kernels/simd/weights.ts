@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Func } from "./assembler.ts";
+import type { Assembly } from "./assembler.ts";
 import { type Layout, scratch } from "./memory.ts";
 import { pieces, type Run } from "./plan.ts";
 import { noteFinite, type Vector } from "./vector.ts";
@@ -35,22 +35,23 @@ export function eachOutput(
 }
 
 /**
- * Writes a function that copies an output's weights; its parameters are where from and to, the bytes
- * from one to the next there, and the rows and columns of taps.
+ * Writes a function "pack" that copies an output's weights; its parameters are where from and to, the
+ * bytes from one to the next there, and the rows and columns of taps.
  *
- * @param f The function to write into.
+ * @param assembly The module.
  * @param vector The kind of numbers.
  * @param inputs How many inputs there are.
  * @param steps The weights from one input, row and column to the next.
  * @param check Where a vector stays zero as long as every weight is finite, if that matters.
  */
 export function writePacking(
-  f: Func,
+  assembly: Assembly,
   vector: Vector,
   inputs: number,
   steps: { readonly input: number; readonly row: number; readonly column: number },
   check?: number,
 ): void {
+  const f = assembly.func("pack", ["i32", "i32", "i32", "i32", "i32"]);
   const [from, to, step, rows, columns] = [0, 1, 2, 3, 4];
   const [input, row, column, rowAt, at] = f.locals("i32", 5);
   const [weight, notFinite] = f.locals("v128", 2);
@@ -85,54 +86,37 @@ export function imagesPerSum(dtype: DType, terms: number): number {
   return dtype === "float64" ? Infinity : Math.max(1, Math.floor(TERMS / terms));
 }
 
-/** A plane of sums: so many taps for each output and input, the outputs in blocks. */
-export interface SumPlane {
-  readonly blocks: readonly Run[];
-  readonly taps: number;
-}
-
-/** Sums in the memory, as vectors whose lanes are still to be added, and their totals in float64. */
+/** Where the sums of some blocks of outputs lie: vectors of parts, and their totals in float64. */
 export interface Sums {
-  /** The planes, one after the other. The totals of an output and input are neighbours. */
-  readonly planes: readonly SumPlane[];
-  readonly outputs: number;
-  readonly inputs: number;
+  readonly blocks: readonly Run[];
+  /** Sums of an output. */
+  readonly numbers: number;
+  /** Sums of all outputs. */
   readonly count: number;
   readonly vectors: number;
+  /** Output by output, not by blocks. */
   readonly totals: number;
 }
 
-/** Lays out sums; `sumImages` clears them. */
+/** Lays out the sums of some blocks of outputs, so many an output. */
 export function layoutSums(
   layout: Layout,
   name: string,
-  outputs: number,
-  inputs: number,
-  planes: readonly SumPlane[],
+  blocks: readonly Run[],
+  numbers: number,
 ): Sums {
-  const count = outputs * inputs * planes.reduce((sum, { taps }) => sum + taps, 0);
-  return {
-    planes,
-    outputs,
-    inputs,
-    count,
-    vectors: layout.region(`${name}, vectors`, count * 16),
-    totals: layout.region(`${name}, totals`, count * 8),
-  };
-}
-
-/** Lays out the sums of dout's planes. */
-export function layoutBiasSums(layout: Layout, filters: number): Sums {
-  const one = { blocks: [{ size: 1, times: 1 }], taps: 1 };
-  return layoutSums(layout, "bias sums", 1, filters, [one]);
+  const count = numbers * pieces(blocks).reduce((sum, size) => sum + size);
+  const vectors = layout.region(`${name}, vectors`, count * 16);
+  return { blocks, numbers, count, vectors, totals: layout.region(`${name}, totals`, count * 8) };
 }
 
 /**
- * Writes a function that adds vectors' lanes to their totals; its parameters are where the first vector
- * and total are, the bytes from one vector and total to the next, and how many there are.
+ * Writes a function "total" that adds vectors' lanes to their totals; its parameters are where the first
+ * vector and total are, the bytes from one vector to the next, and how many there are.
  */
-export function writeTotals(f: Func, { lanes }: Vector): void {
-  const [from, to, fromStep, toStep, count] = [0, 1, 2, 3, 4];
+export function writeTotals(assembly: Assembly, { lanes }: Vector): void {
+  const f = assembly.func("total", ["i32", "i32", "i32", "i32"]);
+  const [from, to, step, count] = [0, 1, 2, 3];
   const sum = f.local("v128");
   f.countDown(count, count, () => {
     f.get(from).at("v128.load").set(sum);
@@ -144,54 +128,41 @@ export function writeTotals(f: Func, { lanes }: Vector): void {
     f.get(to).get(to).at("v128.load64_splat");
     f.get(sum).op("f64x2.add").get(sum).get(sum).shuffle([1, 0]).op("f64x2.add");
     f.laneAt("v128.store64_lane", 0);
-    f.advanceBy(from, fromStep);
-    f.advanceBy(to, toStep);
+    f.advanceBy(from, step);
+    f.advance(to, 8);
   });
 }
 
 /**
  * Sums over images: runs some at a time onto the vectors, and adds those to the totals in good time.
  *
- * @param dtype The dtype of the vectors.
  * @param sums The sums.
- * @param addTotals The function of `writeTotals`.
+ * @param total The function of `writeTotals`.
  * @param N How many images there are.
  * @param together How many are run at a time.
  * @param most How many a vector may hold.
  * @param run Adds the images from the first to before the end.
  */
 export function sumImages(
-  dtype: DType,
   sums: readonly Sums[],
-  addTotals: (...args: number[]) => void,
+  total: (...args: number[]) => void,
   N: number,
   together: number,
   most: number,
   run: (first: number, end: number) => void,
 ): void {
-  const memory = scratch(dtype);
   const clear = () => {
-    for (const { vectors, count } of sums) {
-      const start = vectors / memory.BYTES_PER_ELEMENT;
-      memory.fill(0, start, start + count * 16 / memory.BYTES_PER_ELEMENT);
-    }
+    // Zeros of either dtype are the same bits.
+    for (const { vectors, count } of sums) doubles(vectors, 2 * count).fill(0);
   };
   const takeOut = () => {
-    for (const { planes, outputs, inputs, count, vectors, totals } of sums) {
-      const step = count / (outputs * inputs);
-      let from = vectors, to = totals;
-      for (const { blocks, taps } of planes) {
-        for (let tap = 0; tap < taps; tap++, to += 8) {
-          eachOutput(blocks, inputs * taps, (output, at, block) => {
-            const first = from + (at + tap * block) * 16;
-            addTotals(first, to + output * inputs * step * 8, taps * block * 16, step * 8, inputs);
-          });
-        }
-        from += outputs * inputs * taps * 16;
-      }
+    for (const { blocks, numbers, vectors, totals } of sums) {
+      eachOutput(blocks, numbers, (output, at, block) => {
+        total(vectors + at * 16, totals + output * numbers * 8, block * 16, numbers);
+      });
     }
   };
-  for (const each of sums) totalsOf(each).fill(0);
+  for (const { totals, count } of sums) doubles(totals, count).fill(0);
   clear();
   let summed = 0;
   for (let n = 0; n < N; n += together) {
@@ -207,7 +178,7 @@ export function sumImages(
   takeOut();
 }
 
-/** The totals of sums: by output, input, plane, tap. */
-export function totalsOf({ totals, count }: Sums): FloatArray {
-  return scratch("float64").subarray(totals / 8, totals / 8 + count);
+/** Some float64 numbers in the memory, from a byte on. */
+export function doubles(start: number, count: number): FloatArray {
+  return scratch("float64").subarray(start / 8, start / 8 + count);
 }

@@ -20,17 +20,15 @@ import { padded, plainRow, type Planes, writeCopy } from "./planes.ts";
 import { convTiles, type Tile, type TileBlock, type WeightTiles, weightTiles } from "./plan.ts";
 import type { Vector } from "./vector.ts";
 import {
+  doubles,
   eachOutput,
   imagesPerSum,
-  layoutBiasSums,
   layoutSums,
   sumImages,
-  totalsOf,
   writeTotals,
 } from "./weights.ts";
 import {
   type Patch,
-  planeProducts,
   type TileGrid,
   tileGrid,
   tileProducts,
@@ -39,11 +37,10 @@ import {
   windowPlanes,
 } from "./winograd_tiles.ts";
 import {
-  type GivenKernels,
-  writeGradientOfWeights,
   writeGradientTransform,
   writeInputTransform,
   writeOutputTransform,
+  writeSumTransform,
   writeWeightTransform,
 } from "./winograd_transforms.ts";
 import type { ConvShape, FloatArray } from "../shape.ts";
@@ -96,15 +93,15 @@ export function winogradServes({ KH, KW, strideY, strideX }: ConvShape): boolean
 }
 
 /** A correlation with stride 1: a forward pass, or the gradient of the input. */
-interface Correlation extends Sizes, GivenKernels {
+interface Correlation extends Sizes {
   /** Rows and columns of an input plane. */
   readonly H: number;
   readonly W: number;
   /** Zeros above and on the left. */
   readonly top: number;
   readonly left: number;
-  /** From one filter's weights to the next. */
-  readonly filterStep: number;
+  /** Whether the kernels are turned by half, and filters and channels exchanged. */
+  readonly turned: boolean;
   readonly relu: boolean;
 }
 
@@ -137,8 +134,6 @@ export function planWinogradForward(
     left: padLeft,
     OH,
     OW,
-    filterStep: KH * KW * C,
-    channelStep: KH * KW,
     turned: false,
     relu,
   };
@@ -164,8 +159,6 @@ export function planWinogradData(
     left: KW - 1 - padLeft,
     OH: H,
     OW: W,
-    filterStep: KH * KW,
-    channelStep: KH * KW * C,
     turned: true,
     relu: false,
   };
@@ -180,7 +173,7 @@ function planCorrelation(
   fused: boolean,
   tile?: Tile,
 ): Plan<RunCorrelation> {
-  const { channels, filters, KH, KW, H, W, OH, OW, filterStep } = job;
+  const { channels, filters, KH, KW, H, W, OH, OW, turned } = job;
   const { bytes, lanes, dtype } = vector;
   const layout = new Layout();
   const grid = forwardGrid(vector, job);
@@ -200,8 +193,9 @@ function planCorrelation(
   });
   const tilesIn = transformed(layout, "transformed x", channels, inputs);
   const tilesOut = transformed(layout, "products", filters, outputs);
-  const matrix = filters * channels * bytes;
-  const given = layout.region("weights", KH * KW * matrix);
+  const kernels = filters * channels, taps = KH * KW;
+  const matrix = kernels * bytes;
+  const given = layout.region("weights", taps * matrix);
   const weights = layout.region("transformed weights", tileProducts(planes) * matrix);
   const bias = layout.region("bias", filters * bytes);
   const check = layout.region("check", 16);
@@ -223,7 +217,7 @@ function planCorrelation(
     x.write(pad, { from: 0, to: 1 });
     const transform = assembly.func("transform", ["i32", "i32"]);
     writeInputTransform(transform, vector, inputs, channels, x.planes, x.pitch, tilesIn);
-    const multiply = byWindows(planes, ({ y, x }, i) =>
+    const multiply = byWindows(planes, (plane, i) =>
       writeConv(assembly, `multiply${i}-`, {
         vector,
         fused,
@@ -231,7 +225,7 @@ function planCorrelation(
         tiles,
         input: { start: tilesIn.start, plane: inputs.blockBytes, row: inputs.rowBytes },
         output: { start: tilesOut.start, plane: outputs.blockBytes, row: outputs.rowBytes },
-        taps: windowOffsets({ y, x }, inputs, bytes).flat(),
+        taps: windowOffsets(plane, inputs, bytes).flat(),
         tapRows: { times: 1, step: 0 },
         weights,
         relu: false,
@@ -275,18 +269,24 @@ function planCorrelation(
         several.advance(wideAt, wideBytes).advance(outAt, outSize * bytes);
       });
     }
-    const transformWeights = assembly.func("transformWeights", ["i32", "i32", "i32", "i32"]);
-    writeWeightTransform(transformWeights, vector, planes, job, weights, matrix);
+    writeWeightTransform(assembly, vector, KH, KW, channels, weights, matrix);
     const run = instantiate(assembly);
 
+    const kernel = taps * bytes;
+    const [firstKernel, filterStep, channelStep] = turned
+      ? [kernel * (kernels - 1), -kernel, -kernel * filters]
+      : [0, kernel * channels, kernel];
     const outStart = out / bytes, biasStart = bias / bytes, checkStart = check / bytes;
     return (N, xs, w, b, outs) => {
       const memory = scratch(dtype);
       x.clear(memory);
       memory.set(w, given / bytes);
+      // Weights that are reversed as a whole are turned kernels, the first of which comes last.
+      if (turned) memory.subarray(given / bytes, given / bytes + taps * kernels).reverse();
       eachOutput(tiles, channels, (filter, at, block, before) => {
-        const from = given + filter * filterStep * bytes;
-        run.transformWeights(from, (at - before) * bytes, before * bytes, block * bytes);
+        const from = given + firstKernel + filter * filterStep;
+        const blocks = (at - before) * bytes;
+        run.transformWeights(from, channelStep, blocks, before * bytes, block * bytes);
       });
       if (b === undefined) memory.fill(0, biasStart, biasStart + filters);
       else memory.set(b, biasStart);
@@ -313,8 +313,7 @@ function byWindows(
 ): Func[] {
   const made = new Map<string, Func>();
   return planes.map((plane) => {
-    const windows = [plane.y, plane.x].map((parts) => parts.map(({ window }) => window).join());
-    const key = windows.join(" ");
+    const key = `${plane.rows} ${plane.columns}`;
     const func = made.get(key) ?? make(plane, made.size);
     made.set(key, func);
     return func;
@@ -323,11 +322,11 @@ function byWindows(
 
 /** How far a plane's windows are in the tiles of inputs, in bytes: by rows and columns. */
 function windowOffsets(
-  { y, x }: Pick<WindowPlane, "y" | "x">,
+  { rows, columns }: WindowPlane,
   { rowBytes }: Patch,
   bytes: number,
 ): number[][] {
-  return y.map((row) => x.map((column) => row.window * rowBytes + column.window * bytes));
+  return rows.map((row) => columns.map((column) => row * rowBytes + column * bytes));
 }
 
 /** Rows and columns of the tiles that are multiplied: one long row, unless windows need neighbours. */
@@ -336,7 +335,7 @@ function productSize(
   { outputs }: TileGrid,
   { lanes }: Vector,
 ): { readonly rows: number; readonly columns: number } {
-  const alone = planes.every((plane) => planeProducts(plane) === 1);
+  const alone = planes.every(({ products }) => products === 1);
   return alone
     ? { rows: 1, columns: (outputs.blockBytes / 16) * lanes }
     : { rows: outputs.rows, columns: outputs.vectors * lanes };
@@ -407,14 +406,11 @@ export function planWinogradWeights(
   const tilesIn = transformed(layout, "transformed x", C, inputs);
   const tilesOut = transformed(layout, "transformed dout", F, outputs);
   const tiles = winogradWeightTiles(vector, shape, tile);
-  const sums = layoutSums(
-    layout,
-    "sums",
-    F,
-    C,
-    planes.map((plane, i) => ({ blocks: tiles[i].blocks, taps: planeProducts(plane) })),
+  const sums = planes.map(({ products }, i) =>
+    layoutSums(layout, `sums ${i}`, tiles[i].blocks, C * products)
   );
-  const biasSums = layoutBiasSums(layout, F);
+  const gradients = layout.region("gradients", F * C * KH * KW * 8);
+  const biasSums = layoutSums(layout, "bias sums", [{ size: 1, times: 1 }], F);
   const check = layout.region("check", 16);
 
   function make(): RunWeightGradient {
@@ -435,7 +431,7 @@ export function planWinogradWeights(
         x: { start: tilesIn.start, plane: inputs.blockBytes, row: inputs.rowBytes },
         dout: { start: tilesOut.start, plane: outputs.blockBytes, row: outputs.rowBytes },
         ...productSize(planes, grid, vector),
-        sums: sums.vectors,
+        sums: sums[0].vectors,
         moved: true,
       }));
     const biases = assembly.func("biases", ["i32"]);
@@ -459,16 +455,16 @@ export function planWinogradWeights(
         several.advance(xRow, x.step.planes).advance(doutRow, dout.step.planes);
         several.advance(inAt, inputs.imageBytes).advance(outAt, outputs.imageBytes);
       });
-      for (const [i, { before }] of planes.entries()) {
-        several.const(i * tilesIn.step).const(i * tilesOut.step).const(before * F * C * 16);
+      for (const [i, { vectors }] of sums.entries()) {
+        several.const(i * tilesIn.step).const(i * tilesOut.step).const(vectors - sums[0].vectors);
         several.call(multiply[i]);
       }
       several.advance(xBlock, 2 * outputs.rows * x.planes.row);
       several.advance(doutBlock, 2 * outputs.rows * dout.planes.row);
     });
-    writeTotals(assembly.func("totals", ["i32", "i32", "i32", "i32", "i32"]), vector);
-    const back = assembly.func("transformBack");
-    writeGradientOfWeights(back, planes, KH, KW, F * C, sums.totals, check);
+    writeTotals(assembly, vector);
+    const totals = sums.map((plane) => plane.totals);
+    writeSumTransform(assembly, KH, KW, F * C, totals, gradients, check);
     const run = instantiate(assembly);
 
     const most = imagesPerSum(dtype, outputs.vectors * outputs.rows * blocks);
@@ -476,7 +472,7 @@ export function planWinogradWeights(
       const memory = scratch(dtype);
       x.clear(memory);
       dout.clear(memory);
-      sumImages(dtype, [sums, biasSums], run.totals, N, images, most, (n, end) => {
+      sumImages([...sums, biasSums], run.total, N, images, most, (n, end) => {
         if (end - n < images) {
           // The tiles of images that are not there: zero times what was there could be NaN.
           for (const { start, step } of [tilesIn, tilesOut]) {
@@ -487,10 +483,10 @@ export function planWinogradWeights(
         dout.load(memory, douts, n, end);
         run.several(end - n);
       });
-      run.transformBack();
-      dw.set(totalsOf(sums).subarray(0, dw.length));
-      db.set(totalsOf(biasSums));
-      return scratch("float64")[check / 8] === 0;
+      run.transformSums();
+      dw.set(doubles(gradients, dw.length));
+      db.set(doubles(biasSums.totals, F));
+      return doubles(check, 1)[0] === 0;
     };
   }
   return { layout, make };

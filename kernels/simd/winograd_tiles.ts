@@ -87,15 +87,16 @@ export function transformed(
   return { start: layout.region(name, PLANES * step), step };
 }
 
-/** The four numbers of a window: how much of each tap. */
-const TRANSFORM = [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]] as const;
+/** The four numbers of a window, but for their scale: how much of each tap. */
+const COMPONENTS = [[1, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 1]] as const;
 
-/** A number of a window, along one direction: a sum of taps. */
+/** A number of a window, along one direction. */
 export interface Part {
   /** Which of the four. */
   readonly component: number;
   readonly window: number;
-  readonly terms: readonly { readonly tap: number; readonly scale: number }[];
+  /** How much of each tap of the kernel. */
+  readonly factors: readonly number[];
 }
 
 /** The window of a tap and its place there: even taps, which two windows share, go to them by turns. */
@@ -106,52 +107,58 @@ function placeOf(tap: number, taps: number): { window: number; place: number } {
 }
 
 /** How many windows three or more taps are cut into. */
-export function windowCount(taps: number): number {
+function windowCount(taps: number): number {
   return Math.floor(taps / 2);
 }
 
-/** Every number of every window: by component, then by window. */
-function partsOf(taps: number): Part[] {
-  const places = Array.from({ length: taps }, (_, tap) => ({ tap, ...placeOf(tap, taps) }));
-  return TRANSFORM.flatMap((scales, component) =>
+/** Every number of every window of some taps: by component, then by window. */
+export function partsOf(taps: number): Part[] {
+  const places = Array.from({ length: taps }, (_, tap) => placeOf(tap, taps));
+  return COMPONENTS.flatMap((factors, component) =>
     Array.from({ length: windowCount(taps) }, (_, window) => ({
       component,
       window,
-      terms: places.filter((it) => it.window === window && scales[it.place] !== 0)
-        .map(({ tap, place }) => ({ tap, scale: scales[place] })),
-    })).filter(({ terms }) => terms.length > 0)
+      factors: places.map((it) => it.window === window ? factors[it.place] : 0),
+    })).filter(({ factors }) => factors.some((factor) => factor !== 0))
   );
 }
 
-/** One of the 16 planes of transformed numbers: what its tiles are multiplied with. */
+/** One of the 16 planes of transformed numbers: the windows that its tiles are multiplied for. */
 export interface WindowPlane {
-  readonly y: readonly Part[];
-  readonly x: readonly Part[];
-  /** Products of the planes before it. Its own are those of each part of y with each part of x. */
+  /** Windows in tiles down and to the right: every one of `rows` with every one of `columns`. */
+  readonly rows: readonly number[];
+  readonly columns: readonly number[];
+  /** Their products for each filter and channel, and those of the planes before. */
+  readonly products: number;
   readonly before: number;
 }
 
 /** The 16 planes of a kernel, row by row of a tile. */
 export function windowPlanes(KH: number, KW: number): WindowPlane[] {
-  const ys = partsOf(KH), xs = partsOf(KW);
+  const windows = (taps: number, component: number) =>
+    partsOf(taps).filter((part) => part.component === component).map(({ window }) => window);
   let before = 0;
-  return TRANSFORM.flatMap((_, row) =>
-    TRANSFORM.map((_, column) => {
-      const y = ys.filter(({ component }) => component === row);
-      const x = xs.filter(({ component }) => component === column);
-      const plane = { y, x, before };
-      before += y.length * x.length;
-      return plane;
-    })
-  );
-}
-
-/** Products of a plane for each filter and channel. */
-export function planeProducts({ y, x }: WindowPlane): number {
-  return y.length * x.length;
+  return Array.from({ length: PLANES }, (_, plane) => {
+    const rows = windows(KH, plane >> 2), columns = windows(KW, plane & 3);
+    const products = rows.length * columns.length;
+    before += products;
+    return { rows, columns, products, before: before - products };
+  });
 }
 
 /** Products of all planes for each filter and channel: of a tile of 2x2 outputs. */
 export function tileProducts(planes: readonly WindowPlane[]): number {
-  return planes.reduce((sum, plane) => sum + planeProducts(plane), 0);
+  return planes.reduce((sum, { products }) => sum + products, 0);
+}
+
+/** Where the product of a part of the rows and a part of the columns is: the plane, the place in it. */
+export function placeOfProduct(
+  planes: readonly WindowPlane[],
+  row: Part,
+  column: Part,
+): { readonly plane: WindowPlane; readonly place: number } {
+  const plane = planes[4 * row.component + column.component];
+  const { rows, columns } = plane;
+  const place = rows.indexOf(row.window) * columns.length + columns.indexOf(column.window);
+  return { plane, place };
 }

@@ -6,15 +6,16 @@
  * @module
  */
 
-import type { Func, Local } from "./assembler.ts";
+import type { Assembly, Func, Local } from "./assembler.ts";
 import type { Planes } from "./planes.ts";
 import { lowerAndUpper, noteFinite, pushSum, pushZero, type Vector, vectors } from "./vector.ts";
 import {
   type Part,
+  partsOf,
   type Patch,
-  planeProducts,
+  placeOfProduct,
   type Transformed,
-  type WindowPlane,
+  windowPlanes,
 } from "./winograd_tiles.ts";
 
 /**
@@ -48,21 +49,68 @@ function eachVector(
   });
 }
 
-/** Four vectors a, b, c, d become a - c, b + c, c - b, b - d. */
-function writeInputStep(
+/** Some results: how much of each number. */
+type Matrix = readonly (readonly number[])[];
+
+/**
+ * What a tile is multiplied by from the left, and by its transpose from the right. The third of the
+ * transformed numbers has the other sign than Lavin and Gray's; that of dout's last one is left out.
+ */
+const INPUT: Matrix = [[1, 0, -1, 0], [0, 1, 1, 0], [0, 1, -1, 0], [0, 1, 0, -1]];
+const OUTPUT: Matrix = [[1, 1, -1, 0], [0, 1, 1, -1]];
+const OUTPUT_GRADIENT: Matrix = [[1, 0], [1, 1], [1, -1], [0, 1]];
+/** So their products are, by component, what a gradient takes them by. */
+const GRADIENT_SIGNS = [1, 1, -1, -1];
+/** The scale of a kernel's numbers by component. */
+const SCALES = [1, 0.5, 0.5, 1];
+
+/**
+ * Writes the transform of lines of numbers: each line by one matrix, then what comes out of all of them by
+ * another. Lines are rows where they are loaded and columns where they are stored, or the other way round.
+ *
+ * @param f The function to write into.
+ * @param vector The kind of vector.
+ * @param along What a line is multiplied by.
+ * @param across What the first results of the lines, the second and so on, are multiplied by.
+ * @param load Pushes a number of a line.
+ * @param store Takes a result, which is in a local.
+ */
+function writeTransform(
   f: Func,
   vector: Vector,
-  [a, b, c, d]: readonly Local[],
-  results: (() => void)[],
+  along: Matrix,
+  across: Matrix,
+  load: (line: number, place: number) => void,
+  store: (line: number, place: number, result: Local) => void,
 ): void {
-  f.get(a).get(c).op(vector.sub);
-  results[0]();
-  f.get(b).get(c).op(vector.add);
-  results[1]();
-  f.get(c).get(b).op(vector.sub);
-  results[2]();
-  f.get(b).get(d).op(vector.sub);
-  results[3]();
+  const loaded = f.locals("v128", along[0].length);
+  const lines = along.map(() => f.locals("v128", across[0].length));
+  const results = f.locals("v128", across.length);
+  const multiply = (matrix: Matrix, numbers: readonly Local[], results: readonly Local[]) => {
+    for (const [i, factors] of matrix.entries()) {
+      let some = false;
+      for (const [k, factor] of factors.entries()) {
+        if (factor === 0) continue;
+        if (!some && factor < 0) pushZero(f);
+        f.get(numbers[k]);
+        if (factor < 0) f.op(vector.sub);
+        else if (some) f.op(vector.add);
+        some = true;
+      }
+      f.set(results[i]);
+    }
+  };
+  for (let line = 0; line < across[0].length; line++) {
+    for (const [place, number] of loaded.entries()) {
+      load(line, place);
+      f.set(number);
+    }
+    multiply(along, loaded, lines.map((numbers) => numbers[line]));
+  }
+  for (const [line, numbers] of lines.entries()) {
+    multiply(across, numbers, results);
+    for (const [place, result] of results.entries()) store(line, place, result);
+  }
 }
 
 /**
@@ -79,39 +127,20 @@ export function writeInputTransform(
   target: Transformed,
 ): void {
   const to = f.local("i32");
-  const column = f.locals("v128", 4);
-  const t = Array.from({ length: 4 }, () => f.locals("v128", 4));
   const { bytes } = vector;
   // Columns 0 to 3 of a tile are two even and two odd ones of the split row.
   const columns = [0, pitch * bytes, bytes, (pitch + 1) * bytes];
   pushSum(f, target.start, 1).set(to);
   eachVector(f, patch, channels, 0, x, 16, to, (at) => {
-    for (let r = 0; r < 4; r++) {
-      for (let k = 0; k < 4; k++) {
-        f.get(at).at("v128.load", r * x.row + columns[k]).set(column[k]);
-      }
-      writeInputStep(f, vector, column, t[r].map((local) => () => f.set(local)));
-    }
-    for (let k = 0; k < 4; k++) {
-      // The address goes below the value: so each result is stored through a local.
-      const results = [0, 1, 2, 3].map((r) => () => {
-        f.set(column[0]).get(to).get(column[0]).at("v128.store", (r * 4 + k) * target.step);
-      });
-      writeInputStep(f, vector, t.map((row) => row[k]), results);
-    }
+    writeTransform(
+      f,
+      vector,
+      INPUT,
+      INPUT,
+      (row, k) => f.get(at).at("v128.load", row * x.row + columns[k]),
+      (k, row, result) => f.get(to).get(result).at("v128.store", (row * 4 + k) * target.step),
+    );
   });
-}
-
-/** Two sums of four vectors: a + b + c, and b - c - d. */
-function writeOutputStep(
-  f: Func,
-  vector: Vector,
-  [a, b, c, d]: readonly Local[],
-  sum: Local,
-  rest: Local,
-): void {
-  f.get(a).get(b).op(vector.add).get(c).op(vector.add).set(sum);
-  f.get(b).get(c).op(vector.sub).get(d).op(vector.sub).set(rest);
 }
 
 /**
@@ -130,33 +159,35 @@ export function writeOutputTransform(
   relu: boolean,
 ): void {
   const [from, biasAt] = f.locals("i32", 2);
-  const m = f.locals("v128", 4), s = f.locals("v128", 4), r = f.locals("v128", 4);
-  const [even, odd, biases, notFinite] = f.locals("v128", 4);
+  const [even, biases, notFinite] = f.locals("v128", 3);
   pushSum(f, products.start, 1).set(from).const(bias).set(biasAt).const(check).at("v128.load");
   f.set(notFinite);
   const loadBias = () => f.get(biasAt).at(vector.loadSplat).set(biases);
   loadBias();
   const write = (at: Local) => {
-    for (let k = 0; k < 4; k++) {
-      for (let row = 0; row < 4; row++) {
-        f.get(from).at("v128.load", (row * 4 + k) * products.step).set(m[row]);
-      }
-      writeOutputStep(f, vector, m, s[k], r[k]);
-    }
-    for (const [row, sums] of [s, r].entries()) {
-      writeOutputStep(f, vector, sums, even, odd);
-      for (const y of [even, odd]) {
+    writeTransform(
+      f,
+      vector,
+      OUTPUT,
+      OUTPUT,
+      (k, row) => f.get(from).at("v128.load", (row * 4 + k) * products.step),
+      (row, k, y) => {
         f.get(y).get(biases).op(vector.add).set(y);
         noteFinite(f, vector, y, notFinite);
-        if (!relu) continue;
-        f.get(y);
-        pushZero(f);
-        f.op(vector.max).set(y);
-      }
-      for (const [half, lanes] of lowerAndUpper(vector.lanes).entries()) {
-        f.get(at).get(even).get(odd).shuffle(lanes).at("v128.store", row * out.row + half * 16);
-      }
-    }
+        if (relu) {
+          f.get(y);
+          pushZero(f);
+          f.op(vector.max).set(y);
+        }
+        if (k === 0) {
+          f.get(y).set(even);
+          return;
+        }
+        for (const [half, lanes] of lowerAndUpper(vector.lanes).entries()) {
+          f.get(at).get(even).get(y).shuffle(lanes).at("v128.store", row * out.row + half * 16);
+        }
+      },
+    );
   };
   eachVector(f, patch, filters, 0, out, 32, from, write, () => {
     f.advance(biasAt, vector.bytes);
@@ -165,10 +196,7 @@ export function writeOutputTransform(
   f.const(check).get(notFinite).at("v128.store");
 }
 
-/**
- * Writes the transform of a block's 2x2 tiles of dout, with parameters like those of x: rows a, b become a,
- * a + b, a - b, b; then columns.
- */
+/** Writes the transform of a block's 2x2 tiles of dout, with parameters like those of x. */
 export function writeGradientTransform(
   f: Func,
   vector: Vector,
@@ -179,133 +207,81 @@ export function writeGradientTransform(
   target: Transformed,
 ): void {
   const to = f.local("i32");
-  const [a, b] = f.locals("v128", 2);
-  const t = [f.locals("v128", 4), f.locals("v128", 4)];
   pushSum(f, target.start, 1).set(to);
-  const store = (plane: number) => f.at("v128.store", plane * target.step);
   eachVector(f, patch, filters, 0, dout, 16, to, (at) => {
-    for (const [row, columns] of t.entries()) {
-      f.get(at).at("v128.load", row * dout.row).set(a);
-      f.get(at).at("v128.load", row * dout.row + pitch * vector.bytes).set(b);
-      f.get(a).set(columns[0]).get(b).set(columns[3]);
-      f.get(a).get(b).op(vector.add).set(columns[1]);
-      f.get(a).get(b).op(vector.sub).set(columns[2]);
-    }
-    for (let k = 0; k < 4; k++) {
-      const upper = t[0][k], lower = t[1][k];
-      f.get(to).get(upper);
-      store(k);
-      f.get(to).get(upper).get(lower).op(vector.add);
-      store(4 + k);
-      f.get(to).get(upper).get(lower).op(vector.sub);
-      store(8 + k);
-      f.get(to).get(lower);
-      store(12 + k);
-    }
+    writeTransform(
+      f,
+      vector,
+      OUTPUT_GRADIENT,
+      OUTPUT_GRADIENT,
+      (row, k) => f.get(at).at("v128.load", row * dout.row + k * pitch * vector.bytes),
+      (k, row, result) => f.get(to).get(result).at("v128.store", (row * 4 + k) * target.step),
+    );
   });
 }
 
-/** A number of a sum, and what it is scaled by: 1, 1/2, or the same below zero. */
-interface Term {
-  readonly scale: number;
-  readonly push: () => void;
-}
-
-/** Gives a function that pushes a sum of terms. */
-function sums(f: Func): (terms: readonly Term[]) => void {
-  const half = f.local("v128");
-  f.vector(new Uint8Array(Float64Array.of(0.5, 0.5).buffer)).set(half);
-  return (terms) => {
-    for (const [i, { scale, push }] of terms.entries()) {
-      if (i === 0 && scale < 0) pushZero(f);
-      push();
-      if (Math.abs(scale) !== 1) f.get(half).op("f64x2.mul");
-      if (scale < 0) f.op("f64x2.sub");
-      else if (i > 0) f.op("f64x2.add");
-    }
-  };
-}
-
-/** A grid of vectors. */
-function grid(f: Func, rows: number, columns: number): Local[][] {
-  return Array.from({ length: rows }, () => f.locals("v128", columns));
-}
-
-/** Every part along one direction, in the order of the planes. */
-function partsOf(planes: readonly WindowPlane[], direction: "y" | "x"): Part[] {
-  return [...new Set(planes.flatMap((plane) => plane[direction]))];
-}
-
-/** Kernels as they are given: numbers from one channel to the next; each may be turned by half. */
-export interface GivenKernels {
-  readonly KH: number;
-  readonly KW: number;
-  readonly channels: number;
-  readonly channelStep: number;
-  readonly turned: boolean;
+/** Multiplies the float64 numbers on the stack by the scale of a product. */
+function writeScale(f: Func, row: Part, column: Part): void {
+  const scale = SCALES[row.component] * SCALES[column.component];
+  if (scale === 1) return;
+  f.vector(new Uint8Array(Float64Array.of(scale, scale).buffer)).op("f64x2.mul");
 }
 
 /**
- * Writes the transform of a filter's kernels, one channel after the other: columns, then rows.
+ * Writes a function "transformWeights" for a filter's kernels, which computes in float64. Its parameters are
+ * where the first kernel is, and the bytes from one channel to the next; the bytes of the blocks of filters
+ * before the filter's, and of the filters before it in its block, in a plane of one product; and the bytes
+ * from one number to the next there. So dx, where its planes are as large as out's, has the same code.
  *
- * Its parameters are where the kernels are; the bytes of the blocks of filters before the filter's, and of
- * the filters before it in the block, in a plane with one product; and the bytes between two products.
- *
- * @param f The function to write into.
+ * @param assembly The module.
  * @param vector The kind of numbers.
- * @param planes The planes.
- * @param given The kernels.
+ * @param KH The kernels' rows.
+ * @param KW The kernels' columns.
+ * @param channels How many channels there are.
  * @param start Where the first plane's numbers go.
  * @param matrix The bytes of one product's numbers, of all filters and channels.
  */
 export function writeWeightTransform(
-  f: Func,
-  { bytes, lanes, loadSplat, storeLane }: Vector,
-  planes: readonly WindowPlane[],
-  { KH, KW, channels, channelStep, turned }: GivenKernels,
+  assembly: Assembly,
+  { bytes, loadSplat, storeLane }: Vector,
+  KH: number,
+  KW: number,
+  channels: number,
   start: number,
   matrix: number,
 ): void {
-  const [from, blocks, before, step] = [0, 1, 2, 3];
-  const [channel, at] = f.locals("i32", 2);
-  const pushTerms = sums(f);
-  const ys = partsOf(planes, "y");
-  const taps = f.locals("v128", KH);
-  const rows = grid(f, ys.length, KW);
-  // Planes with as many products lie alike.
+  const f = assembly.func("transformWeights", ["i32", "i32", "i32", "i32", "i32"]);
+  const [from, fromStep, blocks, before, step] = [0, 1, 2, 3, 4];
+  const rows = partsOf(KH), columns = partsOf(KW), planes = windowPlanes(KH, KW);
+  // Planes of as many products lie alike.
   const pointers = new Map<number, Local>();
-  for (const products of new Set(planes.map(planeProducts))) {
+  for (const { products } of planes) {
+    if (pointers.has(products)) continue;
     const pointer = f.local("i32");
     pointers.set(products, pointer);
     f.get(blocks).const(products).op("i32.mul").get(before).op("i32.add").set(pointer);
   }
-  f.repeat(channel, channels, () => {
-    for (let kx = 0; kx < KW; kx++) {
-      for (const [ky, tap] of taps.entries()) {
-        const place = ky * KW + kx;
-        f.get(from).at(loadSplat, (turned ? KH * KW - 1 - place : place) * bytes);
-        if (lanes === 4) f.op("f64x2.promote_low_f32x4");
-        f.set(tap);
-      }
-      for (const [i, { terms }] of ys.entries()) {
-        pushTerms(terms.map(({ tap, scale }) => ({ scale, push: () => f.get(taps[tap]) })));
-        f.set(rows[i][kx]);
-      }
-    }
-    for (const plane of planes) {
-      f.get(pointers.get(planeProducts(plane))!).set(at);
-      for (const y of plane.y) {
-        const row = rows[ys.indexOf(y)];
-        for (const { terms } of plane.x) {
-          f.get(at);
-          pushTerms(terms.map(({ tap, scale }) => ({ scale, push: () => f.get(row[tap]) })));
-          if (lanes === 4) f.op("f32x4.demote_f64x2_zero");
-          f.laneAt(storeLane, 0, start + plane.before * matrix);
-          f.advanceBy(at, step);
-        }
-      }
-    }
-    f.advance(from, channelStep * bytes);
+  f.repeat(f.local("i32"), channels, () => {
+    writeTransform(
+      f,
+      vectors.float64,
+      columns.map(({ factors }) => factors),
+      rows.map(({ factors }) => factors),
+      (ky, kx) => {
+        f.get(from).at(loadSplat, (ky * KW + kx) * bytes);
+        if (bytes === 4) f.op("f64x2.promote_low_f32x4");
+      },
+      (column, row, result) => {
+        const { plane, place } = placeOfProduct(planes, rows[row], columns[column]);
+        f.get(pointers.get(plane.products)!);
+        if (place > 0) f.get(step).const(place).op("i32.mul").op("i32.add");
+        f.get(result);
+        writeScale(f, rows[row], columns[column]);
+        if (bytes === 4) f.op("f32x4.demote_f64x2_zero");
+        f.laneAt(storeLane, 0, start + plane.before * matrix);
+      },
+    );
+    f.advanceBy(from, fromStep);
     for (const [products, pointer] of pointers) {
       f.get(pointer).get(step).const(products).op("i32.mul").op("i32.add").set(pointer);
     }
@@ -313,66 +289,52 @@ export function writeWeightTransform(
 }
 
 /**
- * Writes the transform of each kernel's sums of products, in float64, into its gradients, which take their
- * place: rows, then columns.
+ * Writes a function "transformSums": from the planes' float64 sums to the gradients of each kernel.
  *
- * @param f The function to write into.
- * @param planes The planes.
+ * @param assembly The module.
  * @param KH The kernels' rows.
  * @param KW The kernels' columns.
  * @param kernels How many kernels there are.
- * @param start Where the sums are: by kernel, plane, product.
+ * @param sums Where each plane's sums are.
+ * @param gradients Where the gradients go.
  * @param check Where a vector is written: zero if every gradient is finite.
  */
-export function writeGradientOfWeights(
-  f: Func,
-  planes: readonly WindowPlane[],
+export function writeSumTransform(
+  assembly: Assembly,
   KH: number,
   KW: number,
   kernels: number,
-  start: number,
+  sums: readonly number[],
+  gradients: number,
   check: number,
 ): void {
-  const [kernel, from, to] = f.locals("i32", 3);
-  const [gradient, notFinite] = f.locals("v128", 2);
-  const pushTerms = sums(f);
-  const ys = partsOf(planes, "y"), xs = partsOf(planes, "x");
-  const rows = grid(f, KH, xs.length);
-  const products = planes.reduce((sum, plane) => sum + planeProducts(plane), 0);
-
-  /** Pushes the gradient of a tap from those of the parts that hold it. */
-  const pushTap = (parts: readonly Part[], tap: number, push: (part: Part) => void) => {
-    pushTerms(
-      parts.flatMap((part) =>
-        part.terms.filter((term) => term.tap === tap).map(({ scale }) => ({
-          // The transform of dout leaves out the sign of its last number.
-          scale: part.component === 3 ? -scale : scale,
-          push: () => push(part),
-        }))
-      ),
+  const f = assembly.func("transformSums");
+  const [to, kernel] = f.locals("i32", 2), notFinite = f.local("v128");
+  const rows = partsOf(KH), columns = partsOf(KW), planes = windowPlanes(KH, KW);
+  const transposed = (parts: readonly Part[], taps: number) =>
+    Array.from(
+      { length: taps },
+      (_, tap) => parts.map(({ component, factors }) => factors[tap] * GRADIENT_SIGNS[component]),
     );
-  };
-  const sumAt = (y: Part, x: Part) => {
-    const plane = planes[4 * y.component + x.component];
-    return plane.before + plane.y.indexOf(y) * plane.x.length + plane.x.indexOf(x);
-  };
-  f.const(start).set(from).const(start).set(to);
+  f.const(gradients).set(to);
   f.repeat(kernel, kernels, () => {
-    for (const [i, x] of xs.entries()) {
-      for (let ky = 0; ky < KH; ky++) {
-        pushTap(ys, ky, (y) => f.get(from).at("v128.load64_splat", sumAt(y, x) * 8));
-        f.set(rows[ky][i]);
-      }
-    }
-    for (const [ky, row] of rows.entries()) {
-      for (let kx = 0; kx < KW; kx++) {
-        pushTap(xs, kx, (x) => f.get(row[xs.indexOf(x)]));
-        f.set(gradient);
-        noteFinite(f, vectors.float64, gradient, notFinite);
-        f.get(to).get(gradient).laneAt("v128.store64_lane", 0, (ky * KW + kx) * 8);
-      }
-    }
-    f.advance(from, products * 8).advance(to, KH * KW * 8);
+    writeTransform(
+      f,
+      vectors.float64,
+      transposed(rows, KH),
+      transposed(columns, KW),
+      (column, row) => {
+        const { plane, place } = placeOfProduct(planes, rows[row], columns[column]);
+        f.get(kernel).const(plane.products * 8).op("i32.mul");
+        f.at("v128.load64_splat", sums[planes.indexOf(plane)] + place * 8);
+        writeScale(f, rows[row], columns[column]);
+      },
+      (ky, kx, result) => {
+        noteFinite(f, vectors.float64, result, notFinite);
+        f.get(to).get(result).laneAt("v128.store64_lane", 0, (ky * KW + kx) * 8);
+      },
+    );
+    f.advance(to, KH * KW * 8);
   });
   f.const(check).get(notFinite).at("v128.store");
 }
