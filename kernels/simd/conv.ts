@@ -59,7 +59,8 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
     const plan = (relu: boolean) => planWinogradForward(shape, vector, fused, relu, tiles);
     return {
       forward: ifPays(plan(false)),
-      forwardRelu: ifPays(plan(true)),
+      // As large as the pass without relu.
+      forwardRelu: lazy(() => plan(true)?.make()),
       data: ifPays(planWinogradData(shape, vector, fused, tile("winograd dx"))),
       weights: ifPays(planWinogradWeights(shape, vector, fused, tile("winograd dw"))),
     };
@@ -86,13 +87,14 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
   const missing = reserve(size);
   if (missing !== undefined) return { reason: missing };
 
-  const special = Object.values(winograd).some((run) => run !== undefined) ? "-winograd" : "";
+  const { forward: fastForward, data: fastData, weights: fastWeights } = winograd;
+  const special = fastForward ?? fastData ?? fastWeights ? "-winograd" : "";
   const kernel: ConvKernel = {
     name: `conv-${label}-${dtype === "float32" ? "f32" : "f64"}${special}-simd`,
     tier: "simd",
     forward(N, x, w, b, out, relu = false) {
       const first = relu ? winograd.forwardRelu : winograd.forward;
-      const done = first?.()(N, x, w, b, out) ?? 0;
+      const done = first?.()?.(N, x, w, b, out) ?? 0;
       if (done === N) return;
       const run = (relu ? forwardRelu : forward)();
       run(N - done, x.subarray(done * C * H * W), w, b, out.subarray(done * F * OH * OW));

@@ -80,7 +80,7 @@ function weightGrid(vector: Vector, { KH, KW, OH, OW }: ConvShape): TileGrid {
 export function winogradPays(vector: Vector, sizes: Sizes): boolean {
   const { channels, filters, KH, KW, OH, OW } = sizes;
   const { outputs, inputs, blocks } = forwardGrid(vector, sizes);
-  const products = tileProducts(windowPlanes(KH, KW)) * filters * channels;
+  const products = tileProducts(KH, KW) * filters * channels;
   const cost = outputs.rows * outputs.vectors * (products + TRANSFORM_COST * filters) +
     inputs.rows * inputs.vectors * TRANSFORM_COST * channels;
   const direct = KH * KW * filters * channels * OH * Math.ceil(OW / vector.lanes);
@@ -196,7 +196,7 @@ function planCorrelation(
   const kernels = filters * channels, taps = KH * KW;
   const matrix = kernels * bytes;
   const given = layout.region("weights", taps * matrix);
-  const weights = layout.region("transformed weights", tileProducts(planes) * matrix);
+  const weights = layout.region("transformed weights", tileProducts(KH, KW) * matrix);
   const bias = layout.region("bias", filters * bytes);
   const check = layout.region("check", 16);
   const outSize = filters * OH * OW;
@@ -209,9 +209,9 @@ function planCorrelation(
     plane: rows * columns * bytes,
     row: columns * bytes,
   };
-  const tiles = winogradTiles(vector, job, tile);
 
   function make(): RunCorrelation {
+    const tiles = winogradTiles(vector, job, tile);
     const assembly = new Assembly();
     const pad = assembly.func("pad", ["i32", "i32"]);
     x.write(pad, { from: 0, to: 1 });

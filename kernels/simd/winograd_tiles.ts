@@ -135,20 +135,27 @@ export interface WindowPlane {
 
 /** The 16 planes of a kernel, row by row of a tile. */
 export function windowPlanes(KH: number, KW: number): WindowPlane[] {
-  const windows = (taps: number, component: number) =>
-    partsOf(taps).filter((part) => part.component === component).map(({ window }) => window);
+  const [rows, columns] = [KH, KW].map((taps) => {
+    const windows: number[][] = COMPONENTS.map(() => []);
+    for (const { component, window } of partsOf(taps)) windows[component].push(window);
+    return windows;
+  });
   let before = 0;
   return Array.from({ length: PLANES }, (_, plane) => {
-    const rows = windows(KH, plane >> 2), columns = windows(KW, plane & 3);
-    const products = rows.length * columns.length;
+    const products = rows[plane >> 2].length * columns[plane & 3].length;
     before += products;
-    return { rows, columns, products, before: before - products };
+    return {
+      rows: rows[plane >> 2],
+      columns: columns[plane & 3],
+      products,
+      before: before - products,
+    };
   });
 }
 
-/** Products of all planes for each filter and channel: of a tile of 2x2 outputs. */
-export function tileProducts(planes: readonly WindowPlane[]): number {
-  return planes.reduce((sum, { products }) => sum + products, 0);
+/** Products of all planes for each filter and channel: half as many again as taps, each way. */
+export function tileProducts(KH: number, KW: number): number {
+  return Math.floor(1.5 * KH) * Math.floor(1.5 * KW);
 }
 
 /** Where the product of a part of the rows and a part of the columns is: the plane, the place in it. */
