@@ -125,6 +125,28 @@ describe("simdMaxPool()", () => {
     });
   });
 
+  it("never leaves finite numbers to the naive loops, whatever lay in the memory", () => {
+    check((testCase, dtype) => {
+      const { x, dout } = inputs(testCase, dtype, integers);
+      const kernel = kernelFor(testCase, dtype);
+      const { start } = kernel.regions.find(({ name }) => name === "doubt")!;
+      const { buffer } = scratch("float32");
+      const { N } = testCase;
+      const passes = [
+        () => kernel.forward(N, x, dout.slice()),
+        () => kernel.backward(N, x, dout, x.slice()),
+      ];
+      for (const pass of passes) {
+        new Uint8Array(buffer).fill(0xff, 0, start);
+        new Uint8Array(buffer).fill(0xff, start + 16);
+        pass();
+        // Of the last planes; the others have been told the same way.
+        const doubts = new Uint32Array(buffer, start, 4);
+        assertEquals([...doubts], N === 0 ? [...doubts] : [0, 0, 0, 0]);
+      }
+    }, 0.2);
+  });
+
   it("equals the naive loops on NaN, infinities and zeros of both signs", () => {
     check((testCase, dtype) => {
       for (const next of [anything, fewSpecials]) {
