@@ -153,7 +153,9 @@ export function simdMaxPool(shape: PoolShape, dtype: DType): Answer<SimdPool> {
       const part = ({ data, size }: Part) => data.subarray(first * size, end * size);
       for (const input of inputs) memory.set(part(input), input.at);
       run(end - first);
-      if (memory.subarray(doubt, doubt + lanes).some((lane) => lane !== 0)) {
+      let doubtful = false;
+      for (let lane = 0; lane < lanes; lane++) doubtful ||= memory[doubt + lane] !== 0;
+      if (doubtful) {
         naive(end - first, ...[...inputs, result].map(part));
       } else {
         const { at, size } = result;
