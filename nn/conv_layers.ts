@@ -75,7 +75,7 @@ const fastConv: ConvPick = (shape, dtype) => selectConv(shape, dtype).kernel;
 const fastPool: PoolPick = (shape, dtype) => selectMaxPool(shape, dtype).kernel;
 
 /** Checks the arguments of a forward pass, runs the kernel, and keeps what backward needs. */
-export function runConvForward<A extends FloatArray>(
+function runConvForward<A extends FloatArray>(
   pick: ConvPick,
   x: Tensor<A>,
   w: Tensor<A>,

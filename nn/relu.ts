@@ -127,7 +127,7 @@ export function relu(x: FloatArray, out: FloatArray): void {
  * @param dout Gradient of out, of its length and type.
  * @param dx Where the result goes, of out's length and type.
  */
-export function reluMask(out: FloatArray, dout: FloatArray, dx: FloatArray): void {
+function reluMask(out: FloatArray, dout: FloatArray, dx: FloatArray): void {
   const signs = words(out), from = words(dout), to = words(dx);
   // Bits above 0 and not above infinity's: bits - 1 is not negative, and bits - 1 - infinity is.
   if (out instanceof Float32Array) {

@@ -92,7 +92,7 @@ function kitFor(vector: Vector, fused: boolean): Kit {
 }
 
 /** The module for a dtype: see {@linkcode Kit}. */
-export function assembleAffine(vector: Vector, fused: boolean): Assembly {
+function assembleAffine(vector: Vector, fused: boolean): Assembly {
   const assembly = new Assembly();
   const func = (name: string, params: number) =>
     assembly.func(name, Array<"i32">(params).fill("i32"));

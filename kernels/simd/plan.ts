@@ -17,7 +17,7 @@ export interface Run {
 }
 
 /** Cuts a total into the fewest pieces of at most `most`, as even as can be, larger ones first. */
-export function evenRuns(total: number, most: number): Run[] {
+function evenRuns(total: number, most: number): Run[] {
   const pieces = Math.ceil(total / most);
   const size = Math.floor(total / pieces);
   const larger = total % pieces;

@@ -107,7 +107,7 @@ export function evenAndOdd(lanes: number): [number[], number[]] {
  * @param offset Where the row starts in the padded row.
  * @param pitch Numbers from one phase to the next.
  */
-export function splitRow(
+function splitRow(
   vector: Vector,
   columns: number,
   stride: number,
