@@ -267,6 +267,13 @@ describe(`Winograd's algorithm over ${GEOMETRIES / 4} geometries, seed ${SEED}`,
       });
     }
 
+    it(`leaves images to the direct kernel that only this has the memory for, ${dtype}`, () => {
+      const side = dtype === "float32" ? 521 : 369;
+      const shape = (size: number) => convShape([1, 64, size, size], [64, 64, 3, 3], { pad: 1 });
+      assertMatch(simdKernel(shape(16), dtype).name, /-winograd-simd$/);
+      assertMatch(simdKernel(shape(side), dtype).name, /3x3-s1p1-f(32|64)-simd$/);
+    });
+
     it(`is not used when arithmetic must be reproducible, ${dtype}`, () => {
       const shape = convShape([1, 16, 8, 8], [16, 16, 3, 3], { pad: 1 });
       assertMatch(simdKernel(shape, dtype).name, /-winograd-simd$/);

@@ -8,7 +8,7 @@ import { planBackwardData } from "./conv_data.ts";
 import { planForward } from "./conv_forward.ts";
 import { planBackwardWeights } from "./conv_weights.ts";
 import type { Features } from "./features.ts";
-import { type Plan, reserve } from "./memory.ts";
+import { MEMORY_LIMIT, type Plan, reserve } from "./memory.ts";
 import { tileKey, type TilePass } from "./plan.ts";
 import { tuned } from "./tuned.ts";
 import { vectors } from "./vector.ts";
@@ -51,22 +51,21 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
     return lazy(make);
   };
 
-  // Winograd's algorithm goes first where it pays, and leaves to the others what is not finite.
+  // Winograd's algorithm goes first where it pays and fits, and leaves to the others what is not finite.
   const { fused } = features;
-  const ifPays = <Run>(plan: Plan<Run> | undefined) => plan && later(plan);
-  const planWinograd = () => {
-    const tiles = tile("winograd forward");
-    const plan = (relu: boolean) => planWinogradForward(shape, vector, fused, relu, tiles);
-    return {
-      forward: ifPays(plan(false)),
-      // As large as the pass without relu.
-      forwardRelu: lazy(() => plan(true)?.make()),
-      data: ifPays(planWinogradData(shape, vector, fused, tile("winograd dx"))),
-      weights: ifPays(planWinogradWeights(shape, vector, fused, tile("winograd dw"))),
-    };
-  };
+  const ifPays = <Run>(plan: Plan<Run> | undefined) =>
+    plan && plan.layout.size <= MEMORY_LIMIT ? later(plan) : undefined;
+  const planFast = (relu: boolean) =>
+    planWinogradForward(shape, vector, fused, relu, tile("winograd forward"));
+  const planWinograd = () => ({
+    forward: ifPays(planFast(false)),
+    data: ifPays(planWinogradData(shape, vector, fused, tile("winograd dx"))),
+    weights: ifPays(planWinogradWeights(shape, vector, fused, tile("winograd dw"))),
+  });
   const winograd: Partial<ReturnType<typeof planWinograd>> =
     features.reassociate && winogradServes(shape) ? planWinograd() : {};
+  // As large as the pass without relu.
+  const fastRelu = winograd.forward && lazy(() => planFast(true)?.make());
 
   // A direct pass behind another, which needs about as much memory, is planned only if it ever runs.
   const direct = <Run>(other: unknown, plan: () => Plan<Run>): () => Run =>
@@ -87,13 +86,12 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
   const missing = reserve(size);
   if (missing !== undefined) return { reason: missing };
 
-  const { forward: fastForward, data: fastData, weights: fastWeights } = winograd;
-  const special = fastForward ?? fastData ?? fastWeights ? "-winograd" : "";
+  const special = Object.values(winograd).some((run) => run !== undefined) ? "-winograd" : "";
   const kernel: ConvKernel = {
     name: `conv-${label}-${dtype === "float32" ? "f32" : "f64"}${special}-simd`,
     tier: "simd",
     forward(N, x, w, b, out, relu = false) {
-      const first = relu ? winograd.forwardRelu : winograd.forward;
+      const first = relu ? fastRelu : winograd.forward;
       const done = first?.()?.(N, x, w, b, out) ?? 0;
       if (done === N) return;
       const run = (relu ? forwardRelu : forward)();
