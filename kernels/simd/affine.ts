@@ -1,9 +1,9 @@
 /**
  * The fully-connected layer: three matrix products by one small module that serves every shape.
  *
- * A product C = A B is cut into blocks that the cache holds. A block of A is packed as strips of four
+ * A product C = A B is cut into blocks that the cache holds. A block of A is packed as strips of five
  * rows, a block of B as panels of two vectors, each in the order in which the inner loop reads it. The
- * inner loop keeps a tile of four rows and two vectors in registers: 8 sums, 2 vectors of B, and one or
+ * inner loop keeps a tile of five rows and two vectors in registers: 10 sums, 2 vectors of B, and one or
  * two of A, each of whose numbers multiplies a whole row of the tile.
  *
  * Source of the scheme: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.
@@ -26,7 +26,7 @@ export interface SimdAffine extends AffineKernel {
 }
 
 /** Rows of a tile: one strip of A. */
-const ROWS = 4;
+const ROWS = 5;
 /** Vectors of a tile: one panel of B. */
 const VECTORS = 2;
 const PANEL_BYTES = VECTORS * 16;
@@ -124,10 +124,10 @@ function writeCopy(f: Func, { bytes }: Vector, width: number): void {
 }
 
 /**
- * Packs pieces of `width` rows, transposing squares of lanes x lanes. Steps come in whole vectors: those
+ * Packs pieces of `width` rows, transposing squares of lanes x lanes, and the rest lane by lane. Steps come in whole vectors: those
  * too many lie where the next piece starts, which is written after them.
  */
-function writeTurn(f: Func, { bytes, lanes }: Vector, width: number): void {
+function writeTurn(f: Func, { bytes, lanes, storeLane }: Vector, width: number): void {
   const [from, pitch, to, pieces, steps] = [0, 1, 2, 3, 4];
   const [step, target] = f.locals("i32", 2);
   const rows = f.locals("i32", width);
@@ -141,11 +141,18 @@ function writeTurn(f: Func, { bytes, lanes }: Vector, width: number): void {
     f.get(to).set(target);
     f.get(steps).const(lanes - 1).op("i32.add").const(-lanes).op("i32.and").set(step);
     f.loop(() => {
-      for (let first = 0; first < width; first += lanes) {
+      const squares = width - width % lanes;
+      for (let first = 0; first < squares; first += lanes) {
         for (let i = 0; i < lanes; i++) f.get(rows[first + i]).at("v128.load").set(square[i]);
         const turned = writeTranspose(f, square, mixed);
         for (let i = 0; i < lanes; i++) {
           f.get(target).get(turned[i]).at("v128.store", (i * width + first) * bytes);
+        }
+      }
+      for (let rest = squares; rest < width; rest++) {
+        f.get(rows[rest]).at("v128.load").set(square[0]);
+        for (let i = 0; i < lanes; i++) {
+          f.get(target).get(square[0]).laneAt(storeLane, i, (i * width + rest) * bytes);
         }
       }
       for (const row of rows) f.advance(row, 16);
@@ -194,9 +201,10 @@ function writeProduct(f: Func, vector: Vector, fused: boolean): void {
         f.get(bAt).at("v128.load", k * PANEL_BYTES + v * 16).set(columns[v]);
       }
       for (let i = 0; i < ROWS; i++) {
-        // One load serves as many rows as it has lanes.
-        if (i % lanes === 0) f.get(aAt).at("v128.load", (k * ROWS + i) * bytes).set(packed);
-        splatLane(f, vector, packed, i % lanes);
+        // One load serves as many numbers as it has lanes.
+        const index = k * ROWS + i;
+        if (index % lanes === 0) f.get(aAt).at("v128.load", index * bytes).set(packed);
+        splatLane(f, vector, packed, index % lanes);
         f.set(weight);
         for (let v = 0; v < VECTORS; v++) {
           const sum = sums[i * VECTORS + v];
