@@ -38,8 +38,7 @@ export interface StepOptions extends WarmupOptions {
  *
  * @example
  * ```ts
- * import { option, readOptions, within } from "./checks.ts";
-import { cosineSchedule } from "@cnn-layers/cnn-layers";
+ * import { cosineSchedule } from "@cnn-layers/cnn-layers";
  *
  * const schedule = cosineSchedule({ warmup: 0.1 });
  * if (schedule(0.05) !== 0.5 || schedule(0.1) !== 1) throw new Error("not warmed up");
