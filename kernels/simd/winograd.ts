@@ -331,20 +331,17 @@ function windowOffsets(
 
 /** Rows and columns of the tiles that are multiplied: one long row, unless windows need neighbours. */
 function productSize(
-  planes: readonly WindowPlane[],
-  { outputs }: TileGrid,
+  { inputs, outputs }: TileGrid,
   { lanes }: Vector,
 ): { readonly rows: number; readonly columns: number } {
-  const alone = planes.every(({ products }) => products === 1);
-  return alone
+  return inputs.blockBytes === outputs.blockBytes
     ? { rows: 1, columns: (outputs.blockBytes / 16) * lanes }
     : { rows: outputs.rows, columns: outputs.vectors * lanes };
 }
 
 /** How the products of a correlation are cut, by the rule or with a tile. */
 export function winogradTiles(vector: Vector, sizes: Sizes, tile?: Tile): TileBlock[] {
-  const planes = windowPlanes(sizes.KH, sizes.KW);
-  const { rows, columns } = productSize(planes, forwardGrid(vector, sizes), vector);
+  const { rows, columns } = productSize(forwardGrid(vector, sizes), vector);
   return convTiles(sizes.filters, rows, columns, vector.lanes, tile);
 }
 
@@ -366,6 +363,14 @@ export type RunWeightGradient = (
   db: FloatArray,
 ) => boolean;
 
+/**
+ * Whether every tap meets an input somewhere. The gradient of one that meets padding alone is exactly 0,
+ * which sums that mix taps need not give.
+ */
+function everyTapMeets({ H, W, KH, KW, padTop, padLeft, OH, OW }: ConvShape): boolean {
+  return padTop < OH && KH - padTop <= H && padLeft < OW && KW - padLeft <= W;
+}
+
 /** Plans the gradients of weights and biases by the transposed algorithm, if that pays. */
 export function planWinogradWeights(
   shape: ConvShape,
@@ -374,7 +379,8 @@ export function planWinogradWeights(
   tile?: Tile,
 ): Plan<RunWeightGradient> | undefined {
   const { C, H, W, F, KH, KW, padTop, padLeft, OH, OW } = shape;
-  if (!winogradPays(vector, { channels: C, filters: F, KH, KW, OH, OW })) return undefined;
+  const pays = winogradPays(vector, { channels: C, filters: F, KH, KW, OH, OW });
+  if (!pays || !everyTapMeets(shape)) return undefined;
   const { bytes, lanes, dtype } = vector;
   const layout = new Layout();
   const grid = weightGrid(vector, shape);
@@ -430,7 +436,7 @@ export function planWinogradWeights(
         tiles: tiles[planes.indexOf(plane)],
         x: { start: tilesIn.start, plane: inputs.blockBytes, row: inputs.rowBytes },
         dout: { start: tilesOut.start, plane: outputs.blockBytes, row: outputs.rowBytes },
-        ...productSize(planes, grid, vector),
+        ...productSize(grid, vector),
         sums: sums[0].vectors,
         moved: true,
       }));
