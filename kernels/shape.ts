@@ -385,8 +385,14 @@ export function convShape(
   wShape: readonly number[],
   params: ConvParams,
 ): ConvShape {
-  checkShape("The shape of x", xShape, 4);
-  checkShape("The shape of w", wShape, 4);
+  checkShape("The shape of x", xShape);
+  checkShape("The shape of w", wShape);
+  if (xShape.length !== 4 || wShape.length !== 4) {
+    throw new TypeError(
+      `A convolution takes x of (N,C,H,W) and w of (F,C,KH,KW): ` +
+        `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
+    );
+  }
   checkOptions("convParam", params, ["stride", "pad"]);
   checkNonEmpty("x", xShape, 1);
   checkNonEmpty("w", wShape, 0);

@@ -207,7 +207,8 @@ function slope<A extends FloatArray>(
   h: number,
 ): number {
   const [above, below] = bothSides(f, x, i, h);
-  checkType(typeof above === "number", "f", "return a number", above);
+  const right = typeof above === "number" && typeof below === "number";
+  checkType(right, "f", "return a number", above);
   return (above - below) / (2 * h);
 }
 
