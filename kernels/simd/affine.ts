@@ -124,8 +124,8 @@ function writeCopy(f: Func, { bytes }: Vector, width: number): void {
 }
 
 /**
- * Packs pieces of `width` rows, transposing squares of lanes x lanes, and the rest lane by lane. Steps come in whole vectors: those
- * too many lie where the next piece starts, which is written after them.
+ * Packs pieces of `width` rows, transposing squares of lanes x lanes, and the rest lane by lane. Steps
+ * come in whole vectors: those too many lie where the next piece starts, which is written after them.
  */
 function writeTurn(f: Func, { bytes, lanes, storeLane }: Vector, width: number): void {
   const [from, pitch, to, pieces, steps] = [0, 1, 2, 3, 4];
@@ -133,6 +133,7 @@ function writeTurn(f: Func, { bytes, lanes, storeLane }: Vector, width: number):
   const rows = f.locals("i32", width);
   const square = f.locals("v128", lanes);
   const mixed = f.locals("v128", lanes);
+  const squares = width - width % lanes;
   f.countDown(pieces, pieces, () => {
     for (const row of rows) {
       f.get(from).set(row);
@@ -141,7 +142,6 @@ function writeTurn(f: Func, { bytes, lanes, storeLane }: Vector, width: number):
     f.get(to).set(target);
     f.get(steps).const(lanes - 1).op("i32.add").const(-lanes).op("i32.and").set(step);
     f.loop(() => {
-      const squares = width - width % lanes;
       for (let first = 0; first < squares; first += lanes) {
         for (let i = 0; i < lanes; i++) f.get(rows[first + i]).at("v128.load").set(square[i]);
         const turned = writeTranspose(f, square, mixed);

@@ -55,15 +55,15 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
   const { fused } = features;
   const ifPays = <Run>(plan: Plan<Run> | undefined) =>
     plan && plan.layout.size <= MEMORY_LIMIT ? later(plan) : undefined;
-  const planFast = (relu: boolean) =>
-    planWinogradForward(shape, vector, fused, relu, tile("winograd forward"));
+  const serves = features.reassociate && winogradServes(shape);
+  const fastTile = serves ? tile("winograd forward") : undefined;
+  const planFast = (relu: boolean) => planWinogradForward(shape, vector, fused, relu, fastTile);
   const planWinograd = () => ({
     forward: ifPays(planFast(false)),
     data: ifPays(planWinogradData(shape, vector, fused, tile("winograd dx"))),
     weights: ifPays(planWinogradWeights(shape, vector, fused, tile("winograd dw"))),
   });
-  const winograd: Partial<ReturnType<typeof planWinograd>> =
-    features.reassociate && winogradServes(shape) ? planWinograd() : {};
+  const winograd: Partial<ReturnType<typeof planWinograd>> = serves ? planWinograd() : {};
   // As large as the pass without relu.
   const fastRelu = winograd.forward && lazy(() => planFast(true)?.make());
 
