@@ -235,6 +235,26 @@ describe("the SIMD tier", () => {
     assert(selectConv(shape, "float32").kernel === kernel);
   });
 
+  it("keeps the 256 kernels that were used last", () => {
+    forgetChoices();
+    const select = (W: number) => selectConv(convShape([1, 1, 1, W], [1, 1, 1, 1], {}), "float32");
+    const [often, once] = [select(1).kernel, select(2).kernel];
+    for (let W = 3; W <= 256; W++) {
+      select(W);
+      select(1);
+    }
+    assert(select(2).kernel === once);
+    const third = select(3).kernel;
+    // With 1 and 3 these are the last 256.
+    for (let W = 257; W < 257 + 254; W++) {
+      select(W);
+      select(1);
+    }
+    assert(select(1).kernel === often);
+    assert(select(3).kernel === third);
+    assert(select(2).kernel !== once);
+  });
+
   it("refuses arithmetic that it does not know", () => {
     // @ts-expect-error: not one of the two
     assertThrows(() => useArithmetic("exact"), TypeError, 'received "exact"');
