@@ -37,6 +37,8 @@ import {
   type OptionalDx,
   runBackward,
 } from "./conv_layers.ts";
+import { exp } from "./elementary.ts";
+import { log } from "./log.ts";
 import type { Labels } from "./model.ts";
 import { checkOneSource, checkRandom, RandomState } from "./random.ts";
 import { zerosLike } from "./tensor.ts";
@@ -429,10 +431,10 @@ export function softmaxLoss<A extends FloatArray>(x: Tensor<A>, y: Labels): Loss
     for (let c = 1; c < C; c++) if (scores[row + c] > max) max = scores[row + c];
     let sum = 0;
     for (let c = 0; c < C; c++) {
-      exps[c] = Math.exp(scores[row + c] - max);
+      exps[c] = exp(scores[row + c] - max);
       sum += exps[c];
     }
-    loss += Math.log(sum) - (scores[row + y[n]] - max);
+    loss += log(sum) - (scores[row + y[n]] - max);
     for (let c = 0; c < C; c++) {
       gradient[row + c] = (exps[c] / sum - Number(c === y[n])) / N;
     }

@@ -1,7 +1,8 @@
 /**
  * The natural logarithm to the last bit of the C library's, which numpy's normal numbers go through.
  *
- * Engines compute Math.log each in its own way; the last bit of one result in a thousand differs.
+ * Engines compute Math.log each in its own way; the last bit of one result in a thousand differs. The
+ * other functions of which this is true are in elementary.ts.
  *
  * Source: the algorithm and constants of log.c in Arm's Optimized Routines (Szabolcs Nagy, 2018, MIT
  * licence), which glibc uses since 2.28; here with a * b + c rounded once wherever glibc's build for
@@ -22,7 +23,7 @@ const [A0, A1, A2, A3, A4] = [
   -0.16667054827627667,
 ];
 
-/** The same for |r| < 2^-4, where no table is used. */
+/** The same for |r| < 2^-4, where no table is used, and a little beyond. */
 const [B0, B1, B2, B3, B4, B5, B6, B7, B8, B9, B10] = [
   -0.5,
   0.3333333333333352,
@@ -36,6 +37,9 @@ const [B0, B1, B2, B3, B4, B5, B6, B7, B8, B9, B10] = [
   0.09181994006195467,
   -0.08328363062289341,
 ];
+
+/** Where numbers above 1 need the table. */
+const NEAR_ONE = 1 + 265 / 4096;
 
 /** Where the table starts: numbers are scaled by 2 until they are in [START, 2 * START). */
 const START = 0.6875;
@@ -73,8 +77,11 @@ const INVERSE = MIDDLES.map((middle, i) => 1 / middle + CORRECTIONS[i] / 2 ** 53
 /** log(c), rounded to a multiple of 2^-43; the c are chosen so that this is nearly exact. */
 const LOG = INVERSE.map((inverse) => -Math.round(Math.log(inverse) * 2 ** 43) / 2 ** 43);
 
-/** a * b + c, rounded once: the product's error by Dekker's splitting, the sum's by Knuth's. */
-function fma(a: number, b: number, c: number): number {
+/**
+ * a * b + c, rounded once: the product's error by Dekker's splitting, the sum's by Knuth's. The numbers
+ * must be so far from overflow and underflow that both errors are exact.
+ */
+export function fma(a: number, b: number, c: number): number {
   const product = a * b;
   const aScaled = 134217729 * a, aHigh = aScaled - (aScaled - a), aLow = a - aHigh;
   const bScaled = 134217729 * b, bHigh = bScaled - (bScaled - b), bLow = b - bHigh;
@@ -85,16 +92,18 @@ function fma(a: number, b: number, c: number): number {
 }
 
 /**
- * The natural logarithm of a number between 0 and 1, as glibc computes it.
+ * The natural logarithm, as glibc computes it.
  *
- * @param x A number above 2^-500 and below 1.
- * @returns Its logarithm.
+ * @param x Any number.
+ * @returns Its logarithm: -Infinity for 0, NaN below.
  */
-export function logBelowOne(x: number): number {
-  if (x >= 0.9375) return logNearOne(x - 1);
+export function log(x: number): number {
+  if (x >= 0.9375 && x < NEAR_ONE) return logNearOne(x - 1);
+  if (!(x > 0 && x < Infinity)) return x > 0 ? x : x === 0 ? -Infinity : NaN;
   // x = 2^k * z, z = c * (1 + r): log(x) = k * log(2) + log(c) + log(1 + r).
   let z = x, k = 0;
   for (; z < START; k--) z *= 2;
+  for (; z >= 2 * START; k++) z /= 2;
   const i = z < 1 ? Math.floor((z - START) * 256) : 80 + Math.floor((z - 1) * 128);
   const r = fma(z, INVERSE[i], -1);
   const base = k * LN2_HIGH + LOG[i];
@@ -104,7 +113,7 @@ export function logBelowOne(x: number): number {
   return fma(r * square, fma(fma(r, A4, A3), square, fma(A2, r, A1)), low) + high;
 }
 
-/** log(1 + r) for -1/16 <= r < 0. */
+/** log(1 + r) for -1/16 <= r < 0.0647. */
 function logNearOne(r: number): number {
   const square = r * r, cube = r * square;
   let tail = fma(cube, B10, fma(square, B9, fma(B8, r, B7)));

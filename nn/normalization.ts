@@ -254,7 +254,7 @@ export function batchnormBackward<A extends FloatArray>(
       dr += dout.data[i] * gamma.data[d] * centred;
     }
     // r = (variance + eps) ^ -1/2; variance = sum of centred^2 / count
-    const dvariance = -0.5 * r ** 3 * dr;
+    const dvariance = -0.5 * (r * r * r) * dr;
     const dcentred = (i: number) =>
       dout.data[i] * gamma.data[d] * r + dvariance * 2 * (x.data[i] - mean[d]) / count;
     // centred = x - mean; mean = sum of x / count

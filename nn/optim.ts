@@ -28,6 +28,7 @@ import {
   whole,
   within,
 } from "./checks.ts";
+import { power } from "./elementary.ts";
 
 /**
  * A rule's settings, and what it remembers of one parameter: the course's `config`.
@@ -385,7 +386,7 @@ function adamStep(
   const weights = w.data, gradient = dw.data, means = settings.m.data, squares = settings.v.data;
   const newMean = 1 - beta1, newSquare = 1 - beta2;
   // Both corrections are the same for every number: divide here, multiply in the loop.
-  const rate = learningRate / (1 - beta1 ** t), correction = 1 / (1 - beta2 ** t);
+  const rate = learningRate / (1 - power(beta1, t)), correction = 1 / (1 - power(beta2, t));
   for (let i = 0; i < weights.length; i++) {
     const d = gradient[i];
     const mean = beta1 * means[i] + newMean * d;

@@ -10,7 +10,7 @@
 import { checkOptions, checkType, checkWhole } from "../kernels/shape.ts";
 import type { DType, Tensor } from "../kernels/shape.ts";
 import { checkBoolean, option, readOptions } from "./checks.ts";
-import { logBelowOne } from "./log.ts";
+import { log } from "./log.ts";
 import { type ArrayOf, zeros } from "./tensor.ts";
 
 /** Where a {@linkcode RandomState} stands: plain data that survives JSON exactly. */
@@ -117,7 +117,7 @@ export class RandomState {
       x2 = 2 * this.#uniform() - 1;
       r2 = x1 * x1 + x2 * x2;
     } while (r2 >= 1 || r2 === 0);
-    const f = Math.sqrt(-2 * logBelowOne(r2) / r2);
+    const f = Math.sqrt(-2 * log(r2) / r2);
     this.#gauss = f * x1;
     return f * x2;
   }

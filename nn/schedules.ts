@@ -6,6 +6,7 @@
 
 import { checkType, checkWithin } from "../kernels/shape.ts";
 import { option, readOptions, within } from "./checks.ts";
+import { power, sin } from "./elementary.ts";
 
 /**
  * What the learning rate is multiplied by when a training is `progress` of its way: from 0 at the first
@@ -57,7 +58,7 @@ export function cosineSchedule(options: CosineOptions = {}): Schedule {
   return (progress) => {
     if (progress < warmup) return progress / warmup;
     const fallen = (progress - warmup) / (1 - warmup);
-    return floor + (1 - floor) * (1 + Math.cos(Math.PI * fallen)) / 2;
+    return floor + (1 - floor) * halfCosine(fallen);
   };
 }
 
@@ -85,8 +86,14 @@ export function stepSchedule(options: StepOptions = {}): Schedule {
   });
   return (progress) => {
     if (progress < warmup) return progress / warmup;
-    return factor ** at.filter((part) => progress >= part).length;
+    return power(factor, at.filter((part) => progress >= part).length);
   };
+}
+
+/** (1 + cos(pi t)) / 2 for t from 0 to 1, as 1 - sin(pi t / 2)^2. */
+function halfCosine(t: number): number {
+  const sine = sin(Math.PI / 2 * Math.min(t, 1 - t));
+  return t < 0.5 ? 1 - sine * sine : sine * sine;
 }
 
 const share = within(0, 1);

@@ -47,11 +47,10 @@ describe("mod.ts", () => {
     assertEquals(foreign, []);
   });
   // A quarter is documentation, a quarter generated; packed by a server it is a fifth of that.
-  it("is under 60 files and 640 KB of source", async () => {
+  it("is under 680 KB of source", async () => {
     const modules = await graph();
-    assert(modules.length < 60, `${modules.length} files`);
     const bytes = modules.reduce((sum, { size }) => sum + size, 0);
-    assert(bytes < 640_000, `${bytes} bytes`);
+    assert(bytes < 680_000, `${bytes} bytes`);
   });
   it("imports by URL in an empty folder, with no config file and no permission", async () => {
     const printed = await runByUrl((url) =>

@@ -344,6 +344,11 @@ describe("svmLoss() and softmaxLoss()", () => {
     assertEquals(softmaxLoss(huge, [0]).loss, 0);
     assertEquals([...softmaxLoss(huge, [0]).dx.data], [0, 0, 0]);
     assertEquals(softmaxLoss(huge, [1]).loss, 1e300);
+    // exp(-700) is about the least number that keeps its digits.
+    const low = tensor(Float64Array.of(-800, -801, -802.5), [1, 3]);
+    const high = tensor(Float64Array.of(0, -1, -2.5), [1, 3]);
+    assertEquals(softmaxLoss(low, [1]), softmaxLoss(high, [1]));
+    assertAlmostEquals(softmaxLoss(low, [1]).loss, 1.3715390318526828, 1e-15);
     for (const loss of [svmLoss, softmaxLoss]) {
       assert(Number.isNaN(loss(tensor(Float64Array.of(0, NaN, 0), [1, 3]), [0]).loss));
     }

@@ -9,7 +9,7 @@ import {
   warmConv,
 } from "../kernels/select.ts";
 import { type ConvShape, convShape, type DType, type FloatArray } from "../kernels/shape.ts";
-import { features } from "../kernels/simd/features.ts";
+import { currentArithmetic, features } from "../kernels/simd/features.ts";
 import { simdSource } from "../kernels/simd/source.ts";
 
 const shapes: readonly ConvShape[] = [
@@ -253,6 +253,25 @@ describe("the SIMD tier", () => {
     assert(select(1).kernel === often);
     assert(select(3).kernel === third);
     assert(select(2).kernel !== once);
+  });
+
+  it("restores the arithmetic that was in force before, one block in another", () => {
+    const inForce: string[] = [];
+    {
+      using _ = useArithmetic("reproducible");
+      {
+        using _ = useArithmetic("fast");
+        inForce.push(currentArithmetic());
+        {
+          using _ = useArithmetic("reproducible");
+          inForce.push(currentArithmetic());
+        }
+        inForce.push(currentArithmetic());
+      }
+      inForce.push(currentArithmetic());
+    }
+    inForce.push(currentArithmetic());
+    assertEquals(inForce, ["fast", "reproducible", "fast", "reproducible", "fast"]);
   });
 
   it("refuses arithmetic that it does not know", () => {

@@ -647,6 +647,17 @@ describe("cosineSchedule()", () => {
     assertAlmostEquals(schedule(0.25), 0.2 + 0.8 * (1 + Math.SQRT1_2) / 2, 1e-15);
   });
 
+  it("rises to 1 at the end of its warm-up, and falls to its floor at the end of the training", () => {
+    const schedule = cosineSchedule({ warmup: 0.25, floor: 0.2 });
+    assertEquals([0, 0.125, 0.25].map(schedule), [0, 0.5, 1]);
+    assertAlmostEquals(schedule(0.4375), 0.2 + 0.8 * (1 + Math.SQRT1_2) / 2, 1e-15);
+    assertAlmostEquals(schedule(0.625), 0.6, 1e-15);
+    assertAlmostEquals(schedule(0.8125), 0.2 + 0.8 * (1 - Math.SQRT1_2) / 2, 1e-15);
+    assertEquals(schedule(1), 0.2);
+    // Without a warm-up there is nothing to divide by.
+    assertEquals(cosineSchedule()(0), 1);
+  });
+
   it("refuses what is no part", () => {
     assertThrows(
       () => cosineSchedule({ warmup: 2 }),
