@@ -11,6 +11,7 @@ import {
 import { type ConvShape, convShape, type DType, type FloatArray } from "../kernels/shape.ts";
 import { currentArithmetic, features } from "../kernels/simd/features.ts";
 import { simdSource } from "../kernels/simd/source.ts";
+import { made, runPasses } from "./kernels.ts";
 
 const shapes: readonly ConvShape[] = [
   convShape([2, 3, 6, 7], [4, 3, 3, 3], { stride: 1, pad: 1 }),
@@ -21,7 +22,7 @@ const shapes: readonly ConvShape[] = [
   convShape([2, 16, 8, 16], [16, 16, 3, 3], { pad: 1 }), // Winograd's
   convShape([2, 16, 4, 4], [24, 16, 3, 3], { pad: 1 }), // Winograd's, both images at once in float64
   convShape([2, 4, 9, 13], [10, 4, 7, 7], { pad: 3 }), // Winograd's, of nine windows
-  convShape([2, 6, 9, 8], [8, 6, 5, 4], { pad: 1 }), // Winograd's, of four windows
+  convShape([2, 6, 9, 8], [8, 6, 5, 5], { pad: 2 }), // Winograd's, of four windows
 ];
 
 /** Fills an array with values in a fixed order that looks random. */
@@ -150,6 +151,110 @@ describe("Winograd's algorithm", () => {
       }
     }
   });
+});
+
+/** Rows and columns of kernels, those of Winograd's algorithm among them. */
+const kernelSizes = [3, 4, 5, 6, 7];
+
+/** Every kernel of these sizes: what it gives of ordinary numbers, and how large its terms are. */
+function* kernelsOfSizes(dtype: DType) {
+  for (const KH of kernelSizes) {
+    for (const KW of kernelSizes) {
+      const pad = [KH >> 1, KW >> 1] as const;
+      const shape = convShape([1, 12, 10, 16], [16, 12, KH, KW], { pad });
+      const { C, H, W, F, OH, OW } = shape;
+      const { kernel, reason } = simdSource.conv(shape, dtype);
+      if (kernel === undefined) throw new Error(reason);
+      const inputs = {
+        x: made(C * H * W, dtype, "reals"),
+        w: made(F * C * KH * KW, dtype, "reals"),
+        b: made(F, dtype, "reals"),
+        dout: made(F * OH * OW, dtype, "reals"),
+      };
+      const absolute = (array: FloatArray) => array.map(Math.abs);
+      const { x, w, b, dout } = inputs;
+      const naive = naiveConv(shape);
+      const terms = { x: absolute(x), w: absolute(w), b: absolute(b), dout: absolute(dout) };
+      const [expected, scale] = [inputs, terms].map((it) => runPasses(naive, 1, it));
+      /** Whether the window of an output holds an input. */
+      const meets = (oy: number, ox: number, y: number, x: number) => {
+        const ky = y - oy + pad[0], kx = x - ox + pad[1];
+        return ky >= 0 && ky < KH && kx >= 0 && kx < KW;
+      };
+      yield { shape, kernel, naive, inputs, expected, scale, meets };
+    }
+  }
+}
+
+describe("A number far larger than the others", () => {
+  const places = [[0, 0], [0, 5], [3, 0], [4, 7], [5, 8], [7, 2], [9, 15]];
+
+  for (const dtype of ["float32", "float64"] as const) {
+    const tolerance = dtype === "float32" ? 1e-5 : 1e-12;
+
+    it(`leaves outputs, and gradients of inputs, that do not depend on it alone, ${dtype}`, () => {
+      let winograd = 0;
+      for (const { shape, kernel, inputs, expected, scale, meets } of kernelsOfSizes(dtype)) {
+        const { H, W, KH, KW, OH, OW } = shape;
+        assertEquals(kernel.name.includes("winograd"), KH * KW % 2 === 1, kernel.name);
+        if (kernel.name.includes("winograd")) winograd++;
+        const { x, w, b, dout } = inputs;
+        for (const huge of [1e5, -1e20]) {
+          for (const [row, column] of places) {
+            const oy = Math.min(row, OH - 1), ox = Math.min(column, OW - 1);
+            const largeX = x.slice(), largeDout = dout.slice();
+            const out = dout.slice(), relu = dout.slice(), dx = x.slice();
+            largeX[(3 * H + row) * W + column] = huge;
+            largeDout[(3 * OH + oy) * OW + ox] = huge;
+            kernel.forward(1, largeX, w, b, out);
+            kernel.forward(1, largeX, w, b, relu, true);
+            kernel.backwardData(1, largeDout, w, dx);
+            const check = (
+              name: "out" | "relu" | "dx",
+              actual: FloatArray,
+              width: number,
+              height: number,
+              depends: (y: number, x: number) => boolean,
+            ) =>
+              actual.forEach((value, i) => {
+                if (depends(Math.floor(i / width) % height, i % width)) return;
+                const error = Math.abs(value - expected[name][i]);
+                const what = `${kernel.name} ${name}[${i}] beside ${huge} at ${row}, ${column}`;
+                assert(error <= tolerance * scale[name][i], `${what}: off by ${error}`);
+              });
+            check("out", out, OW, OH, (y, x) => meets(y, x, row, column));
+            check("relu", relu, OW, OH, (y, x) => meets(y, x, row, column));
+            check("dx", dx, W, H, (y, x) => meets(oy, ox, y, x));
+          }
+        }
+      }
+      assertEquals(winograd, 9);
+    });
+
+    it(`leaves gradients of weights precise against the largest of their kernel, ${dtype}`, () => {
+      for (const { shape, kernel, naive, inputs } of kernelsOfSizes(dtype)) {
+        const { H, W, KH, KW, OH, OW } = shape;
+        const taps = KH * KW;
+        for (const name of ["x", "dout"] as const) {
+          const large = { ...inputs, [name]: inputs[name].slice() };
+          // In a corner, where some taps meet only padding.
+          large[name][4 * (name === "x" ? H * W : OH * OW) - 1] = 1e20;
+          const [actual, expected] = [kernel, naive].map((it) => {
+            const dw = inputs.w.slice();
+            it.backwardWeights(1, large.x, large.dout, dw, inputs.b.slice());
+            return dw;
+          });
+          for (let from = 0; from < actual.length; from += taps) {
+            const scale = Math.max(...expected.subarray(from, from + taps).map(Math.abs), taps);
+            for (let i = from; i < from + taps; i++) {
+              const error = Math.abs(actual[i] - expected[i]);
+              assert(error <= tolerance * scale, `${kernel.name} dw[${i}]: off by ${error}`);
+            }
+          }
+        }
+      }
+    });
+  }
 });
 
 describe("the SIMD tier", () => {

@@ -7,6 +7,11 @@
  * neighbours in a row make a vector. The sums are others than the definition's: an input that is not
  * finite spreads over its tile, so images with such an output are left to the direct kernel.
  *
+ * An output of F(2, 3) is summed up from products of the three inputs of its window alone, so a large input
+ * nearby leaves it as precise as it was. An odd number of taps fills its windows; an even one would fill the
+ * last with a zero, which meets an input beyond the output's own: such kernels are not served. A gradient of
+ * the weights mixes a kernel's taps instead: its error is small against the largest of its kernel.
+ *
  * Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015.
  *
  * @module
@@ -53,8 +58,8 @@ const WEIGHT_VECTORS = 16;
 /** What the transforms cost for each plane of inputs and outputs, in multiplications of vectors. */
 const TRANSFORM_COST = 40;
 
-/** Rows and columns of kernels that the algorithm is for. */
-const SMALLEST = 3, LARGEST = 7;
+/** Rows and columns of kernels that the algorithm is for; the last window of an even size would be padded. */
+const SIZES: readonly number[] = [3, 5, 7];
 
 /** The sizes of a correlation, on which it depends whether Winograd's algorithm pays. */
 export interface Sizes {
@@ -68,7 +73,7 @@ export interface Sizes {
 }
 
 function forwardGrid(vector: Vector, { KH, KW, OH, OW }: Sizes): TileGrid {
-  const together = Math.max(KH, KW) > SMALLEST ? WINDOW_VECTORS : VECTORS;
+  const together = Math.max(KH, KW) > SIZES[0] ? WINDOW_VECTORS : VECTORS;
   return tileGrid(vector, OH, OW, KH, KW, together);
 }
 
@@ -89,7 +94,7 @@ export function winogradPays(vector: Vector, sizes: Sizes): boolean {
 
 /** Whether a geometry is one that the algorithm is for. */
 export function winogradServes({ KH, KW, strideY, strideX }: ConvShape): boolean {
-  return strideY * strideX === 1 && Math.min(KH, KW) >= SMALLEST && Math.max(KH, KW) <= LARGEST;
+  return strideY * strideX === 1 && SIZES.includes(KH) && SIZES.includes(KW);
 }
 
 /** A correlation with stride 1: a forward pass, or the gradient of the input. */

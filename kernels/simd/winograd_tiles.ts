@@ -106,7 +106,7 @@ function placeOf(tap: number, taps: number): { window: number; place: number } {
   return leads ? { window: tap / 2, place: 0 } : { window: tap / 2 - 1, place: 2 };
 }
 
-/** How many windows three or more taps are cut into. */
+/** How many windows three taps, five or seven are cut into. */
 function windowCount(taps: number): number {
   return Math.floor(taps / 2);
 }
