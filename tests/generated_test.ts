@@ -26,6 +26,7 @@ import {
 import { scratchBytes, walkConv } from "../kernels/walk.ts";
 import { convForward, explainConv, explainMaxPool, maxPoolForward, RandomState } from "../mod.ts";
 import { assertAffine, assertConv, assertMaxPool, type Fill } from "./kernels.ts";
+import { assertSameBits } from "./support/bits.ts";
 
 const dtypes: readonly DType[] = ["float64", "float32"];
 const fills: readonly Fill[] = ["integers", "reals"];
@@ -113,8 +114,8 @@ describe("generated families of convolutions", () => {
         return out;
       };
       const naive = run(naiveConv(shape));
-      assertEquals(run(walkConv(family, shape)), naive);
-      assertEquals(run(generatedSource.conv(shape, "float64").kernel!), naive);
+      assertSameBits(run(walkConv(family, shape)), naive);
+      assertSameBits(run(generatedSource.conv(shape, "float64").kernel!), naive);
     }
   });
 });
@@ -190,8 +191,7 @@ describe("generated max-pools", () => {
             using _ = useKernels(kernels);
             return maxPoolForward(x, { poolHeight, poolWidth, stride, pad }).out.data;
           };
-          // assertEquals tells 0 from -0 and holds NaN equal to NaN.
-          assertEquals(run("generated"), run("naive"));
+          assertSameBits(run("generated"), run("naive"));
           const shape = poolShape(x.shape, { poolHeight, poolWidth, stride, pad });
           const generated = generatedSource.maxPool(shape, "float64").kernel!;
           const dout = Float64Array.from({ length: 2 * shape.OH * shape.OW }, (_, i) => i + 1);
@@ -201,7 +201,7 @@ describe("generated max-pools", () => {
             using _ = useKernels("naive");
             selectMaxPool(shape, "float64").kernel.backward(1, data, dout, expected);
           }
-          assertEquals(dx, expected);
+          assertSameBits(dx, expected);
         }
       }
     });

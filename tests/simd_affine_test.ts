@@ -8,6 +8,7 @@ import { features } from "../kernels/simd/features.ts";
 import { scratch } from "../kernels/simd/memory.ts";
 import { simdSource } from "../kernels/simd/source.ts";
 import { assertAffine, GEOMETRIES, type Inputs, numbers, runPasses, SEED } from "./kernels.ts";
+import { assertSameBits } from "./support/bits.ts";
 
 const dtypes: readonly DType[] = ["float32", "float64"];
 
@@ -104,7 +105,7 @@ describe("simdAffine()", () => {
         (u) => u < 0.05 ? specials[Math.floor(u * 200)] : integers(u),
       );
       const actual = runPasses(kernelFor(testCase, dtype), testCase.N, inputs);
-      assertEquals(actual, runPasses(naiveAffine(testCase), testCase.N, inputs));
+      assertSameBits(actual, runPasses(naiveAffine(testCase), testCase.N, inputs));
     }, 0.3);
   });
 

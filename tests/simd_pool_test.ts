@@ -13,6 +13,7 @@ import { scratch } from "../kernels/simd/memory.ts";
 import { simdMaxPool } from "../kernels/simd/pool.ts";
 import { simdSource } from "../kernels/simd/source.ts";
 import { assertMaxPool, GEOMETRIES, numbers, SEED } from "./kernels.ts";
+import { assertSameBits } from "./support/bits.ts";
 
 const dtypes: readonly DType[] = ["float32", "float64"];
 
@@ -107,7 +108,7 @@ function check(property: (testCase: Case, dtype: DType) => void, share = 1): voi
 function compare(testCase: Case, dtype: DType, x: FloatArray, dout: FloatArray): void {
   const actual = run(kernelFor(testCase, dtype), testCase, x, dout);
   const expected = run(naiveMaxPool(testCase.shape), testCase, x, dout);
-  assertEquals(actual, expected);
+  assertSameBits(actual, expected);
 }
 
 function inputs({ N, shape: s, seed }: Case, dtype: DType, next: (u: number) => number) {

@@ -35,6 +35,7 @@ import {
   tensor,
   zeros,
 } from "../mod.ts";
+import { assertSameBits } from "./support/bits.ts";
 
 type Params = Record<string, Tensor<Float64Array>>;
 type Result = { loss: number; grads: Params };
@@ -511,15 +512,15 @@ describe("Solver.resume()", () => {
           if (iteration === at) bytes = encodeCheckpoint(first.checkpoint());
         },
       });
-      assertEquals(first.lossHistory, whole.lossHistory);
+      assertSameBits(first.lossHistory, whole.lossHistory);
       const second = fresh();
       second.resume(decodeCheckpoint(bytes));
       assertEquals(second.iteration, at);
       second.train();
-      assertEquals(second.lossHistory, whole.lossHistory);
-      assertEquals(second.trainAccHistory, whole.trainAccHistory);
-      assertEquals(second.valAccHistory, whole.valAccHistory);
-      assertEquals(numbers(second.model.params), numbers(whole.model.params));
+      assertSameBits(second.lossHistory, whole.lossHistory);
+      assertSameBits(second.trainAccHistory, whole.trainAccHistory);
+      assertSameBits(second.valAccHistory, whole.valAccHistory);
+      assertSameBits(second.model.params, whole.model.params);
     }
   });
 
@@ -539,9 +540,9 @@ describe("Solver.resume()", () => {
       const second = fresh();
       second.resume(checkpoint);
       second.train();
-      assertEquals(second.lossHistory, whole.lossHistory);
-      assertEquals(second.valAccHistory, whole.valAccHistory);
-      assertEquals(second.trainAccHistory, whole.trainAccHistory);
+      assertSameBits(second.lossHistory, whole.lossHistory);
+      assertSameBits(second.valAccHistory, whole.valAccHistory);
+      assertSameBits(second.trainAccHistory, whole.trainAccHistory);
     }
   });
 
@@ -560,7 +561,7 @@ describe("Solver.resume()", () => {
     second.resume(first.checkpoint());
     for (const solver of [first, second]) {
       solver.train();
-      assertEquals(solver.lossHistory, whole.lossHistory);
+      assertSameBits(solver.lossHistory, whole.lossHistory);
     }
   });
 
@@ -601,10 +602,10 @@ describe("encodeCheckpoint()", () => {
 
   it("keeps every bit", () => {
     const checkpoint = { ...solver.checkpoint(), lossHistory: [NaN, -0, Infinity, -Infinity, 0.1] };
-    assertEquals(decodeCheckpoint(encodeCheckpoint(checkpoint)), checkpoint);
+    assertSameBits(decodeCheckpoint(encodeCheckpoint(checkpoint)), checkpoint);
     const float32 = { W: tensor(Float32Array.of(1.5, -0, NaN), [3]) };
     const mixed = { ...checkpoint, bestParams: float32, bestModelState: null };
-    assertEquals(decodeCheckpoint(encodeCheckpoint(mixed)), mixed);
+    assertSameBits(decodeCheckpoint(encodeCheckpoint(mixed)), mixed);
   });
 
   it("writes a safetensors file", () => {
