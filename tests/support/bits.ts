@@ -81,5 +81,7 @@ function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Arra
 function show(value: unknown): string {
   if (Object.is(value, -0)) return "-0";
   if (typeof value === "string") return JSON.stringify(value);
-  return isObject(value) ? `a ${value.constructor?.name ?? "null-prototype object"}` : String(value);
+  return isObject(value)
+    ? `a ${value.constructor?.name ?? "null-prototype object"}`
+    : String(value);
 }
