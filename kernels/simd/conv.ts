@@ -22,13 +22,22 @@ import type { Answer, ConvKernel } from "../kernel.ts";
 import { naiveConv } from "../naive/conv.ts";
 import { convLabel, type ConvShape, type DType } from "../shape.ts";
 
-/** Taps of a row that stand straight in the code. */
+/** Taps of a row, or of a kernel that is one column, that stand straight in the code. */
 const WIDEST_KERNEL = 64;
+
+/** Phases of a row, or of rows, that stand straight in the code: as many as the stride. */
+const LARGEST_STRIDE = 64;
 
 /** The kernel for a geometry, or why there is none. */
 export function simdConv(given: ConvShape, dtype: DType, features: Features): Answer<ConvKernel> {
   if (given.KW > WIDEST_KERNEL) {
     return { reason: `kernels wider than ${WIDEST_KERNEL} would be too much code` };
+  }
+  if (given.KW === 1 && given.KH > WIDEST_KERNEL) {
+    return { reason: `columns taller than ${WIDEST_KERNEL} would be too much code` };
+  }
+  if (Math.max(given.strideY, given.strideX) > LARGEST_STRIDE) {
+    return { reason: `strides above ${LARGEST_STRIDE} would be too much code` };
   }
   const shape = flattened(given);
   const vector = vectors[dtype];

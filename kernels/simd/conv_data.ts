@@ -66,8 +66,9 @@ interface Group {
 
 function groupsOf(ys: readonly Phase[], xs: readonly Phase[]): Group[] {
   const groups = new Map<string, Group>();
-  for (const y of ys) {
-    for (const x of xs) {
+  // Rows last: rows of a group, whose planes follow each other, are then merged by the same code.
+  for (const x of xs) {
+    for (const y of ys) {
       const key = [y.taps, y.shift, x.taps, x.shift].join();
       const group = groups.get(key) ?? { phases: [] };
       group.phases.push({ y, x });

@@ -26,6 +26,8 @@ export interface SimdPool extends PoolKernel {
 
 /** Taps that are written out one by one. */
 const TAPS = 25;
+/** Phases of a row that are written out: as many as the stride. */
+const LARGEST_STRIDE = 64;
 /** Bytes of input that are copied at once. */
 const CHUNK = 1 << 17;
 /** Vectors beyond a region's last number that are read, or written with what was there. */
@@ -124,6 +126,9 @@ export function simdMaxPool(shape: PoolShape, dtype: DType): Answer<SimdPool> {
   const { C, H, W, KH, KW, OH, OW } = shape;
   if (KH * KW > TAPS) {
     return { reason: `a window of ${KH}x${KW} is more than the ${TAPS} numbers written out` };
+  }
+  if (shape.strideX > LARGEST_STRIDE) {
+    return { reason: `horizontal strides above ${LARGEST_STRIDE} would be too much code` };
   }
   const vector = vectors[dtype], { bytes, lanes } = vector;
   const pool = planPool(shape, vector);
