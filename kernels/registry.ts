@@ -6,17 +6,62 @@
 
 import { generatedConvs, generatedPools } from "./generated/index.ts";
 import type { GeneratedConv, GeneratedPool, KernelSource } from "./kernel.ts";
-import { convLabel, familyLabel, poolLabel, type WindowShape } from "./shape.ts";
+import {
+  checkType,
+  convLabel,
+  familyLabel,
+  isObject,
+  poolLabel,
+  type WindowShape,
+} from "./shape.ts";
 import { walkAffine, walkConv, walkMaxPool } from "./walk.ts";
 
 const convs = new Map(generatedConvs.map((kernel) => [kernel.name, kernel]));
 const pools = new Map(generatedPools.map((kernel) => [kernel.name, kernel]));
+
+/** What kernels of a kind must have: a name that some shape or family asks for, and functions. */
+interface Kind {
+  readonly name: RegExp;
+  readonly example: string;
+  readonly passes: readonly string[];
+}
+
+const stride = "s\\d+(x\\d+)?", pad = "(p\\d+(x\\d+(x\\d+x\\d+)?)?)?";
+const CONV: Kind = {
+  name: RegExp(
+    `^conv-((\\d+x){2}\\d+-(\\d+x){2}\\d+-${stride}${pad}|\\d+x\\d+-${stride})-generated$`,
+  ),
+  example: "conv-3x31x31-25x3x3-s2p1-generated or conv-3x3-s2-generated",
+  passes: ["forward", "backwardData", "backwardWeights"],
+};
+const POOL: Kind = {
+  name: RegExp(`^maxpool-(\\d+x\\d+-\\d+x\\d+-${stride}${pad}|\\d+x\\d+-${stride})-generated$`),
+  example: "maxpool-32x32-2x2-s2-generated or maxpool-2x2-s2-generated",
+  passes: ["forward", "backward"],
+};
+
+function checkKernels(list: string, kernels: unknown, { name, example, passes }: Kind): void {
+  checkType(Array.isArray(kernels), list, "be an array of generated kernels", kernels);
+  for (const [i, kernel] of kernels.entries()) {
+    const what = `${list}[${i}]`;
+    checkType(isObject(kernel), what, "be a generated kernel", kernel);
+    const given = kernel as Readonly<Record<string, unknown>>;
+    const isName = typeof given.name === "string" && name.test(given.name);
+    checkType(isName, `${what}.name`, `be like ${example}`, given.name);
+    for (const pass of passes) {
+      const isFunction = typeof given[pass] === "function";
+      checkType(isFunction, `${what}.${pass}`, "be a function", given[pass]);
+    }
+  }
+}
 
 /** Adds kernels to the tier; one of the same name takes the place of the one that was there. */
 export function addKernels(
   moreConvs: readonly GeneratedConv[],
   morePools: readonly GeneratedPool[],
 ): void {
+  checkKernels("convs", moreConvs, CONV);
+  checkKernels("pools", morePools, POOL);
   for (const kernel of moreConvs) convs.set(kernel.name, kernel);
   for (const kernel of morePools) pools.set(kernel.name, kernel);
 }
