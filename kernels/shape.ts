@@ -146,7 +146,27 @@ export function sizeOf(shape: readonly number[]): number {
 
 /** The dtype of an array of numbers. */
 export function dtypeOf(data: FloatArray): DType {
-  return data instanceof Float32Array ? "float32" : "float64";
+  return data[Symbol.toStringTag] === "Float32Array" ? "float32" : "float64";
+}
+
+/**
+ * Whether a value is a typed array of one of these names. Unlike instanceof it knows those of another
+ * realm, such as a frame's or a node:vm context's.
+ */
+function isTyped(value: unknown, names: readonly string[]): boolean {
+  return ArrayBuffer.isView(value) &&
+    names.some((name) => Object.prototype.toString.call(value) === `[object ${name}]`);
+}
+
+/** Whether a value is an array that can hold a tensor's numbers. */
+export function isFloatArray(value: unknown): value is FloatArray {
+  return value instanceof Float64Array || value instanceof Float32Array ||
+    isTyped(value, ["Float64Array", "Float32Array"]);
+}
+
+/** Whether a value is an array of bytes. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array || isTyped(value, ["Uint8Array"]);
 }
 
 /**
@@ -207,8 +227,7 @@ export function checkTensor(
   const isTensor = isObject(value) && "data" in value && "shape" in value;
   checkType(isTensor, name, "be a tensor { data, shape }", value);
   const { data, shape } = value;
-  const isFloat = data instanceof Float64Array || data instanceof Float32Array;
-  checkType(isFloat, `The data of ${name}`, "be a Float32Array or a Float64Array", data);
+  checkType(isFloatArray(data), `The data of ${name}`, "be a Float32Array or a Float64Array", data);
   checkShape(`The shape of ${name}`, shape, rank);
   if (data.length !== sizeOf(shape)) {
     throw new RangeError(
@@ -361,6 +380,14 @@ function windowShape(
   const OH = 1 + Math.floor((paddedH - KH) / strideY);
   const OW = 1 + Math.floor((paddedW - KW) / strideX);
   return { C, H, W, KH, KW, strideY, strideX, padTop, padLeft, padBottom, padRight, OH, OW };
+}
+
+/** A window's walk in full: a copy of what its caller gave, who may change that. */
+export function walkParams({ strideY, strideX, ...s }: WindowShape): {
+  readonly stride: readonly [number, number];
+  readonly pad: readonly [number, number, number, number];
+} {
+  return { stride: [strideY, strideX], pad: [s.padTop, s.padLeft, s.padBottom, s.padRight] };
 }
 
 /** Checks that a shape, from one of its dimensions on, has no size of 0. */

@@ -5,8 +5,16 @@
  * @module
  */
 
-import type { DType, FloatArray, Pad, PoolParams, Tensor } from "../kernels/shape.ts";
-import { checkType, convShape, isObject, poolShape, show, sizeOf } from "../kernels/shape.ts";
+import type { ConvParams, DType, FloatArray, Pad, PoolParams, Tensor } from "../kernels/shape.ts";
+import {
+  checkType,
+  convShape,
+  isObject,
+  poolShape,
+  show,
+  sizeOf,
+  walkParams,
+} from "../kernels/shape.ts";
 import { type Explanation, selectAffine, selectConv, selectMaxPool } from "../kernels/select.ts";
 import {
   checkBoolean,
@@ -101,7 +109,7 @@ export interface ConvLayer {
   readonly id: number;
   readonly xShape: readonly number[];
   readonly wShape: readonly [F: number, C: number, KH: number, KW: number];
-  readonly convParam: { readonly stride: number; readonly pad: Pad };
+  readonly convParam: ConvParams;
   readonly norm?: "batchnorm";
   /** Shape of the convolution's output, before the pool. */
   readonly outShape: readonly number[];
@@ -189,9 +197,9 @@ export function planLayers(
       dropout,
     } = readOptions(name, block, CONV);
     const xShape = shape, wShape = [F, xShape[0], kernel, kernel] as const;
-    const convParam = { stride, pad };
-    const { OH, OW } = convShape([1, ...xShape], wShape, convParam);
-    const outShape = shape = [F, OH, OW];
+    const conv = convShape([1, ...xShape], wShape, { stride, pad });
+    const convParam = walkParams(conv);
+    const outShape = shape = [F, conv.OH, conv.OW];
     const norm = batchnorm ? "batchnorm" : undefined;
     const layer = { kind: "conv", id: id++, xShape, wShape, convParam, norm, outShape } as const;
     if (pool === undefined) layers.push(layer);

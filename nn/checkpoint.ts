@@ -8,7 +8,16 @@
  * @module
  */
 
-import { checkShape, checkTensor, checkType, dtypeOf, isObject, sizeOf } from "../kernels/shape.ts";
+import {
+  checkShape,
+  checkTensor,
+  checkType,
+  dtypeOf,
+  isBytes,
+  isFloatArray,
+  isObject,
+  sizeOf,
+} from "../kernels/shape.ts";
 import type { ModelState } from "./model.ts";
 import type { OptimConfig } from "./optim.ts";
 import type { RandomStateData } from "./random.ts";
@@ -51,7 +60,7 @@ export interface Checkpoint {
 /** A deep copy of plain data: objects, arrays, typed arrays, numbers and the like. */
 export function copyOf<T>(value: T): T {
   if (!isObject(value)) return value;
-  if (value instanceof Float64Array || value instanceof Float32Array) return value.slice() as T;
+  if (isFloatArray(value)) return value.slice() as T;
   if (Array.isArray(value)) return value.map(copyOf) as T;
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, copyOf(part)])) as T;
 }
@@ -155,7 +164,7 @@ function text(value: number): string {
  * @throws {RangeError} If bytes are missing or left over.
  */
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
-  checkType(bytes instanceof Uint8Array, "bytes", "be a Uint8Array", bytes);
+  checkType(isBytes(bytes), "bytes", "be a Uint8Array", bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = bytes.length < 8 ? NaN : Number(view.getBigUint64(0, true));
   if (!(8 + length <= bytes.length)) {

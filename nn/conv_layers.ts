@@ -20,6 +20,7 @@ import {
   dtypeOf,
   poolShape,
   show,
+  walkParams,
 } from "../kernels/shape.ts";
 import { checkBoolean, checkCache, option, readOptions } from "./checks.ts";
 import { type FloatArray, type Tensor, zerosLike } from "./tensor.ts";
@@ -35,7 +36,7 @@ export interface ConvCache<A extends FloatArray = FloatArray> {
   readonly w: Tensor<A>;
   /** Biases, (F). */
   readonly b: Tensor<A>;
-  /** Stride and padding. */
+  /** Stride and padding, written out. */
   readonly convParam: ConvParams;
 }
 
@@ -64,7 +65,7 @@ export type OptionalDx<G extends { readonly dx: unknown }> =
 export interface PoolCache<A extends FloatArray = FloatArray> {
   /** Input, (N, C, H, W). */
   readonly x: Tensor<A>;
-  /** Window, stride and padding. */
+  /** Window, stride and padding, written out. */
   readonly poolParam: PoolParams;
 }
 
@@ -87,7 +88,7 @@ function runConvForward<A extends FloatArray>(
   const N = x.shape[0];
   const out = zerosLike(x, [N, shape.F, shape.OH, shape.OW]);
   pick(shape, dtypeOf(x.data)).forward(N, x.data, w.data, b.data, out.data, relu);
-  return { out, cache: { x, w, b, convParam } };
+  return { out, cache: { x, w, b, convParam: walkParams(shape) } };
 }
 
 function checkConv(x: unknown, w: unknown, b: unknown, convParam: ConvParams): ConvShape {
@@ -296,7 +297,8 @@ function runPoolForward<A extends FloatArray>(
   const N = x.shape[0];
   const out = zerosLike(x, [N, shape.C, shape.OH, shape.OW]);
   pick(shape, dtypeOf(x.data)).forward(N, x.data, out.data);
-  return { out, cache: { x, poolParam } };
+  const { KH: poolHeight, KW: poolWidth } = shape;
+  return { out, cache: { x, poolParam: { poolHeight, poolWidth, ...walkParams(shape) } } };
 }
 
 function runPoolBackward<A extends FloatArray>(

@@ -7,7 +7,14 @@
  * @module
  */
 
-import { checkTensor, checkType, checkWhole, dtypeOf, isObject } from "../kernels/shape.ts";
+import {
+  checkTensor,
+  checkType,
+  checkWhole,
+  dtypeOf,
+  isBytes,
+  isObject,
+} from "../kernels/shape.ts";
 import { checkBoolean, checkFunction, option, readDType, readOptions, whole } from "./checks.ts";
 import type { RandomState } from "./random.ts";
 import type { Augment } from "./solver.ts";
@@ -218,7 +225,7 @@ async function readRecords(
 }
 
 async function* chunksOf(name: string, bytes: FileBytes): AsyncGenerator<Uint8Array> {
-  if (bytes instanceof Uint8Array) {
+  if (isBytes(bytes)) {
     yield bytes;
   } else if (bytes instanceof ReadableStream) {
     // Not every browser's streams can be iterated.

@@ -225,12 +225,12 @@ export function dropoutForward<A extends FloatArray>(
   checkTensor("x", x);
   const { mode, p, seed, random } = readOptions("dropoutParam", dropoutParam, DROPOUT_PARAM);
   checkOneSource("dropoutParam", seed, random);
-  const { shape } = x;
+  // A copy: the cache is its own.
+  const shape = [...x.shape];
   if (mode === "test") {
-    return {
-      out: { data: x.data.slice() as A, shape },
-      cache: { kept: undefined, scale: 1, shape },
-    };
+    const out = zerosLike(x);
+    out.data.set(x.data);
+    return { out, cache: { kept: undefined, scale: 1, shape } };
   }
   const source = random ?? (seed === undefined ? defaultRandom : new RandomState(seed));
   const out = zerosLike(x);
@@ -327,7 +327,7 @@ export function globalAverageForward<A extends FloatArray>(
     for (let i = plane * P; i < (plane + 1) * P; i++) sum += from[i];
     to[plane] = sum / P;
   }
-  return { out, cache: { shape } };
+  return { out, cache: { shape: [...shape] } };
 }
 
 /**

@@ -102,7 +102,7 @@ function words(array: FloatArray): Int32Array {
  */
 export function relu(x: FloatArray, out: FloatArray): void {
   const from = words(x), to = words(out);
-  if (x instanceof Float32Array) {
+  if (x.BYTES_PER_ELEMENT === 4) {
     for (let i = 0; i < from.length; i++) {
       const bits = from[i];
       const isNaN = (INFINITY_32 - (bits & 0x7fffffff)) >> 31;
@@ -130,7 +130,7 @@ export function relu(x: FloatArray, out: FloatArray): void {
 function reluMask(out: FloatArray, dout: FloatArray, dx: FloatArray): void {
   const signs = words(out), from = words(dout), to = words(dx);
   // Bits above 0 and not above infinity's: bits - 1 is not negative, and bits - 1 - infinity is.
-  if (out instanceof Float32Array) {
+  if (out.BYTES_PER_ELEMENT === 4) {
     for (let i = 0; i < signs.length; i++) {
       const below = signs[i] - 1 | 0;
       to[i] = from[i] & ((~below & (below - INFINITY_32)) >> 31);

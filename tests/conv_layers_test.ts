@@ -6,16 +6,22 @@ import {
   AssertionError,
   assertThrows,
 } from "@std/assert";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
+import { generatedConvs, generatedPools } from "../kernels/generated/index.ts";
+import { convLabel, convShape, familyLabel } from "../kernels/shape.ts";
 import {
   convBackward,
   convBackwardNaive,
   convForward,
   convForwardNaive,
+  ConvNet,
   type ConvParams,
+  dropoutForward,
   type DType,
   explainConv,
   type FloatArray,
+  globalAverageForward,
   type KernelChoice,
   linspace,
   maxPoolBackward,
@@ -24,7 +30,10 @@ import {
   maxPoolForwardNaive,
   type PoolParams,
   RandomState,
+  registerKernels,
   relError,
+  reluBackward,
+  reluForward,
   type Tensor,
   tensor,
   useKernels,
@@ -667,6 +676,197 @@ describe("The fast layers", () => {
     for (const key of ["dx", "dw", "db"] as const) {
       assertClose(found[key], expected[key].data, TOLERANCE.float32, key);
     }
+  });
+});
+
+describe("Strides in the hundreds", () => {
+  const walks = [
+    { H: 400, W: 400, K: 3, stride: 400, pad: 0 },
+    { H: 1, W: 200_000, K: 1, stride: [1, 150_000], pad: 0 },
+    { H: 200_000, W: 1, K: 1, stride: [150_000, 1], pad: 0 },
+    { H: 300, W: 300, K: 5, stride: [7, 65], pad: 2 },
+    { H: 300, W: 300, K: 5, stride: [65, 7], pad: 2 },
+    { H: 200, W: 200, K: 2, stride: 64, pad: 1 },
+  ] as const;
+  for (const dtype of dtypes) {
+    it(`are served, by little code or by none, ${dtype}`, () => {
+      let bytes = 0;
+      const { Module } = WebAssembly;
+      WebAssembly.Module = class extends Module {
+        constructor(code: BufferSource) {
+          super(code);
+          bytes += code.byteLength;
+        }
+      };
+      try {
+        const random = new RandomState(7);
+        for (const { H, W, K, stride, pad } of walks) {
+          const x = integers(random, [1, 2, H, W], dtype), b = integers(random, [3], dtype);
+          const w = integers(random, [3, 2, K, K], dtype), walk = { stride, pad };
+          const what = `${H}x${W} ${K}x${K} stride ${stride}`;
+          bytes = 0;
+          const { tier, reason } = explainConv(x.shape, w.shape, walk, dtype);
+          const large = Math.max(...[stride].flat()) > 64;
+          assertEquals(tier, large ? "naive" : "simd", reason);
+          if (large) assert(reason.includes("simd: strides above 64"), reason);
+          const { out, cache } = convForward(x, w, b, walk);
+          const naive = convForwardNaive(x, w, b, walk);
+          assertSame(out, naive.out.data, `${what} out`);
+          const { dx, dw, db } = convBackward(out, cache);
+          const expected = convBackwardNaive(out, naive.cache);
+          assertSame(dx, expected.dx.data, `${what} dx`);
+          assertSame(dw, expected.dw.data, `${what} dw`);
+          assertSame(db, expected.db.data, `${what} db`);
+
+          const poolParam = { poolHeight: K, poolWidth: K, stride, pad: pad && 1 };
+          const pooled = maxPoolForward(x, poolParam), loops = maxPoolForwardNaive(x, poolParam);
+          assertSame(pooled.out, loops.out.data, `${what} pool`);
+          const dpool = maxPoolBackward(pooled.out, pooled.cache);
+          assertSame(dpool, maxPoolBackwardNaive(loops.out, loops.cache).data, `${what} pool dx`);
+          assert(bytes < 100_000, `${what}: ${bytes} bytes of code`);
+        }
+      } finally {
+        WebAssembly.Module = Module;
+      }
+    });
+  }
+
+  it("and kernels of one tall column do not make code without end", () => {
+    const shapes = [[1, 1, 90_000, 1], [1, 1, 65, 1]] as const;
+    assertEquals(explainConv(...shapes, {}).tier, "naive");
+    assertEquals(explainConv([1, 1, 90_000, 1], [1, 1, 64, 1], {}).tier, "simd");
+  });
+});
+
+describe("A cache", () => {
+  it("does not change with the parameters that made it", () => {
+    const random = new RandomState(3);
+    const x = random.randn([2, 2, 6, 6]), w = random.randn([2, 2, 3, 3]), b = random.randn([2]);
+    const stride: [number, number] = [1, 1], pad: [number, number, number, number] = [2, 2, 0, 0];
+    for (
+      const [forward, backward] of [
+        [convForward, convBackward],
+        [convForwardNaive, convBackwardNaive],
+      ] as const
+    ) {
+      const { out, cache } = forward(x, w, b, { stride, pad });
+      const before = backward(out, cache);
+      // The output has the same shape.
+      pad.reverse();
+      const after = backward(out, cache);
+      assertSame(after.dx, before.dx.data, "dx");
+      assertSame(after.dw, before.dw.data, "dw");
+    }
+    const poolParam = { poolHeight: 3, poolWidth: 3, stride, pad: pad };
+    const { out, cache } = maxPoolForward(x, poolParam);
+    const before = maxPoolBackward(out, cache);
+    pad.reverse();
+    poolParam.poolHeight = 1;
+    assertSame(maxPoolBackward(out, cache), before.data, "the pool's dx");
+  });
+
+  it("does not change with the shape of the input", () => {
+    const shape = [2, 3];
+    for (const mode of ["train", "test"] as const) {
+      const { out, cache } = dropoutForward({ data: new Float64Array(6), shape }, { mode, p: 0.5 });
+      shape.reverse();
+      assertEquals([out.shape, cache.shape], [shape.toReversed(), shape.toReversed()]);
+      shape.reverse();
+    }
+    const x = { data: new Float64Array(12), shape: [1, 2, 2, 3] };
+    const { cache } = globalAverageForward(x);
+    x.shape.reverse();
+    assertEquals(cache.shape, [1, 2, 2, 3]);
+  });
+});
+
+describe("A net", () => {
+  it("does not change with the description that made it", () => {
+    const pad: [number, number, number, number] = [2, 2, 0, 0];
+    const blocks = [{ conv: 2, pad }];
+    const inputDim = [2, 6, 6], random = new RandomState(3);
+    const net = new ConvNet({ inputDim, numClasses: 3, blocks, random });
+    const x = random.randn([2, ...inputDim]);
+    const before = net.loss(x);
+    pad.reverse();
+    assertSame(net.loss(x), before.data, "scores");
+  });
+});
+
+describe("Arrays of another realm", () => {
+  /** An array as another realm makes it. */
+  const foreign = <A extends FloatArray>(name: string, numbers: A): A => {
+    const array = runInNewContext(`new ${name}(${numbers.length})`);
+    array.set(numbers);
+    return array;
+  };
+
+  for (const dtype of dtypes) {
+    for (const kernels of ["auto", "generated", "naive"] as const) {
+      it(`are served like this realm's by ${kernels} kernels, ${dtype}`, () => {
+        using _ = useKernels(kernels);
+        const random = new RandomState(5);
+        const own = [[2, 2, 6, 6], [3, 2, 3, 3], [3]].map((shape) => random.randn(shape, dtype));
+        const name = dtype === "float32" ? "Float32Array" : "Float64Array";
+        const others = own.map(({ data, shape }) => tensor(foreign(name, data), shape));
+        assertEquals(others[0].data instanceof Float32Array, false);
+        assertEquals(others[0].data instanceof Float64Array, false);
+        const [a, b] = [own, others].map(([x, w, b]) => {
+          const conv = convForward(x, w, b, { pad: 1 });
+          const rectified = reluForward(conv.out);
+          const pool = maxPoolForward(x, { poolHeight: 2, poolWidth: 2, stride: 2 });
+          const dpool = maxPoolBackward(pool.out, pool.cache);
+          const drelu = reluBackward(x, reluForward(x).cache);
+          const { dx, dw, db } = convBackward(rectified.out, conv.cache);
+          return [conv.out, rectified.out, pool.out, dpool, drelu, dx, dw, db];
+        });
+        for (const [i, { data }] of a.entries()) {
+          assertSame(b[i], data, `result ${i}`);
+          assertEquals(b[i].data.constructor.name, name);
+        }
+      });
+    }
+  }
+});
+
+describe("registerKernels()", () => {
+  it("refuses what is no kernel, and adds none of its list", () => {
+    const pass = () => {};
+    const conv = { forward: pass, backwardData: pass, backwardWeights: pass };
+    const good = { name: "conv-9x9-s9-generated", ...conv };
+    const pool = { name: "maxpool-9x9-s9-generated", forward: pass, backward: pass };
+    const refused: readonly [unknown, unknown, string][] = [
+      [good, [], "convs must be an array of generated kernels: received an object"],
+      [[good, null], [], "convs[1] must be a generated kernel: received null"],
+      [[good, { ...conv }], [], "convs[1].name must be like conv-"],
+      [[good, { ...good, name: "conv-9x9-generated" }], [], 'received "conv-9x9-generated"'],
+      [[good, { ...good, name: "maxpool-9x9-s9-generated" }], [], "convs[1].name must be like"],
+      [[good, { ...good, backwardData: 1 }], [], "convs[1].backwardData must be a function"],
+      [[good], "pools", 'pools must be an array of generated kernels: received "pools"'],
+      [[good], [{ ...pool, backward: undefined }], "pools[0].backward must be a function"],
+      [[good], [{ ...pool, name: "maxpool-s9-generated" }], "pools[0].name must be like maxpool-"],
+    ];
+    for (const [convs, pools, message] of refused) {
+      // @ts-expect-error: wrong on purpose
+      assertThrows(() => registerKernels(convs, pools), TypeError, message);
+    }
+    const { tier } = explainConv([1, 1, 9, 9], [1, 1, 9, 9], { stride: 9 });
+    using _ = useKernels("generated");
+    assertEquals([tier, explainConv([1, 1, 9, 9], [1, 1, 9, 9], { stride: 9 }).tier], [
+      "simd",
+      "naive",
+    ]);
+  });
+
+  it("takes every name that the generator gives", () => {
+    registerKernels(generatedConvs, generatedPools);
+    const shape = convShape([1, 1, 97, 91], [1, 1, 13, 11], { stride: [1, 2], pad: [1, 0, 2, 0] });
+    const names = [convLabel(shape), familyLabel(shape)];
+    const [{ forward, backwardData, backwardWeights }] = generatedConvs;
+    const passes = { forward, backwardData, backwardWeights };
+    // Names of shapes that no other test asks for.
+    registerKernels(names.map((label) => ({ name: `conv-${label}-generated`, ...passes })));
+    assertEquals(names, ["1x97x91-1x13x11-s1x2p1x0x2x0", "13x11-s1x2"]);
   });
 });
 
