@@ -15,16 +15,15 @@
  * @module
  */
 
+export type { KernelInfo, Tier } from "./kernels/kernel.ts";
 export type {
   GeneratedConv,
   GeneratedPass,
   GeneratedPool,
-  KernelInfo,
   Numbers,
   PassSizes,
   PoolSizes,
-  Tier,
-} from "./kernels/kernel.ts";
+} from "./kernels/generated/kernel.ts";
 export type { Arithmetic, KernelChoice } from "./kernels/select.ts";
 export { registerKernels, useArithmetic, useKernels, warmConv } from "./kernels/select.ts";
 export type { ArrayOf, DType, FloatArray, Tensor } from "./nn/tensor.ts";

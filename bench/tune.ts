@@ -11,8 +11,9 @@
 import { convConfigs, convConfigShape } from "../codegen/configs.ts";
 import { flag, scriptOptions, text, whole } from "../examples/lib/options.ts";
 import { RandomState } from "../mod.ts";
-import type { ConvKernel } from "../kernels/kernel.ts";
-import { convLabel, type ConvShape, type DType, type FloatArray } from "../kernels/shape.ts";
+import type { WeightedKernel } from "../kernels/kernel.ts";
+import { convLabel, type ConvShape } from "../kernels/shape.ts";
+import type { DType, FloatArray } from "../kernels/tensor.ts";
 import { simdConv } from "../kernels/simd/conv.ts";
 import { features } from "../kernels/simd/features.ts";
 import { convTiles, type Tile, tileKey, type TilePass, weightTiles } from "../kernels/simd/plan.ts";
@@ -64,7 +65,7 @@ interface Candidate {
 function caller(
   shape: ConvShape,
   dtype: DType,
-): (kernel: ConvKernel, pass: Pass) => Candidate["call"] {
+): (kernel: WeightedKernel, pass: Pass) => Candidate["call"] {
   const { C, H, W, F, KH, KW, OH, OW } = shape;
   const random = new RandomState(231);
   const numbers = (length: number) => random.randn([length], dtype).data;
@@ -75,7 +76,7 @@ function caller(
   const images = (array: FloatArray, N: number) =>
     array.subarray(0, N * array.length / MOST_IMAGES);
   return (kernel, pass) => (N) => {
-    if (pass === "forward") kernel.forward(N, images(xs, N), w, b, images(dout, N));
+    if (pass === "forward") kernel.forward(N, images(xs, N), w, images(dout, N), { bias: b });
     else if (pass === "dx") kernel.backwardData(N, images(outs, N), w, images(dx, N));
     else kernel.backwardWeights(N, images(xs, N), images(outs, N), dw, db);
   };
@@ -133,7 +134,7 @@ function kernelWith(
   dtype: DType,
   key: string,
   tile: Tile | undefined,
-): ConvKernel | undefined {
+): WeightedKernel | undefined {
   tuned.delete(key);
   if (tile !== undefined) tuned.set(key, tile);
   const { kernel } = simdConv(shape, dtype, features());

@@ -5,7 +5,13 @@
  * @module
  */
 
-import { type ConvShape, convShape, type PoolShape, poolShape } from "../kernels/shape.ts";
+import {
+  type ConvShape,
+  convShape,
+  type Family,
+  type PoolShape,
+  poolShape,
+} from "../kernels/shape.ts";
 
 /** An exact convolution: every size known, the batch alone free. */
 export interface ConvConfig {
@@ -35,18 +41,6 @@ export interface PoolConfig {
   readonly pad: number | readonly [number, number] | readonly [number, number, number, number];
 }
 
-/** A window and its stride, with everything else free. */
-export interface Family {
-  /** Height of the window. */
-  readonly KH: number;
-  /** Width of the window. */
-  readonly KW: number;
-  /** Vertical step. */
-  readonly strideY: number;
-  /** Horizontal step. */
-  readonly strideX: number;
-}
-
 /** Exact convolutions. */
 export const convConfigs: readonly ConvConfig[] = [
   { from: "CNN-Layers notebook", x: [3, 31, 31], w: [25, 3, 3, 3], stride: 2, pad: 1 },
@@ -65,9 +59,14 @@ export const convConfigs: readonly ConvConfig[] = [
   { from: "ResNet, 16 to 8", x: [64, 16, 16], w: [128, 64, 3, 3], stride: 2, pad: 1 },
 ];
 
+/** The family of a square window. */
+function family(K: number, stride: number): Family {
+  return { KH: K, KW: K, strideY: stride, strideX: stride, dilationY: 1, dilationX: 1 };
+}
+
 /** Families of convolutions. */
 export const convFamilies: readonly Family[] = [1, 3, 5, 7].flatMap((K) =>
-  [1, 2].map((stride) => ({ KH: K, KW: K, strideY: stride, strideX: stride }))
+  [1, 2].map((stride) => family(K, stride))
 );
 
 /** Exact max-pools. */
@@ -81,11 +80,11 @@ export const poolConfigs: readonly PoolConfig[] = [
 
 /** Families of max-pools. */
 export const poolFamilies: readonly Family[] = [
-  { KH: 2, KW: 2, strideY: 1, strideX: 1 },
-  { KH: 2, KW: 2, strideY: 2, strideX: 2 },
-  { KH: 3, KW: 3, strideY: 1, strideX: 1 },
-  { KH: 3, KW: 3, strideY: 2, strideX: 2 },
-  { KH: 3, KW: 3, strideY: 3, strideX: 3 },
+  family(2, 1),
+  family(2, 2),
+  family(3, 1),
+  family(3, 2),
+  family(3, 3),
 ];
 
 /** The geometry of a table's convolution. */

@@ -7,12 +7,11 @@
 import { parseArgs } from "node:util";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { convShape, poolShape } from "../kernels/shape.ts";
+import { convShape, type Family, poolShape } from "../kernels/shape.ts";
 import {
   convConfigs,
   convConfigShape,
   convFamilies,
-  type Family,
   poolConfigs,
   poolConfigShape,
   poolFamilies,
@@ -31,7 +30,7 @@ import {
 const usage = `Generates TypeScript kernels.
 
   deno task codegen                write the kernels of codegen/configs.ts to kernels/generated/
-  deno task codegen --check        fail if kernels/generated/ is not what would be written
+  deno task codegen --check        fail if kernels/generated/kernels/ is not what would be written
   deno task codegen --x 64,56,56 --w 128,64,3,3 --stride 1 --pad 1 --out my_kernels/
                                    write a kernel for a convolution of your own
   deno task codegen --x 64,56,56 --pool 3,3 --stride 2 --pad 1 --out my_kernels/
@@ -49,10 +48,10 @@ Options for a shape of your own:
 /** A mistake in the command line: told in one line. */
 class UsageError extends Error {}
 
-const generatedFolder = fileURLToPath(new URL("../kernels/generated/", import.meta.url));
+const generatedFolder = fileURLToPath(new URL("../kernels/generated/kernels/", import.meta.url));
 const moduleFile = fileURLToPath(new URL("../mod.ts", import.meta.url));
 
-/** Every file of kernels/generated/: one for each window, so that an import by URL fetches few. */
+/** Every file of kernels/generated/kernels/: one for each window, so that an import by URL fetches few. */
 export function repositoryFiles(): GeneratedFile[] {
   const options = { types: "../kernel.ts", command: "deno task codegen" };
   const convs = [

@@ -9,13 +9,12 @@ import { printStructure, StructureKind } from "ts-morph";
 import {
   convLabel,
   type ConvShape,
-  convStage,
+  type Family,
   familyLabel,
   poolLabel,
   type PoolShape,
-  poolStage,
 } from "../kernels/shape.ts";
-import type { Family } from "./configs.ts";
+import { convStage, poolStage } from "../kernels/generated/staging.ts";
 import { accumulateFunction, correlateFunction } from "./conv.ts";
 import { poolBackwardFunction, poolForwardFunction, runtimePoolSizes } from "./pool.ts";
 import { convSchedule, poolSchedule } from "./schedule.ts";

@@ -7,7 +7,7 @@
  */
 
 import type { CodeBlockWriter } from "ts-morph";
-import type { PassSizes } from "../kernels/kernel.ts";
+import type { PassSizes } from "../kernels/generated/kernel.ts";
 import type { Place } from "./schedule.ts";
 
 /** A number known now, or the text that computes it at run time. */

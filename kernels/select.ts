@@ -5,40 +5,30 @@
  * @module
  */
 
-import { simdSource } from "./simd/source.ts";
-import type {
-  AffineKernel,
-  Answer,
-  ConvKernel,
-  GeneratedConv,
-  GeneratedPool,
-  KernelInfo,
-  KernelSource,
-  PoolKernel,
-  Tier,
-} from "./kernel.ts";
-import { naiveAffine } from "./naive/affine.ts";
-import { naiveConv } from "./naive/conv.ts";
-import { naiveMaxPool } from "./naive/pool.ts";
-import { addKernels, generatedSource } from "./registry.ts";
-import type { AffineShape, ConvParams, ConvShape, DType, PoolShape } from "./shape.ts";
-import { checkDType, convShape, describe } from "./shape.ts";
+import { checkDType, describe } from "./check.ts";
+import { type Epilogue, NO_EPILOGUE } from "./epilogue.ts";
+import type { GeneratedConv, GeneratedPool } from "./generated/kernel.ts";
+import { addKernels, generatedTier } from "./generated/tier.ts";
+import type { KernelInfo, Tier } from "./kernel.ts";
+import { naiveTier } from "./naive/tier.ts";
+import { type ConvParams, convShape } from "./shape.ts";
 import { type Arithmetic, currentArithmetic, setArithmetic } from "./simd/features.ts";
+import { simdTier } from "./simd/tier.ts";
+import { type DType, sizeOf } from "./tensor.ts";
+import {
+  type Answer,
+  ask,
+  finishes,
+  type KernelOf,
+  type KernelTier,
+  type Operation,
+  type ShapeOf,
+} from "./tier.ts";
 
 export type { Arithmetic } from "./simd/features.ts";
 
-const always = "the generic loops serve every shape";
-
-/** The tier of the definitions: the reference and the last resort. */
-const naiveSource: KernelSource = {
-  tier: "naive",
-  conv: (shape) => ({ kernel: naiveConv(shape), reason: always }),
-  maxPool: (shape) => ({ kernel: naiveMaxPool(shape), reason: always }),
-  affine: (shape) => ({ kernel: naiveAffine(shape), reason: always }),
-};
-
-/** Every tier, most special first. naive always answers, so the list is total. */
-const sources: readonly KernelSource[] = [simdSource, generatedSource, naiveSource];
+/** Every tier, most special first. naive serves everything, so the list is total. */
+const tiers: readonly KernelTier[] = [simdTier, generatedTier, naiveTier];
 
 /** What {@linkcode useKernels} takes: "auto" is the best there is. */
 export type KernelChoice = "auto" | Tier;
@@ -52,17 +42,12 @@ export interface Explanation extends KernelInfo {
   readonly reason: string;
 }
 
-/** A kernel with the reason why it was chosen. */
-interface Selected<K extends KernelInfo> {
-  readonly kernel: K;
-  readonly reason: string;
-}
-
 /** Enough for the layers of any net, few enough to forget shapes that are no longer used. */
 const CACHE_LIMIT = 256;
 
 let choice: KernelChoice = "auto";
-const cache = new Map<string, Selected<KernelInfo>>();
+/** What each tier answered, the most recently used last. */
+const answers = new Map<string, Answer<KernelInfo>>();
 
 /**
  * Sets which kernels run from now on: "auto" and "simd" take the best tier that serves a shape,
@@ -130,7 +115,7 @@ export function useArithmetic(arithmetic: Arithmetic): Disposable {
 
 /** Forgets every choice made: needed when the tiers' answers may have changed. */
 export function forgetChoices(): void {
-  cache.clear();
+  answers.clear();
 }
 
 /**
@@ -149,59 +134,77 @@ export function registerKernels(
 }
 
 /** The tiers that take part in the present choice. */
-function allowed(): readonly KernelSource[] {
-  const first = choice === "auto" ? 0 : sources.findIndex((source) => source.tier === choice);
-  return sources.slice(Math.max(0, first));
-}
-
-/** The first kernel that a tier offers, remembered under a key. */
-function choose<K extends KernelInfo>(
-  key: string,
-  ask: (source: KernelSource) => Answer<K>,
-): Selected<K> {
-  const known = cache.get(key) as Selected<K> | undefined;
-  if (known !== undefined) {
-    // Last in the map is most recently used.
-    cache.delete(key);
-    cache.set(key, known);
-    return known;
-  }
-  const refusals: string[] = [];
-  for (const source of allowed()) {
-    const { kernel, reason } = ask(source);
-    if (kernel === undefined) {
-      refusals.push(`${source.tier}: ${reason}`);
-      continue;
-    }
-    const selected = { kernel, reason: [`${source.tier}: ${reason}`, ...refusals].join("; ") };
-    cache.set(key, selected);
-    if (cache.size > CACHE_LIMIT) cache.delete(cache.keys().next().value!);
-    return selected;
-  }
-  throw new Error("No tier serves this shape, though naive serves every one");
+function allowed(): readonly KernelTier[] {
+  const first = choice === "auto" ? 0 : tiers.findIndex(({ tier }) => tier === choice);
+  return tiers.slice(first);
 }
 
 /**
- * What a choice depends on as a key. Every shape of one kind lists its numbers in the same order; the
- * settings are part of it, so that a block with others finds its kernels again.
+ * A tier's answer for a geometry, remembered. Every geometry of one kind lists its fields in the same
+ * order; the arithmetic is part of the key, so that a block with another finds its kernels again.
  */
-function keyOf(kind: string, shape: object, dtype: DType): string {
-  return `${choice} ${currentArithmetic()} ${kind} ${dtype} ${Object.values(shape).join()}`;
+function answerOf<O extends Operation>(
+  tier: KernelTier,
+  operation: O,
+  shape: ShapeOf<O>,
+  dtype: DType,
+): Answer<KernelOf<O>> {
+  const sizes = Object.values(shape).join();
+  const key = `${tier.tier} ${currentArithmetic()} ${operation} ${dtype} ${sizes}`;
+  const known = answers.get(key) as Answer<KernelOf<O>> | undefined;
+  const answer = known ?? ask(tier, operation, shape, dtype);
+  // Last in the map is most recently used.
+  if (known !== undefined) answers.delete(key);
+  answers.set(key, answer);
+  if (answers.size > CACHE_LIMIT) answers.delete(answers.keys().next().value!);
+  return answer;
 }
 
-/** The convolution kernel for a geometry and dtype. */
-export function selectConv(shape: ConvShape, dtype: DType): Selected<ConvKernel> {
-  return choose(keyOf("conv", shape, dtype), (source) => source.conv(shape, dtype));
+/** The first tier that serves a geometry and an epilogue, and what those before it say. */
+function choose<O extends Operation>(
+  operation: O,
+  shape: ShapeOf<O>,
+  dtype: DType,
+  epilogue: Epilogue,
+): { readonly kernel: KernelOf<O>; readonly reasons: readonly string[] } {
+  const refusals: string[] = [];
+  for (const tier of allowed()) {
+    const { kernel, reason } = answerOf(tier, operation, shape, dtype);
+    if (kernel !== undefined && finishes(tier, operation, epilogue)) {
+      return { kernel, reasons: [`${tier.tier}: ${reason}`, ...refusals] };
+    }
+    const why = kernel === undefined ? reason : "does not serve this epilogue";
+    refusals.push(`${tier.tier}: ${why}`);
+  }
+  throw new Error(`No tier serves this ${operation}: ${refusals.join("; ")}`);
 }
 
-/** The max-pool kernel for a geometry and dtype. */
-export function selectMaxPool(shape: PoolShape, dtype: DType): Selected<PoolKernel> {
-  return choose(keyOf("maxpool", shape, dtype), (source) => source.maxPool(shape, dtype));
+/**
+ * The kernel that runs for a geometry.
+ *
+ * @param operation The operation.
+ * @param shape Its geometry.
+ * @param dtype The number type.
+ * @param epilogue What will follow its sums.
+ * @returns The kernel of the first tier that serves all of that.
+ */
+export function select<O extends Operation>(
+  operation: O,
+  shape: ShapeOf<O>,
+  dtype: DType,
+  epilogue: Epilogue = NO_EPILOGUE,
+): KernelOf<O> {
+  return choose(operation, shape, dtype, epilogue).kernel;
 }
 
-/** The fully-connected kernel for a geometry and dtype. */
-export function selectAffine(shape: AffineShape, dtype: DType): Selected<AffineKernel> {
-  return choose(keyOf("affine", shape, dtype), (source) => source.affine(shape, dtype));
+/** Which kernel {@linkcode select} gives for a geometry, and why. */
+export function explain<O extends Operation>(
+  operation: O,
+  shape: ShapeOf<O>,
+  dtype: DType,
+): Explanation {
+  const { kernel: { name, tier }, reasons } = choose(operation, shape, dtype, NO_EPILOGUE);
+  return { name, tier, reason: reasons.join("; ") };
 }
 
 /** Calls after which engines have replaced quickly compiled code by optimised code. */
@@ -234,15 +237,16 @@ export function warmConv(
   dtype: DType = "float64",
 ): void {
   const shape = convShape(xShape, wShape, convParam);
-  const { C, H, W, F, KH, KW, OH, OW } = shape;
-  const { kernel } = selectConv(shape, checkDType(dtype));
+  const { C, H, W, F, OH, OW } = shape;
+  const kernel = select("conv", shape, checkDType(dtype));
   const zeros = (length: number) =>
     dtype === "float32" ? new Float32Array(length) : new Float64Array(length);
-  const x = zeros(C * H * W), w = zeros(F * C * KH * KW), b = zeros(F), out = zeros(F * OH * OW);
-  repeat(() => kernel.forward(1, x, w, b, out));
-  repeat(() => kernel.forward(1, x, w, b, out, true));
+  const x = zeros(C * H * W), w = zeros(sizeOf(wShape)), out = zeros(F * OH * OW);
+  const bias = zeros(F);
+  repeat(() => kernel.forward(1, x, w, out, { bias }));
+  repeat(() => kernel.forward(1, x, w, out, { bias, relu: true }));
   repeat(() => kernel.backwardData(1, out, w, x));
-  repeat(() => kernel.backwardWeights(1, x, out, w, b));
+  repeat(() => kernel.backwardWeights(1, x, out, w, bias));
 }
 
 function repeat(call: () => void): void {

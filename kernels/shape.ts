@@ -1,41 +1,45 @@
 /**
- * Geometry: output sizes, and every check of a shape or a parameter, in one place.
- *
- * Every check throws before anything is written: a `TypeError` for a wrong type, dtype or rank, a
- * `RangeError` for a size that cannot be. Messages say what was expected and what came.
+ * Geometry: the sizes of an operation from the shapes of its tensors and its parameters, checked.
  *
  * @module
  */
 
-/** The typed arrays that hold a tensor's numbers. */
-export type FloatArray = Float32Array | Float64Array;
-
-/** The name of a tensor's number type. */
-export type DType = "float32" | "float64";
-
-/** Numbers in row-major order, and the sizes of their dimensions. */
-export interface Tensor<A extends FloatArray = FloatArray> {
-  /** The numbers, the last dimension varying fastest. */
-  readonly data: A;
-  /** The size of each dimension, for example (N, C, H, W). */
-  readonly shape: readonly number[];
-}
+import { checkNonEmpty, checkOptions, checkShape, checkType, checkWhole } from "./check.ts";
+import { show } from "./tensor.ts";
 
 /** How a convolution walks over its input: the course's `conv_param`. */
 export interface ConvParams {
-  /** Step between windows: one number, or [vertical, horizontal]. 1 if left out. */
+  /** Step between windows: one number, or [vertical, horizontal]. Default: 1. */
   readonly stride?: number | readonly [number, number];
-  /** Zeros around the input: a number, [vertical, horizontal] or [top, left, bottom, right]. 0 if left out. */
+  /** Zeros around the input. Default: 0. */
   readonly pad?: Pad;
+  /** Step between the taps of a kernel: one number, or [vertical, horizontal]. Default: 1. */
+  readonly dilation?: number | readonly [number, number];
+  /** Groups of channels, each convolved with filters of its own. Default: 1. */
+  readonly groups?: number;
 }
 
-/** Padding: one number, [vertical, horizontal] or [top, left, bottom, right]. */
+/** How a transposed convolution walks over its output. */
+export interface ConvTransposeParams extends ConvParams {
+  /**
+   * Rows and columns added at the bottom and right of the output, less than the stride: one number, or
+   * [vertical, horizontal]. Default: 0.
+   */
+  readonly outputPad?: number | readonly [number, number];
+}
+
+/**
+ * Padding: one number, [vertical, horizontal], [top, left, bottom, right], "valid" (none), or "same":
+ * as much as makes the output ceil(input / stride) large, an odd row or column at the bottom and right.
+ */
 export type Pad =
   | number
   | readonly [number, number]
-  | readonly [number, number, number, number];
+  | readonly [number, number, number, number]
+  | "same"
+  | "valid";
 
-/** How a max-pool walks over its input: the course's `pool_param`. */
+/** How a max-pool walks over its input: the course's `pool_param`. Padding counts as minus infinity. */
 export interface PoolParams {
   /** Height of the window. */
   readonly poolHeight: number;
@@ -43,8 +47,21 @@ export interface PoolParams {
   readonly poolWidth: number;
   /** Step between windows: one number, or [vertical, horizontal]. */
   readonly stride: number | readonly [number, number];
-  /** Minus infinity around the input, as for {@linkcode ConvParams}. 0 if left out. */
+  /** Rows and columns around the input, as for {@linkcode ConvParams}. Default: 0. */
   readonly pad?: Pad;
+  /**
+   * Whether a window that hangs over the bottom or right edge counts, as long as it does not start in the
+   * padding there. Default: false.
+   */
+  readonly ceilMode?: boolean;
+  /** Step between the numbers of a window: one number, or [vertical, horizontal]. Default: 1. */
+  readonly dilation?: number | readonly [number, number];
+}
+
+/** How an average pool walks over its input. */
+export interface AveragePoolParams extends Omit<PoolParams, "dilation"> {
+  /** Whether the zeros of the padding are averaged too. Default: true, as in PyTorch; ONNX has false. */
+  readonly countIncludePad?: boolean;
 }
 
 /** A window that walks over a plane: what convolution and pooling have in common. */
@@ -71,6 +88,10 @@ export interface WindowShape {
   readonly padBottom: number;
   /** Columns of padding on the right. */
   readonly padRight: number;
+  /** Rows from one tap to the next. */
+  readonly dilationY: number;
+  /** Columns from one tap to the next. */
+  readonly dilationX: number;
   /** Height of the output, H'. */
   readonly OH: number;
   /** Width of the output, W'. */
@@ -80,10 +101,18 @@ export interface WindowShape {
 /** A max-pool's geometry. The batch size N is not part of it: a kernel serves any. */
 export type PoolShape = WindowShape;
 
+/** An average pool's geometry. The batch size N is not part of it: a kernel serves any. */
+export interface AveragePoolShape extends WindowShape {
+  /** Whether a window's sum is divided by its size, padding included, or by its real numbers' count. */
+  readonly countIncludePad: boolean;
+}
+
 /** A convolution's geometry. The batch size N is not part of it: a kernel serves any. */
 export interface ConvShape extends WindowShape {
   /** Filters: channels of the output. */
   readonly F: number;
+  /** Groups: the filters of one see its C / groups channels alone. */
+  readonly groups: number;
 }
 
 /** A fully-connected layer's geometry: x is (N, D), w is (D, M). */
@@ -92,249 +121,6 @@ export interface AffineShape {
   readonly D: number;
   /** Numbers in one example of the output. */
   readonly M: number;
-}
-
-/** `[2,3,8,8]`: a shape as it stands in a message. */
-export function show(shape: readonly number[]): string {
-  return `[${shape.join(",")}]`;
-}
-
-/** A short account of any value, for a message that says what came. */
-export function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (Array.isArray(value)) return `an Array of length ${value.length}`;
-  if (ArrayBuffer.isView(value)) {
-    return `a ${value.constructor.name} of ${value.byteLength} bytes`;
-  }
-  if (typeof value === "object") return `an object with keys [${Object.keys(value).join(", ")}]`;
-  if (typeof value === "string") return JSON.stringify(value);
-  return typeof value === "function" ? "a function" : String(value);
-}
-
-/**
- * Checks that a value is of the right type.
- *
- * @param right Whether it is.
- * @param name What the message calls the value.
- * @param expected What it must do, for example "be an array".
- * @param value The value.
- * @throws {TypeError} If it is not.
- */
-export function checkType(
-  right: boolean,
-  name: string,
-  expected: string,
-  value: unknown,
-): asserts right {
-  if (!right) throw new TypeError(`${name} must ${expected}: received ${describe(value)}`);
-}
-
-/** Checks that a value is a number. */
-export function checkNumber(name: string, value: unknown): asserts value is number {
-  checkType(typeof value === "number", name, "be a number", value);
-}
-
-/** Whether a value has properties. */
-export function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null;
-}
-
-/** The product of a shape's sizes: how many numbers it holds. */
-export function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
-}
-
-/** The dtype of an array of numbers. */
-export function dtypeOf(data: FloatArray): DType {
-  return data[Symbol.toStringTag] === "Float32Array" ? "float32" : "float64";
-}
-
-/**
- * Whether a value is a typed array of one of these names. Unlike instanceof it knows those of another
- * realm, such as a frame's or a node:vm context's.
- */
-function isTyped(value: unknown, names: readonly string[]): boolean {
-  return ArrayBuffer.isView(value) &&
-    names.some((name) => Object.prototype.toString.call(value) === `[object ${name}]`);
-}
-
-/** Whether a value is an array that can hold a tensor's numbers. */
-export function isFloatArray(value: unknown): value is FloatArray {
-  return value instanceof Float64Array || value instanceof Float32Array ||
-    isTyped(value, ["Float64Array", "Float32Array"]);
-}
-
-/** Whether a value is an array of bytes. */
-export function isBytes(value: unknown): value is Uint8Array {
-  return value instanceof Uint8Array || isTyped(value, ["Uint8Array"]);
-}
-
-/**
- * Checks that a value names a dtype.
- *
- * @param dtype The value to check.
- * @returns The dtype.
- * @throws {TypeError} If it is neither "float64" nor "float32".
- */
-export function checkDType(dtype: unknown): DType {
-  const isDType = dtype === "float64" || dtype === "float32";
-  checkType(isDType, "dtype", 'be "float64" or "float32"', dtype);
-  return dtype;
-}
-
-/**
- * Checks that a value is a list of sizes.
- *
- * @param name What the message calls it.
- * @param shape The value to check.
- * @param rank How many sizes it must have; any number if left out.
- * @throws {TypeError} If it is not an array of numbers, or the rank differs.
- * @throws {RangeError} If a size is negative or not whole.
- */
-export function checkShape(
-  name: string,
-  shape: unknown,
-  rank?: number,
-): asserts shape is readonly number[] {
-  checkType(Array.isArray(shape), name, "be an array of sizes", shape);
-  for (const size of shape) {
-    if (typeof size !== "number") {
-      throw new TypeError(`${name} must hold numbers: received ${describe(size)} in [${shape}]`);
-    }
-    if (!Number.isInteger(size) || size < 0) {
-      throw new RangeError(`${name} must hold whole sizes of 0 or more: received ${show(shape)}`);
-    }
-  }
-  if (rank !== undefined && shape.length !== rank) {
-    throw new TypeError(`${name} must have ${rank} dimensions: received ${show(shape)}`);
-  }
-}
-
-/**
- * Checks that a value is a tensor whose data fits its shape.
- *
- * @param name What the message calls it.
- * @param value The value to check.
- * @param rank The number of dimensions it must have; any number if left out.
- * @throws {TypeError} If it is no tensor, its data is no Float32Array or Float64Array, or its rank differs.
- * @throws {RangeError} If its data length is not the product of its shape.
- */
-export function checkTensor(
-  name: string,
-  value: unknown,
-  rank?: number,
-): asserts value is Tensor {
-  const isTensor = isObject(value) && "data" in value && "shape" in value;
-  checkType(isTensor, name, "be a tensor { data, shape }", value);
-  const { data, shape } = value;
-  checkType(isFloatArray(data), `The data of ${name}`, "be a Float32Array or a Float64Array", data);
-  checkShape(`The shape of ${name}`, shape, rank);
-  if (data.length !== sizeOf(shape)) {
-    throw new RangeError(
-      `The data of ${name} must hold ${sizeOf(shape)} numbers, the product of its shape ` +
-        `${show(shape)}: it holds ${data.length}`,
-    );
-  }
-}
-
-/**
- * Checks that tensors have one dtype.
- *
- * @param tensors The tensors by the names that the message gives them.
- * @throws {TypeError} If one is float32 and another float64.
- */
-export function checkSameDType(tensors: Readonly<Record<string, Tensor>>): void {
-  const dtypes = Object.values(tensors).map((t) => dtypeOf(t.data));
-  if (dtypes.some((dtype) => dtype !== dtypes[0])) {
-    const list = Object.entries(tensors).map(([name, { data, shape }]) =>
-      `${name} is ${dtypeOf(data)} ${show(shape)}`
-    );
-    throw new TypeError(`Tensors of one call must have one dtype: ${list.join(", ")}`);
-  }
-}
-
-/**
- * Checks that a tensor has exactly one shape.
- *
- * @param name What the message calls it.
- * @param value The tensor to check.
- * @param shape The shape it must have.
- * @param why What asks for that shape, for example "the output of the convolution".
- * @throws {TypeError} If it is no tensor, or its rank differs.
- * @throws {RangeError} If a size differs.
- */
-export function checkTensorShape(
-  name: string,
-  value: unknown,
-  shape: readonly number[],
-  why: string,
-): asserts value is Tensor {
-  checkTensor(name, value);
-  const same = value.shape.length === shape.length && shape.every((s, i) => s === value.shape[i]);
-  if (same) return;
-  const wrong = value.shape.length === shape.length ? RangeError : TypeError;
-  throw new wrong(
-    `${name} must have the shape of ${why}, ${show(shape)}: received ${show(value.shape)}`,
-  );
-}
-
-/**
- * Checks that a value is an options object with known keys only.
- *
- * @param name What the message calls it.
- * @param value The value to check.
- * @param known The keys it may have.
- * @throws {TypeError} If it is no object, or has a key that is not known.
- */
-export function checkOptions(
-  name: string,
-  value: unknown,
-  known: readonly string[],
-): asserts value is Record<string, unknown> {
-  const isRecord = isObject(value) && !Array.isArray(value);
-  checkType(isRecord, name, "be an object of options", value);
-  for (const key of Object.keys(value)) {
-    if (!known.includes(key)) {
-      throw new TypeError(`${name} has an unknown option "${key}": known are ${known.join(", ")}`);
-    }
-  }
-}
-
-/**
- * Checks that a value is a number within limits.
- *
- * @param name What the message calls it.
- * @param value The value to check.
- * @param minimum The smallest value allowed.
- * @param maximum The largest value allowed; any if left out.
- * @param whole Whether it must be whole.
- * @throws {TypeError} If it is not a number.
- * @throws {RangeError} If it is NaN, infinite, too small or too large, or not whole.
- */
-export function checkWithin(
-  name: string,
-  value: unknown,
-  minimum: number,
-  maximum = Infinity,
-  whole = false,
-): asserts value is number {
-  checkNumber(name, value);
-  const right = whole ? Number.isSafeInteger(value) : Number.isFinite(value);
-  if (right && value >= minimum && value <= maximum) return;
-  const limits = maximum < Infinity ? `from ${minimum} to ${maximum}` : `of ${minimum} or more`;
-  throw new RangeError(
-    `${name} must be a ${whole ? "whole " : ""}number ${limits}: received ${value}`,
-  );
-}
-
-/** Checks that a value is a whole number within limits: see {@linkcode checkWithin}. */
-export function checkWhole(
-  name: string,
-  value: unknown,
-  minimum: number,
-  maximum?: number,
-): asserts value is number {
-  checkWithin(name, value, minimum, maximum, true);
 }
 
 /** Two numbers or four: one number for all, or an array of as many as one of the counts. */
@@ -356,118 +142,349 @@ function numbers(
   return value;
 }
 
+/** A step or a size in both directions. */
+function pair(name: string, value: unknown, minimum: number): readonly number[] {
+  return numbers(name, value, minimum, [2], "[vertical, horizontal]");
+}
+
+/** Rows or columns that a window covers, from its first tap to its last. */
+export function extentOf(taps: number, dilation: number): number {
+  return dilation * (taps - 1) + 1;
+}
+
+/** Padding on all four sides, from what was given. */
+function padsOf(
+  pad: unknown,
+  [H, W]: readonly number[],
+  [extentY, extentX]: readonly number[],
+  [strideY, strideX]: readonly number[],
+): readonly number[] {
+  if (typeof pad !== "string") {
+    const sides =
+      'numbers as [vertical, horizontal] or [top, left, bottom, right], "same" or "valid"';
+    const [top, left, bottom = top, right = left] = numbers("pad", pad, 0, [2, 4], sides);
+    return [top, left, bottom, right];
+  }
+  checkType(pad === "same" || pad === "valid", "pad", 'be "same", "valid" or numbers', pad);
+  if (pad === "valid") return [0, 0, 0, 0];
+  const total = (size: number, extent: number, stride: number) =>
+    Math.max(0, (Math.ceil(size / stride) - 1) * stride + extent - size);
+  const y = total(H, extentY, strideY), x = total(W, extentX, strideX);
+  return [Math.floor(y / 2), Math.floor(x / 2), Math.ceil(y / 2), Math.ceil(x / 2)];
+}
+
+/** How many windows fit. In ceil mode the last may hang over, but starts before the padding behind. */
+function positions(
+  size: number,
+  [before, after]: readonly [number, number],
+  extent: number,
+  stride: number,
+  ceilMode: boolean,
+): number {
+  const steps = (before + size + after - extent) / stride;
+  if (!ceilMode) return 1 + Math.floor(steps);
+  const count = 1 + Math.ceil(steps);
+  return (count - 1) * stride >= before + size ? count - 1 : count;
+}
+
+/** The options of a window's walk. */
+interface Walk {
+  readonly stride?: unknown;
+  readonly pad?: unknown;
+  readonly dilation?: unknown;
+  readonly ceilMode?: boolean;
+}
+
 /** The window's walk over H x W, or a RangeError if the window does not fit. */
 function windowShape(
   what: string,
   [C, H, W]: readonly [number, number, number],
   [KH, KW]: readonly [number, number],
-  stride: unknown,
-  pad: unknown,
+  { stride = 1, pad = 0, dilation = 1, ceilMode = false }: Walk,
 ): WindowShape {
-  const [strideY, strideX] = numbers("stride", stride, 1, [2], "[vertical, horizontal]");
-  const sides = "[vertical, horizontal] or [top, left, bottom, right]";
-  const [padTop, padLeft, padBottom = padTop, padRight = padLeft] = //
-    numbers("pad", pad, 0, [2, 4], sides);
-  const paddedH = H + padTop + padBottom;
-  const paddedW = W + padLeft + padRight;
-  if (KH > paddedH || KW > paddedW) {
+  const [strideY, strideX] = pair("stride", stride, 1);
+  // The step between taps means nothing where there is one alone.
+  const [dilationY, dilationX] = pair("dilation", dilation, 1)
+    .map((step, axis) => [KH, KW][axis] === 1 ? 1 : step);
+  const extentY = extentOf(KH, dilationY), extentX = extentOf(KW, dilationX);
+  const pads = padsOf(pad, [H, W], [extentY, extentX], [strideY, strideX]);
+  const [padTop, padLeft, padBottom, padRight] = pads;
+  const OH = positions(H, [padTop, padBottom], extentY, strideY, ceilMode);
+  const OW = positions(W, [padLeft, padRight], extentX, strideX, ceilMode);
+  if (OH < 1 || OW < 1) {
+    const dilated = dilationY * dilationX === 1 ? "" : `, dilation ${show([dilationY, dilationX])}`;
     throw new RangeError(
-      `${what} must not be larger than the padded input: it is ${show([KH, KW])}, ` +
-        `the padded input is ${show([paddedH, paddedW])} (input ${show([H, W])}, ` +
-        `pad ${show([padTop, padLeft, padBottom, padRight])})`,
+      `${what} must not be larger than the padded input: it is ${show([extentY, extentX])}, ` +
+        `the padded input is ${show([H + padTop + padBottom, W + padLeft + padRight])} ` +
+        `(input ${show([H, W])}, pad ${show(pads)}${dilated})`,
     );
   }
-  const OH = 1 + Math.floor((paddedH - KH) / strideY);
-  const OW = 1 + Math.floor((paddedW - KW) / strideX);
-  return { C, H, W, KH, KW, strideY, strideX, padTop, padLeft, padBottom, padRight, OH, OW };
+  return {
+    C,
+    H,
+    W,
+    KH,
+    KW,
+    strideY,
+    strideX,
+    padTop,
+    padLeft,
+    padBottom,
+    padRight,
+    dilationY,
+    dilationX,
+    OH,
+    OW,
+  };
 }
 
 /** A window's walk in full: a copy of what its caller gave, who may change that. */
-export function walkParams({ strideY, strideX, ...s }: WindowShape): {
-  readonly stride: readonly [number, number];
-  readonly pad: readonly [number, number, number, number];
-} {
-  return { stride: [strideY, strideX], pad: [s.padTop, s.padLeft, s.padBottom, s.padRight] };
+function walkParams({ strideY, strideX, dilationY, dilationX, ...s }: WindowShape) {
+  return {
+    stride: [strideY, strideX],
+    pad: [s.padTop, s.padLeft, s.padBottom, s.padRight],
+    dilation: [dilationY, dilationX],
+  } as const;
 }
 
-/** Checks that a shape, from one of its dimensions on, has no size of 0. */
-export function checkNonEmpty(name: string, shape: readonly number[], from: number): void {
-  if (shape.indexOf(0, from) >= 0) {
-    throw new RangeError(`${name} must have no empty dimension: it has shape ${show(shape)}`);
+/** The parameters that give a convolution's geometry. */
+export function convParams(shape: ConvShape): ConvParams {
+  return { ...walkParams(shape), groups: shape.groups };
+}
+
+/** The parameters that give a max-pool's geometry. */
+export function poolParams(shape: PoolShape): PoolParams {
+  const { KH: poolHeight, KW: poolWidth } = shape;
+  return { poolHeight, poolWidth, ...walkParams(shape), ceilMode: hangsOver(shape) };
+}
+
+/** The parameters that give an average pool's geometry. */
+export function averagePoolParams(shape: AveragePoolShape): AveragePoolParams {
+  const { dilation: _, ...params } = poolParams(shape);
+  return { ...params, countIncludePad: shape.countIncludePad };
+}
+
+/** Whether the last windows hang over the padded input, as ceil mode lets them. */
+function hangsOver(s: WindowShape): boolean {
+  const rows = (s.OH - 1) * s.strideY + extentOf(s.KH, s.dilationY);
+  const columns = (s.OW - 1) * s.strideX + extentOf(s.KW, s.dilationX);
+  return rows > s.padTop + s.H + s.padBottom || columns > s.padLeft + s.W + s.padRight;
+}
+
+const CONV_OPTIONS = ["stride", "pad", "dilation", "groups"];
+
+/** Checks ranks and sizes of a convolution's tensors, however it is called. */
+function checkConvShapes(
+  what: string,
+  forms: string,
+  xShape: readonly number[],
+  wShape: readonly number[],
+): void {
+  checkShape("The shape of x", xShape);
+  checkShape("The shape of w", wShape);
+  if (xShape.length !== 4 || wShape.length !== 4) {
+    throw new TypeError(
+      `${what} takes ${forms}: x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
+    );
   }
+  checkNonEmpty("x", xShape, 1);
+  checkNonEmpty("w", wShape, 0);
 }
 
 /**
  * The geometry of a convolution.
  *
  * @param xShape Shape of the input, (N, C, H, W).
- * @param wShape Shape of the filters, (F, C, KH, KW).
- * @param params Stride and padding.
- * @returns The convolution's sizes, H' = 1 + floor((H + padTop + padBottom - KH) / strideY) among them.
+ * @param wShape Shape of the filters, (F, C / groups, KH, KW).
+ * @param params Stride (1), padding (0), dilation (1) and groups (1).
+ * @returns The convolution's sizes, H' = 1 + floor((H + padTop + padBottom - dilationY * (KH - 1) - 1) /
+ * strideY) among them.
  * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
- * @throws {RangeError} If the channels differ, or the kernel is larger than the padded input.
+ * @throws {RangeError} If the channels differ, groups do not divide channels and filters, or the kernel is
+ * larger than the padded input.
  */
 export function convShape(
   xShape: readonly number[],
   wShape: readonly number[],
   params: ConvParams,
 ): ConvShape {
-  checkShape("The shape of x", xShape);
-  checkShape("The shape of w", wShape);
-  if (xShape.length !== 4 || wShape.length !== 4) {
-    throw new TypeError(
-      `A convolution takes x of (N,C,H,W) and w of (F,C,KH,KW): ` +
-        `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
-    );
-  }
-  checkOptions("convParam", params, ["stride", "pad"]);
-  checkNonEmpty("x", xShape, 1);
-  checkNonEmpty("w", wShape, 0);
+  const forms = "x of (N,C,H,W) and w of (F,C/groups,KH,KW)";
+  checkConvShapes("A convolution", forms, xShape, wShape);
+  checkOptions("convParam", params, CONV_OPTIONS);
+  const { groups = 1 } = params;
+  checkWhole("groups", groups, 1);
   const [, C, H, W] = xShape;
   const [F, CW, KH, KW] = wShape;
-  if (C !== CW) {
+  if (C % groups !== 0 || F % groups !== 0) {
     throw new RangeError(
-      `Cannot convolve x with w as their channels must match: ` +
+      `groups must divide the channels of x and the filters of w: received ${groups}, ` +
         `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
     );
   }
-  const { stride = 1, pad = 0 } = params;
-  return { ...windowShape("The kernel", [C, H, W], [KH, KW], stride, pad), F };
+  if (C !== CW * groups) {
+    const each = groups === 1 ? "" : `, x having those of ${groups} groups`;
+    throw new RangeError(
+      `Cannot convolve x with w as their channels must match${each}: ` +
+        `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
+    );
+  }
+  return { ...windowShape("The kernel", [C, H, W], [KH, KW], params), F, groups };
+}
+
+/**
+ * The geometry of a transposed convolution: that of the convolution whose gradient of the input it is.
+ * Its input (C, H, W) is the output of the transposed one, and its output (F, OH, OW) the input.
+ *
+ * @param xShape Shape of the input, (N, C, H, W).
+ * @param wShape Shape of the filters, (C, F / groups, KH, KW), as in PyTorch and ONNX.
+ * @param params Stride (1), padding (0), outputPad (0), dilation (1) and groups (1). The output has
+ * H' = (H - 1) * strideY - padTop - padBottom + dilationY * (KH - 1) + outputPadY + 1 rows; with "same"
+ * padding H * strideY.
+ * @returns The sizes of the convolution.
+ * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
+ * @throws {RangeError} If the channels differ, groups do not divide them, outputPad is not below the stride,
+ * or nothing would be left of the output.
+ */
+export function convTransposeShape(
+  xShape: readonly number[],
+  wShape: readonly number[],
+  params: ConvTransposeParams,
+): ConvShape {
+  const forms = "x of (N,C,H,W) and w of (C,F/groups,KH,KW)";
+  checkConvShapes("A transposed convolution", forms, xShape, wShape);
+  checkOptions("convParam", params, [...CONV_OPTIONS, "outputPad"]);
+  const { groups = 1, stride = 1, dilation = 1, pad = 0, outputPad = 0 } = params;
+  checkWhole("groups", groups, 1);
+  const [, C, H, W] = xShape;
+  const [CW, FG, KH, KW] = wShape;
+  if (C !== CW || C % groups !== 0) {
+    throw new RangeError(
+      `The channels of x and w must match, and groups must divide them: received groups ${groups}, ` +
+        `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
+    );
+  }
+  const strides = pair("stride", stride, 1), dilations = pair("dilation", dilation, 1);
+  const outputPads = pair("outputPad", outputPad, 0);
+  if (outputPads.some((extra, i) => extra >= strides[i])) {
+    throw new RangeError(
+      `outputPad must be less than the stride: received ${show(outputPads)}, the stride is ` +
+        show(strides),
+    );
+  }
+  const same = pad === "same";
+  if (same && Math.max(...outputPads) > 0) {
+    throw new RangeError(`outputPad must be 0 with "same" padding: received ${show(outputPads)}`);
+  }
+  const extents = [extentOf(KH, dilations[0]), extentOf(KW, dilations[1])];
+  const pads = same ? [0, 0, 0, 0] : padsOf(pad, [H, W], extents, strides);
+  const size = (from: number, axis: 0 | 1) =>
+    same
+      ? from * strides[axis]
+      : (from - 1) * strides[axis] - pads[axis] - pads[axis + 2] + extents[axis] + outputPads[axis];
+  const outH = size(H, 0), outW = size(W, 1);
+  if (outH < 1 || outW < 1) {
+    throw new RangeError(
+      `The padding of a transposed convolution must leave something of its output: it would be ` +
+        `${show([outH, outW])} (input ${show([H, W])}, pad ${show(pads)}, kernel ${show(extents)})`,
+    );
+  }
+  const walk = { stride, dilation, pad: same ? pad : pads };
+  const shape = windowShape("The kernel", [FG * groups, outH, outW], [KH, KW], walk);
+  return { ...shape, F: C, groups };
+}
+
+const POOL_OPTIONS = ["poolHeight", "poolWidth", "stride", "pad", "ceilMode"];
+
+/** The geometry of a pool's window over (N, C, H, W). */
+function poolWindow(
+  xShape: readonly number[],
+  params: PoolParams,
+  known: readonly string[],
+): WindowShape {
+  checkShape("The shape of x", xShape, 4);
+  checkOptions("poolParam", params, known);
+  checkNonEmpty("x", xShape, 1);
+  const { poolHeight, poolWidth, stride, pad, dilation, ceilMode = false } = params;
+  checkWhole("poolHeight", poolHeight, 1);
+  checkWhole("poolWidth", poolWidth, 1);
+  // Without a default: a pool's step is a decision.
+  pair("stride", stride, 1);
+  checkType(typeof ceilMode === "boolean", "ceilMode", "be true or false", ceilMode);
+  const [, C, H, W] = xShape;
+  const walk = { stride, pad, dilation, ceilMode };
+  const shape = windowShape("The pool window", [C, H, W], [poolHeight, poolWidth], walk);
+  checkWindowsMeet(xShape, shape);
+  return shape;
+}
+
+/** Checks that every window of a pool holds a number of x. */
+function checkWindowsMeet(xShape: readonly number[], s: WindowShape): void {
+  const pads = [s.padTop, s.padLeft, s.padBottom, s.padRight];
+  const extents = [extentOf(s.KH, s.dilationY), extentOf(s.KW, s.dilationX)];
+  if (pads.some((pad, side) => pad >= extents[side % 2])) {
+    throw new RangeError(
+      `The pad of a pool must be smaller than its window: pad is ${show(pads)}, the window ` +
+        `${show(extents)}, x has shape ${show(xShape)}`,
+    );
+  }
+  const meets = (size: number, K: number, stride: number, dilation: number, pad: number) => {
+    // Windows that start inside hold what they start with.
+    for (let start = -pad; start < 0; start += stride) {
+      const tap = Math.ceil(-start / dilation);
+      if (tap >= K || start + tap * dilation >= size) return false;
+    }
+    return true;
+  };
+  if (
+    !meets(s.H, s.KH, s.strideY, s.dilationY, s.padTop) ||
+    !meets(s.W, s.KW, s.strideX, s.dilationX, s.padLeft)
+  ) {
+    throw new RangeError(
+      `Every window of a pool must hold a number of x: a window of ${show([s.KH, s.KW])} with ` +
+        `dilation ${show([s.dilationY, s.dilationX])} and pad ${show(pads)} misses x of shape ` +
+        show(xShape),
+    );
+  }
 }
 
 /**
  * The geometry of a max-pool.
  *
  * @param xShape Shape of the input, (N, C, H, W).
- * @param params Window, stride and padding.
+ * @param params Window, stride, padding (0), dilation (1) and ceil mode (false).
+ * @returns The pool's sizes.
+ * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
+ * @throws {RangeError} If the window is larger than the padded input, the padding as large as the window, or
+ * a window holds padding alone.
+ */
+export function poolShape(xShape: readonly number[], params: PoolParams): PoolShape {
+  return poolWindow(xShape, params, [...POOL_OPTIONS, "dilation"]);
+}
+
+/**
+ * The geometry of an average pool.
+ *
+ * @param xShape Shape of the input, (N, C, H, W).
+ * @param params Window, stride, padding (0), ceil mode (false) and whether padding counts (true).
  * @returns The pool's sizes.
  * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
  * @throws {RangeError} If the window is larger than the padded input, or the padding as large as the window.
  */
-export function poolShape(xShape: readonly number[], params: PoolParams): PoolShape {
-  checkShape("The shape of x", xShape, 4);
-  checkOptions("poolParam", params, ["poolHeight", "poolWidth", "stride", "pad"]);
-  checkNonEmpty("x", xShape, 1);
-  const { poolHeight, poolWidth, stride, pad = 0 } = params;
-  checkWhole("poolHeight", poolHeight, 1);
-  checkWhole("poolWidth", poolWidth, 1);
-  const [, C, H, W] = xShape;
-  const shape = windowShape("The pool window", [C, H, W], [poolHeight, poolWidth], stride, pad);
-  // A window that lies wholly in the padding would have minus infinity as its maximum.
-  const { padTop, padLeft, padBottom, padRight } = shape;
-  if (Math.max(padTop, padBottom) >= poolHeight || Math.max(padLeft, padRight) >= poolWidth) {
-    throw new RangeError(
-      `The pad of a pool must be smaller than its window: pad is ` +
-        `${show([padTop, padLeft, padBottom, padRight])}, the window ` +
-        `${show([poolHeight, poolWidth])}, x has shape ${show(xShape)}`,
-    );
-  }
-  return shape;
+export function averagePoolShape(
+  xShape: readonly number[],
+  params: AveragePoolParams,
+): AveragePoolShape {
+  const shape = poolWindow(xShape, params, [...POOL_OPTIONS, "countIncludePad"]);
+  const { countIncludePad = true } = params;
+  const isBoolean = typeof countIncludePad === "boolean";
+  checkType(isBoolean, "countIncludePad", "be true or false", countIncludePad);
+  return { ...shape, countIncludePad };
 }
 
-/** The shape part of a kernel's name: `3x31x31-25x3x3-s2p1`. */
+/** The shape part of a kernel's name: `3x31x31-25x3x3-s2p1`, with `d2` for dilation and `g4` for groups. */
 export function convLabel(s: ConvShape): string {
-  return `${s.C}x${s.H}x${s.W}-${s.F}x${s.KH}x${s.KW}-${walkLabel(s)}`;
+  const groups = s.groups === 1 ? "" : `g${s.groups}`;
+  return `${s.C}x${s.H}x${s.W}-${s.F}x${s.KH}x${s.KW}-${walkLabel(s)}${groups}`;
 }
 
 /** The shape part of a pool's name: `32x32-2x2-s2`. A pool's kernel serves any number of planes. */
@@ -475,172 +492,39 @@ export function poolLabel(s: PoolShape): string {
   return `${s.H}x${s.W}-${s.KH}x${s.KW}-${walkLabel(s)}`;
 }
 
+/** The shape part of an average pool's name: as a max-pool's, `x` at the end if padding does not count. */
+export function averagePoolLabel(s: AveragePoolShape): string {
+  return poolLabel(s) + (s.countIncludePad ? "" : "x");
+}
+
+function stepLabel(y: number, x: number): string {
+  return y === x ? `${y}` : `${y}x${x}`;
+}
+
+/** A window's family: what a kernel that is made for it must know. */
+export type Family = Pick<
+  WindowShape,
+  "KH" | "KW" | "strideY" | "strideX" | "dilationY" | "dilationX"
+>;
+
 /** The name of the family of a window: `3x3-s2`, sizes and padding free. */
-export function familyLabel(s: Pick<WindowShape, "KH" | "KW" | "strideY" | "strideX">): string {
-  return `${s.KH}x${s.KW}-s${strideLabel(s)}`;
+export function familyLabel(s: Family): string {
+  return `${s.KH}x${s.KW}-s${stepLabel(s.strideY, s.strideX)}${dilationLabel(s)}`;
 }
 
-function strideLabel(s: Pick<WindowShape, "strideY" | "strideX">): string {
-  return s.strideY === s.strideX ? `${s.strideY}` : `${s.strideY}x${s.strideX}`;
+function dilationLabel({ dilationY, dilationX }: Family): string {
+  return dilationY * dilationX === 1 ? "" : `d${stepLabel(dilationY, dilationX)}`;
 }
 
-/** Stride and padding as short as they can be said: `s2p1`, `s2x1p0x1`, `s1p0x1x2x3`, `s2` without padding. */
+/**
+ * Stride, padding and dilation as short as they can be said: `s2p1`, `s2x1p0x1`, `s1p0x1x2x3`, `s2`
+ * without padding, `s1p2d2`. `o` stands at the end where the last windows hang over.
+ */
 function walkLabel(s: WindowShape): string {
   const symmetric = s.padTop === s.padBottom && s.padLeft === s.padRight;
-  const pad = !symmetric
-    ? `${s.padTop}x${s.padLeft}x${s.padBottom}x${s.padRight}`
-    : s.padTop === s.padLeft
-    ? `${s.padTop}`
-    : `${s.padTop}x${s.padLeft}`;
-  return `s${strideLabel(s)}` + (pad === "0" ? "" : `p${pad}`);
-}
-
-/**
- * The sizes of one pass of a generated convolution kernel. A pass walks over rows x cols positions:
- * forward, they are the positions of the output; for the gradient of the input, the positions of the
- * output's gradient.
- */
-export interface PassSizes {
-  /** Planes that are read. */
-  readonly inputs: number;
-  /** Planes that are written. */
-  readonly outputs: number;
-  /** Positions from top to bottom. */
-  readonly rows: number;
-  /** Positions from left to right. */
-  readonly cols: number;
-  /** Numbers from one row of x to the next. */
-  readonly xPitch: number;
-  /** Numbers from one plane of x to the next. */
-  readonly xPlane: number;
-  /** Numbers from one row of y to the next. */
-  readonly yPitch: number;
-  /** Numbers from one plane of y to the next. */
-  readonly yPlane: number;
-  /** Numbers in w from the taps of one input plane to those of the next. */
-  readonly wInput: number;
-  /** Numbers in w from the taps of one output plane to those of the next. */
-  readonly wOutput: number;
-}
-
-/** The sizes that a generated pool takes at run time. */
-export interface PoolSizes {
-  /** Planes of the input. */
-  readonly planes: number;
-  /** Height of the output. */
-  readonly rows: number;
-  /** Width of the output. */
-  readonly cols: number;
-  /** Numbers from one row of x to the next. */
-  readonly xPitch: number;
-  /** Numbers from one plane of x to the next. */
-  readonly xPlane: number;
-}
-
-/** Where a plane of a tensor lies in the plane that a kernel walks over. */
-export interface Placement {
-  /** Height of the kernel's plane. */
-  readonly height: number;
-  /** Width of the kernel's plane. */
-  readonly width: number;
-  /** The row where the tensor's first row lies; negative if rows are left out. */
-  readonly top: number;
-  /** The column where the tensor's first column lies; negative if columns are left out. */
-  readonly left: number;
-}
-
-/** How a generated convolution sees its tensors. */
-export interface ConvStage {
-  /** Sizes of the forward pass and of the gradient of the filters. */
-  readonly forward: PassSizes;
-  /** Sizes of the gradient of the input. */
-  readonly backwardData: PassSizes;
-  /** The input with the border that the windows reach. */
-  readonly x: Placement;
-  /** The gradient of the output with the border that the taps reach. */
-  readonly dout: Placement;
-  /** The gradient of the input. */
-  readonly dx: Placement;
-}
-
-/**
- * The staging of a convolution.
- *
- * The gradient of the input is computed in padded coordinates, from the last multiple of the stride at
- * or above the first real row: position P writes rows P * stride to P * stride + stride - 1, and tap ky
- * reaches row ky mod stride from the output's row P - floor(ky / stride).
- */
-export function convStage(s: ConvShape): ConvStage {
-  const { C, F, KH, KW, strideY, strideX, padTop, padLeft, OH, OW } = s;
-  const taps = KH * KW;
-  const x = {
-    height: (OH - 1) * strideY + KH,
-    width: (OW - 1) * strideX + KW,
-    top: padTop,
-    left: padLeft,
-  };
-  const y = gradientWalk(s.H, KH, strideY, padTop);
-  const xx = gradientWalk(s.W, KW, strideX, padLeft);
-  const dout = { height: y.source, width: xx.source, top: y.lead, left: xx.lead };
-  const dx = {
-    height: y.positions * strideY,
-    width: xx.positions * strideX,
-    top: y.shift,
-    left: xx.shift,
-  };
-  const out = { height: OH, width: OW };
-  return {
-    x,
-    dout,
-    dx,
-    forward: passSizes([C, F], [OH, OW], x, out, [taps, C * taps]),
-    backwardData: passSizes([F, C], [y.positions, xx.positions], dout, dx, [C * taps, taps]),
-  };
-}
-
-/** The sizes of a pass from planes like x to planes like y. */
-export function passSizes(
-  [inputs, outputs]: readonly [number, number],
-  [rows, cols]: readonly [number, number],
-  x: Pick<Placement, "height" | "width">,
-  y: Pick<Placement, "height" | "width">,
-  [wInput, wOutput]: readonly [number, number],
-): PassSizes {
-  return {
-    inputs,
-    outputs,
-    rows,
-    cols,
-    xPitch: x.width,
-    xPlane: x.height * x.width,
-    yPitch: y.width,
-    yPlane: y.height * y.width,
-    wInput,
-    wOutput,
-  };
-}
-
-/** One dimension of the gradient of the input. */
-function gradientWalk(
-  size: number,
-  K: number,
-  stride: number,
-  pad: number,
-): { positions: number; source: number; lead: number; shift: number } {
-  const skipped = Math.floor(pad / stride);
-  const shift = pad - skipped * stride;
-  const positions = Math.ceil((size + shift) / stride);
-  const reach = Math.floor((K - 1) / stride);
-  return { positions, source: positions + reach, lead: reach - skipped, shift };
-}
-
-/** How a generated max-pool sees its input: with its whole border. */
-export function poolStage(
-  s: PoolShape,
-): { readonly sizes: Omit<PoolSizes, "planes">; readonly x: Placement } {
-  const height = s.padTop + s.H + s.padBottom, width = s.padLeft + s.W + s.padRight;
-  return {
-    sizes: { rows: s.OH, cols: s.OW, xPitch: width, xPlane: height * width },
-    x: { height, width, top: s.padTop, left: s.padLeft },
-  };
+  const pad = symmetric
+    ? stepLabel(s.padTop, s.padLeft)
+    : `${s.padTop}x${s.padLeft}x${s.padBottom}x${s.padRight}`;
+  return `s${stepLabel(s.strideY, s.strideX)}` + (pad === "0" ? "" : `p${pad}`) + dilationLabel(s) +
+    (hangsOver(s) ? "o" : "");
 }

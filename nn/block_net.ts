@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { DType, FloatArray, Tensor } from "../kernels/shape.ts";
+import type { DType, FloatArray, Tensor } from "../kernels/tensor.ts";
 import {
   checkNonEmpty,
   checkOptions,
@@ -14,10 +14,8 @@ import {
   checkTensorShape,
   checkType,
   checkWithin,
-  dtypeOf,
-  show,
-  sizeOf,
-} from "../kernels/shape.ts";
+} from "../kernels/check.ts";
+import { dtypeOf, show, sizeOf } from "../kernels/tensor.ts";
 import {
   type Block,
   explainLayer,

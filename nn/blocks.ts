@@ -5,17 +5,12 @@
  * @module
  */
 
-import type { ConvParams, DType, FloatArray, Pad, PoolParams, Tensor } from "../kernels/shape.ts";
-import {
-  checkType,
-  convShape,
-  isObject,
-  poolShape,
-  show,
-  sizeOf,
-  walkParams,
-} from "../kernels/shape.ts";
-import { type Explanation, selectAffine, selectConv, selectMaxPool } from "../kernels/select.ts";
+import type { DType, FloatArray, Tensor } from "../kernels/tensor.ts";
+import type { ConvParams, Pad, PoolParams } from "../kernels/shape.ts";
+import { checkType, isObject } from "../kernels/check.ts";
+import { convParams, convShape, poolShape } from "../kernels/shape.ts";
+import { show, sizeOf } from "../kernels/tensor.ts";
+import { explain, type Explanation } from "../kernels/select.ts";
 import {
   checkBoolean,
   type Mode,
@@ -25,7 +20,7 @@ import {
   unchecked,
   whole,
 } from "./checks.ts";
-import { type BackwardOptions, explanationOf } from "./conv_layers.ts";
+import type { BackwardOptions } from "./conv_layers.ts";
 import {
   convBatchnormReluBackward,
   convBatchnormReluForward,
@@ -198,7 +193,7 @@ export function planLayers(
     } = readOptions(name, block, CONV);
     const xShape = shape, wShape = [F, xShape[0], kernel, kernel] as const;
     const conv = convShape([1, ...xShape], wShape, { stride, pad });
-    const convParam = walkParams(conv);
+    const convParam = convParams(conv);
     const outShape = shape = [F, conv.OH, conv.OW];
     const norm = batchnorm ? "batchnorm" : undefined;
     const layer = { kind: "conv", id: id++, xShape, wShape, convParam, norm, outShape } as const;
@@ -255,15 +250,15 @@ export function planLayers(
 export function explainLayer(layer: Layer, dtype: DType): readonly LayerExplanation[] {
   if (layer.kind === "affine") {
     const [D, M] = layer.wShape;
-    return [{ layer: `affine${layer.id}`, ...explanationOf(selectAffine({ D, M }, dtype)) }];
+    return [{ layer: `affine${layer.id}`, ...explain("affine", { D, M }, dtype) }];
   }
   if (layer.kind !== "conv") return [];
   const { id, xShape, wShape, convParam, outShape, poolParam } = layer;
-  const selected = selectConv(convShape([1, ...xShape], wShape, convParam), dtype);
-  const conv = { layer: `conv${id}`, ...explanationOf(selected) };
+  const shape = convShape([1, ...xShape], wShape, convParam);
+  const conv = { layer: `conv${id}`, ...explain("conv", shape, dtype) };
   if (poolParam === undefined) return [conv];
-  const pool = selectMaxPool(poolShape([1, ...outShape], poolParam), dtype);
-  return [conv, { layer: `pool${id}`, ...explanationOf(pool) }];
+  const pool = explain("maxPool", poolShape([1, ...outShape], poolParam), dtype);
+  return [conv, { layer: `pool${id}`, ...pool }];
 }
 
 /** The pass of a layer that ran forward, and its function for the way back. */

@@ -12,12 +12,11 @@ import {
   checkShape,
   checkTensor,
   checkType,
-  dtypeOf,
   isBytes,
   isFloatArray,
   isObject,
-  sizeOf,
-} from "../kernels/shape.ts";
+} from "../kernels/check.ts";
+import { dtypeOf, sizeOf } from "../kernels/tensor.ts";
 import type { ModelState } from "./model.ts";
 import type { OptimConfig } from "./optim.ts";
 import type { RandomStateData } from "./random.ts";

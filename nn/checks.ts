@@ -14,11 +14,8 @@ import {
   checkType,
   checkWhole,
   checkWithin,
-  type DType,
-  type FloatArray,
-  show,
-  type Tensor,
-} from "../kernels/shape.ts";
+} from "../kernels/check.ts";
+import { type DType, type FloatArray, show, type Tensor } from "../kernels/tensor.ts";
 import { zerosLike } from "./tensor.ts";
 
 /** What a layer does that differs between training and use. */

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { DType } from "../kernels/shape.ts";
+import type { DType } from "../kernels/tensor.ts";
 import { BlockNet, type NetOptions, netOptions } from "./block_net.ts";
 import type { Block } from "./blocks.ts";
 import { checkBoolean, option, readOptions, unchecked, whole } from "./checks.ts";

@@ -9,13 +9,8 @@
  * @module
  */
 
-import {
-  type ConvParams,
-  type FloatArray,
-  type PoolParams,
-  poolShape,
-  type Tensor,
-} from "../kernels/shape.ts";
+import { type ConvParams, type PoolParams, poolShape } from "../kernels/shape.ts";
+import type { FloatArray, Tensor } from "../kernels/tensor.ts";
 import { checkCache } from "./checks.ts";
 import {
   type BackwardOptions,

@@ -6,22 +6,16 @@
  * @module
  */
 
-import type { AffineKernel, ConvKernel, KernelInfo, PoolKernel } from "../kernels/kernel.ts";
+import type { Epilogue } from "../kernels/epilogue.ts";
+import type { PoolKernel, WeightedKernel } from "../kernels/kernel.ts";
 import { naiveConv } from "../kernels/naive/conv.ts";
-import { naiveMaxPool } from "../kernels/naive/pool.ts";
-import { type Explanation, selectConv, selectMaxPool } from "../kernels/select.ts";
-import type { ConvParams, ConvShape, DType, PoolParams, PoolShape } from "../kernels/shape.ts";
-import {
-  checkDType,
-  checkSameDType,
-  checkTensor,
-  checkTensorShape,
-  convShape,
-  dtypeOf,
-  poolShape,
-  show,
-  walkParams,
-} from "../kernels/shape.ts";
+import { naiveMaxPool } from "../kernels/naive/max_pool.ts";
+import { explain, type Explanation, select } from "../kernels/select.ts";
+import type { ConvParams, ConvShape, PoolParams, PoolShape } from "../kernels/shape.ts";
+import type { DType } from "../kernels/tensor.ts";
+import { checkDType, checkSameDType, checkTensor, checkTensorShape } from "../kernels/check.ts";
+import { convParams, convShape, poolParams, poolShape } from "../kernels/shape.ts";
+import { dtypeOf, show } from "../kernels/tensor.ts";
 import { checkBoolean, checkCache, option, readOptions } from "./checks.ts";
 import { type FloatArray, type Tensor, zerosLike } from "./tensor.ts";
 
@@ -69,11 +63,11 @@ export interface PoolCache<A extends FloatArray = FloatArray> {
   readonly poolParam: PoolParams;
 }
 
-type ConvPick = (shape: ConvShape, dtype: DType) => ConvKernel;
+type ConvPick = (shape: ConvShape, dtype: DType, epilogue?: Epilogue) => WeightedKernel;
 type PoolPick = (shape: PoolShape, dtype: DType) => PoolKernel;
 
-const fastConv: ConvPick = (shape, dtype) => selectConv(shape, dtype).kernel;
-const fastPool: PoolPick = (shape, dtype) => selectMaxPool(shape, dtype).kernel;
+const fastConv: ConvPick = (shape, dtype, epilogue) => select("conv", shape, dtype, epilogue);
+const fastPool: PoolPick = (shape, dtype) => select("maxPool", shape, dtype);
 
 /** Checks the arguments of a forward pass, runs the kernel, and keeps what backward needs. */
 function runConvForward<A extends FloatArray>(
@@ -87,8 +81,9 @@ function runConvForward<A extends FloatArray>(
   const shape = checkConv(x, w, b, convParam);
   const N = x.shape[0];
   const out = zerosLike(x, [N, shape.F, shape.OH, shape.OW]);
-  pick(shape, dtypeOf(x.data)).forward(N, x.data, w.data, b.data, out.data, relu);
-  return { out, cache: { x, w, b, convParam: walkParams(shape) } };
+  const epilogue = { bias: b.data, relu };
+  pick(shape, dtypeOf(x.data), epilogue).forward(N, x.data, w.data, out.data, epilogue);
+  return { out, cache: { x, w, b, convParam: convParams(shape) } };
 }
 
 function checkConv(x: unknown, w: unknown, b: unknown, convParam: ConvParams): ConvShape {
@@ -116,7 +111,7 @@ function runConvBackward<A extends FloatArray>(
 
 /** Runs the backward pass of a layer with weights. */
 export function runBackward<A extends FloatArray>(
-  kernel: ConvKernel | AffineKernel,
+  kernel: WeightedKernel,
   dout: Tensor<A>,
   { x, w, b }: { readonly x: Tensor<A>; readonly w: Tensor<A>; readonly b: Tensor<A> },
   options: BackwardOptions,
@@ -297,8 +292,7 @@ function runPoolForward<A extends FloatArray>(
   const N = x.shape[0];
   const out = zerosLike(x, [N, shape.C, shape.OH, shape.OW]);
   pick(shape, dtypeOf(x.data)).forward(N, x.data, out.data);
-  const { KH: poolHeight, KW: poolWidth } = shape;
-  return { out, cache: { x, poolParam: { poolHeight, poolWidth, ...walkParams(shape) } } };
+  return { out, cache: { x, poolParam: poolParams(shape) } };
 }
 
 function runPoolBackward<A extends FloatArray>(
@@ -445,7 +439,7 @@ export function explainConv(
   convParam: ConvParams,
   dtype: DType = "float64",
 ): Explanation {
-  return explanationOf(selectConv(convShape(xShape, wShape, convParam), checkDType(dtype)));
+  return explain("conv", convShape(xShape, wShape, convParam), checkDType(dtype));
 }
 
 /**
@@ -471,12 +465,5 @@ export function explainMaxPool(
   poolParam: PoolParams,
   dtype: DType = "float64",
 ): Explanation {
-  return explanationOf(selectMaxPool(poolShape(xShape, poolParam), checkDType(dtype)));
-}
-
-/** What is said of a kernel that was selected. */
-export function explanationOf(
-  { kernel: { name, tier }, reason }: { readonly kernel: KernelInfo; readonly reason: string },
-): Explanation {
-  return { name, tier, reason };
+  return explain("maxPool", poolShape(xShape, poolParam), checkDType(dtype));
 }

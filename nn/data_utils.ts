@@ -7,14 +7,8 @@
  * @module
  */
 
-import {
-  checkTensor,
-  checkType,
-  checkWhole,
-  dtypeOf,
-  isBytes,
-  isObject,
-} from "../kernels/shape.ts";
+import { checkTensor, checkType, checkWhole, isBytes, isObject } from "../kernels/check.ts";
+import { dtypeOf } from "../kernels/tensor.ts";
 import { checkBoolean, checkFunction, option, readDType, readOptions, whole } from "./checks.ts";
 import type { RandomState } from "./random.ts";
 import type { Augment } from "./solver.ts";

@@ -6,7 +6,8 @@
  * @module
  */
 
-import { checkType, checkWhole, type DType } from "../kernels/shape.ts";
+import { checkType, checkWhole } from "../kernels/check.ts";
+import type { DType } from "../kernels/tensor.ts";
 import { BlockNet, type NetOptions, netOptions } from "./block_net.ts";
 import { option, readOptions, whole } from "./checks.ts";
 import { checkKeep } from "./layers.ts";

@@ -14,10 +14,9 @@ import {
   checkTensorShape,
   checkType,
   checkWhole,
-  type FloatArray,
   isObject,
-  type Tensor,
-} from "../kernels/shape.ts";
+} from "../kernels/check.ts";
+import type { FloatArray, Tensor } from "../kernels/tensor.ts";
 import { checkFunction } from "./checks.ts";
 import { RandomState } from "./random.ts";
 import { zerosLike } from "./tensor.ts";

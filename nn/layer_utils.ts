@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { FloatArray, Tensor } from "../kernels/shape.ts";
+import type { FloatArray, Tensor } from "../kernels/tensor.ts";
 import { checkCache } from "./checks.ts";
 import type { BackwardOptions, Gradients, OptionalDx } from "./conv_layers.ts";
 import {

@@ -7,8 +7,9 @@
  * @module
  */
 
-import { selectAffine } from "../kernels/select.ts";
-import type { AffineShape, FloatArray, Tensor } from "../kernels/shape.ts";
+import { select } from "../kernels/select.ts";
+import type { AffineShape } from "../kernels/shape.ts";
+import type { FloatArray, Tensor } from "../kernels/tensor.ts";
 import {
   checkNonEmpty,
   checkSameDType,
@@ -17,10 +18,8 @@ import {
   checkType,
   checkWhole,
   checkWithin,
-  dtypeOf,
-  show,
-  sizeOf,
-} from "../kernels/shape.ts";
+} from "../kernels/check.ts";
+import { dtypeOf, show, sizeOf } from "../kernels/tensor.ts";
 import {
   checkBatch,
   checkCache,
@@ -109,8 +108,9 @@ function runAffineForward<A extends FloatArray>(
   const shape = checkAffine(x, w, b);
   const N = x.shape[0];
   const out = zerosLike(x, [N, shape.M]);
-  const { kernel } = selectAffine(shape, dtypeOf(x.data));
-  kernel.forward(N, x.data, w.data, b.data, out.data, relu);
+  const epilogue = { bias: b.data, relu };
+  const kernel = select("affine", shape, dtypeOf(x.data), epilogue);
+  kernel.forward(N, x.data, w.data, out.data, epilogue);
   return { out, cache: { x, w, b } };
 }
 
@@ -192,7 +192,7 @@ export function affineBackward<A extends FloatArray>(
   const { x, w, b } = cache;
   const shape = checkAffine(x, w, b);
   checkTensorShape("dout", dout, [x.shape[0], shape.M], "the layer's output");
-  return runBackward(selectAffine(shape, dtypeOf(x.data)).kernel, dout, cache, options);
+  return runBackward(select("affine", shape, dtypeOf(x.data)), dout, cache, options);
 }
 
 /** What dropout draws from if it is told nothing: numpy's global generator, but always the same. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { FloatArray, Tensor } from "../kernels/shape.ts";
+import type { FloatArray, Tensor } from "../kernels/tensor.ts";
 import type { RandomStateData } from "./random.ts";
 
 /** The class of each example of a batch: whole numbers from 0. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { FloatArray, Tensor } from "../kernels/shape.ts";
+import type { FloatArray, Tensor } from "../kernels/tensor.ts";
 import { zerosLike } from "./tensor.ts";
 
 /** What the loops know of a forward pass. */

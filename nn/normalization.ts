@@ -8,16 +8,15 @@
  * @module
  */
 
-import type { FloatArray, Tensor } from "../kernels/shape.ts";
+import type { FloatArray, Tensor } from "../kernels/tensor.ts";
 import {
   checkNonEmpty,
   checkSameDType,
   checkTensor,
   checkTensorShape,
   checkWhole,
-  show,
-  sizeOf,
-} from "../kernels/shape.ts";
+} from "../kernels/check.ts";
+import { show, sizeOf } from "../kernels/tensor.ts";
 import {
   checkCache,
   checkMode,

@@ -10,14 +10,8 @@
  * @module
  */
 
-import {
-  checkSameDType,
-  checkTensor,
-  checkTensorShape,
-  checkWithin,
-  type FloatArray,
-  type Tensor,
-} from "../kernels/shape.ts";
+import { checkSameDType, checkTensor, checkTensorShape, checkWithin } from "../kernels/check.ts";
+import type { FloatArray, Tensor } from "../kernels/tensor.ts";
 import {
   option,
   type Read,

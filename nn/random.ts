@@ -7,8 +7,8 @@
  * @module
  */
 
-import { checkOptions, checkType, checkWhole } from "../kernels/shape.ts";
-import type { DType, Tensor } from "../kernels/shape.ts";
+import { checkOptions, checkType, checkWhole } from "../kernels/check.ts";
+import type { DType, Tensor } from "../kernels/tensor.ts";
 import { checkBoolean, option, readOptions } from "./checks.ts";
 import { log } from "./log.ts";
 import { type ArrayOf, zeros } from "./tensor.ts";

@@ -9,13 +9,8 @@
  * @module
  */
 
-import {
-  checkSameDType,
-  checkTensor,
-  checkTensorShape,
-  type FloatArray,
-  type Tensor,
-} from "../kernels/shape.ts";
+import { checkSameDType, checkTensor, checkTensorShape } from "../kernels/check.ts";
+import type { FloatArray, Tensor } from "../kernels/tensor.ts";
 import { checkCache } from "./checks.ts";
 import { zerosLike } from "./tensor.ts";
 

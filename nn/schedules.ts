@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkType, checkWithin } from "../kernels/shape.ts";
+import { checkType, checkWithin } from "../kernels/check.ts";
 import { option, readOptions, within } from "./checks.ts";
 import { power, sin } from "./elementary.ts";
 

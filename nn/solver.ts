@@ -13,9 +13,8 @@ import {
   checkType,
   checkWhole,
   isObject,
-  show,
-  sizeOf,
-} from "../kernels/shape.ts";
+} from "../kernels/check.ts";
+import { show, sizeOf } from "../kernels/tensor.ts";
 import {
   checkBatch,
   checkBoolean,

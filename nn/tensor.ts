@@ -4,17 +4,11 @@
  * @module
  */
 
-import type { DType, FloatArray, Tensor } from "../kernels/shape.ts";
-import {
-  checkDType,
-  checkNumber,
-  checkShape,
-  checkTensor,
-  dtypeOf,
-  sizeOf,
-} from "../kernels/shape.ts";
+import type { DType, FloatArray, Tensor } from "../kernels/tensor.ts";
+import { checkDType, checkNumber, checkShape, checkTensor } from "../kernels/check.ts";
+import { dtypeOf, sizeOf } from "../kernels/tensor.ts";
 
-export type { DType, FloatArray, Tensor } from "../kernels/shape.ts";
+export type { DType, FloatArray, Tensor } from "../kernels/tensor.ts";
 
 /** The typed array of a dtype. */
 export type ArrayOf<D extends DType> = D extends "float32" ? Float32Array : Float64Array;

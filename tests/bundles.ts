@@ -14,6 +14,29 @@ async function bundle(module: string): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
+/** The bytes of a page's script, bundled without generated kernels, minified and gzipped. */
+export async function zippedSize(script: string): Promise<number> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const kernels = new URL("../kernels/generated/kernels/index.ts", import.meta.url).href;
+    const none = "export const generatedConvs = [], generatedPools = [];";
+    const imports = { [kernels]: "./none.ts" };
+    await Deno.writeTextFile(`${folder}/none.ts`, none);
+    await Deno.writeTextFile(`${folder}/import_map.json`, JSON.stringify({ imports }));
+    await Deno.writeTextFile(`${folder}/page.ts`, script);
+    const options = ["--quiet", "--minify", "--platform", "browser"];
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["bundle", ...options, "--import-map", "import_map.json", "page.ts"],
+      cwd: folder,
+    }).output();
+    if (!success) throw new Error(new TextDecoder().decode(stderr));
+    const zipped = new Blob([stdout]).stream().pipeThrough(new CompressionStream("gzip"));
+    return (await new Response(zipped).arrayBuffer()).byteLength;
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
 /** mod.ts, and the checks of tiers.ts, which know mod.ts by its types alone. */
 export async function bundles(): Promise<{ readonly mod: string; readonly tiers: string }> {
   const [mod, tiers] = await Promise.all([bundle("../mod.ts"), bundle("tiers.ts")]);

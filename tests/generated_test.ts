@@ -9,24 +9,19 @@ import {
   poolConfigShape,
   poolFamilies,
 } from "../codegen/configs.ts";
-import { generatedConvs, generatedPools } from "../kernels/generated/index.ts";
-import type { ConvKernel } from "../kernels/kernel.ts";
+import { generatedConvs, generatedPools } from "../kernels/generated/kernels/index.ts";
+import type { WeightedKernel } from "../kernels/kernel.ts";
 import { naiveConv } from "../kernels/naive/conv.ts";
-import { generatedNames, generatedSource } from "../kernels/registry.ts";
-import { selectAffine, selectConv, selectMaxPool, useKernels } from "../kernels/select.ts";
-import {
-  convLabel,
-  convShape,
-  convStage,
-  type DType,
-  familyLabel,
-  poolLabel,
-  poolShape,
-} from "../kernels/shape.ts";
-import { scratchBytes, walkConv } from "../kernels/walk.ts";
+import { generatedNames, generatedTier } from "../kernels/generated/tier.ts";
+import { select, useKernels } from "../kernels/select.ts";
+import { convLabel, convShape, familyLabel, poolLabel, poolShape } from "../kernels/shape.ts";
+import { convStage } from "../kernels/generated/staging.ts";
+import type { DType } from "../kernels/tensor.ts";
+import { driveConv, scratchBytes } from "../kernels/generated/driver.ts";
 import { convForward, explainConv, explainMaxPool, maxPoolForward, RandomState } from "../mod.ts";
 import { assertAffine, assertConv, assertMaxPool, type Fill } from "./kernels.ts";
 import { assertSameBits } from "./support/bits.ts";
+import { ask } from "../kernels/tier.ts";
 
 const dtypes: readonly DType[] = ["float64", "float32"];
 const fills: readonly Fill[] = ["integers", "reals"];
@@ -43,7 +38,7 @@ describe("generated exact convolutions", () => {
       using _ = useKernels("generated");
       const name = `conv-${convLabel(shape)}-generated`;
       for (const dtype of dtypes) {
-        const { kernel } = selectConv(shape, dtype);
+        const kernel = select("conv", shape, dtype);
         assertEquals(kernel.name, name);
         // Large layers once for each dtype, so that the suite stays quick.
         const kinds = large ? [dtype === "float64" ? "reals" : "integers"] as const : fills;
@@ -69,7 +64,7 @@ describe("generated families of convolutions", () => {
           if (H + top + bottom < KH || W + left + right < KW) continue;
           const shape = convShape([N, C, H, W], [F, C, KH, KW], { stride: strideY, pad });
           for (const dtype of dtypes) {
-            const { kernel } = selectConv(shape, dtype);
+            const kernel = select("conv", shape, dtype);
             assertEquals(kernel.name, name);
             for (const fill of fills) assertConv(kernel, shape, N, dtype, fill);
           }
@@ -82,7 +77,7 @@ describe("generated families of convolutions", () => {
       using _ = useKernels("generated");
       const { KH, KW, strideY } = family;
       const shape = convShape([3, 2, KH, KW], [5, 2, KH, KW], { stride: strideY });
-      const { kernel } = selectConv(shape, "float64");
+      const kernel = select("conv", shape, "float64");
       assertEquals(kernel.name, name);
       assertConv(kernel, shape, 3, "float64", "integers");
     });
@@ -92,7 +87,7 @@ describe("generated families of convolutions", () => {
         const { KH, KW, strideY } = family;
         const C = 10 - F;
         const shape = convShape([1, C, 8, 7], [F, C, KH, KW], { stride: strideY, pad: 1 });
-        const { kernel } = selectConv(shape, "float64");
+        const kernel = select("conv", shape, "float64");
         assertEquals(kernel.name, name);
         assertConv(kernel, shape, 1, "float64", "integers");
       }
@@ -108,14 +103,14 @@ describe("generated families of convolutions", () => {
       )!;
       const x = random.randn([2, C, H, W]).data, w = random.randn([F, C, KH, KW]).data;
       const b = random.randn([F]).data;
-      const run = (kernel: ConvKernel) => {
+      const run = (kernel: WeightedKernel) => {
         const out = new Float64Array(2 * F * OH * OW);
-        kernel.forward(2, x, w, b, out);
+        kernel.forward(2, x, w, out, { bias: b });
         return out;
       };
       const naive = run(naiveConv(shape));
-      assertSameBits(run(walkConv(family, shape)), naive);
-      assertSameBits(run(generatedSource.conv(shape, "float64").kernel!), naive);
+      assertSameBits(run(driveConv(family, shape)), naive);
+      assertSameBits(run(ask(generatedTier, "conv", shape, "float64").kernel!), naive);
     }
   });
 });
@@ -123,7 +118,7 @@ describe("generated families of convolutions", () => {
 describe("numbers that are not finite", () => {
   it("reach the results of generated convolutions as they reach the naive ones", () => {
     const shape = convShape([1, 2, 6, 5], [3, 2, 3, 3], { stride: 1, pad: 1 });
-    const kernels = [naiveConv(shape), generatedSource.conv(shape, "float64").kernel!];
+    const kernels = [naiveConv(shape), ask(generatedTier, "conv", shape, "float64").kernel!];
     const random = new RandomState(9);
     for (const special of [NaN, Infinity, -Infinity]) {
       for (const which of ["x", "w", "b", "dout"] as const) {
@@ -137,7 +132,7 @@ describe("numbers that are not finite", () => {
         const [naive, generated] = kernels.map((kernel) => {
           const out = new Float64Array(90), dx = new Float64Array(60);
           const dw = new Float64Array(54), db = new Float64Array(3);
-          kernel.forward(1, data.x, data.w, data.b, out);
+          kernel.forward(1, data.x, data.w, out, { bias: data.b });
           kernel.backwardData(1, data.dout, data.w, dx);
           kernel.backwardWeights(1, data.x, data.dout, dw, db);
           return [out, dx, dw, db].map((array) => Array.from(array, (v) => v - v === 0 ? 0 : v));
@@ -155,7 +150,7 @@ describe("generated max-pools", () => {
       using _ = useKernels("generated");
       const shape = { ...plane, C: 3 };
       for (const dtype of dtypes) {
-        const { kernel } = selectMaxPool(shape, dtype);
+        const kernel = select("maxPool", shape, dtype);
         assertEquals(kernel.name, `maxpool-${poolLabel(plane)}-generated`);
         for (const fill of fills) assertMaxPool(kernel, shape, 2, dtype, fill);
       }
@@ -169,7 +164,7 @@ describe("generated max-pools", () => {
         for (const pad of [0, 1, [1, 0, 0, 1]] as const) {
           const shape = poolShape([2, 3, H, W], { poolHeight, poolWidth, stride, pad });
           for (const dtype of dtypes) {
-            const { kernel } = selectMaxPool(shape, dtype);
+            const kernel = select("maxPool", shape, dtype);
             assertEquals(kernel.name, `maxpool-${familyLabel(family)}-generated`);
             for (const fill of fills) assertMaxPool(kernel, shape, 2, dtype, fill);
           }
@@ -193,13 +188,13 @@ describe("generated max-pools", () => {
           };
           assertSameBits(run("generated"), run("naive"));
           const shape = poolShape(x.shape, { poolHeight, poolWidth, stride, pad });
-          const generated = generatedSource.maxPool(shape, "float64").kernel!;
+          const generated = ask(generatedTier, "maxPool", shape, "float64").kernel!;
           const dout = Float64Array.from({ length: 2 * shape.OH * shape.OW }, (_, i) => i + 1);
           const [dx, expected] = [new Float64Array(60), new Float64Array(60)];
           generated.backward(1, data, dout, dx);
           {
             using _ = useKernels("naive");
-            selectMaxPool(shape, "float64").kernel.backward(1, data, dout, expected);
+            select("maxPool", shape, "float64").backward(1, data, dout, expected);
           }
           assertSameBits(dx, expected);
         }
@@ -214,7 +209,7 @@ describe("the generated fully-connected layer", () => {
     const sizes = [[1, 1, 1], [2, 3, 5], [7, 13, 4], [130, 9, 6], [5, 520, 3], [3, 6, 530]];
     for (const [N, D, M] of sizes) {
       for (const dtype of dtypes) {
-        const { kernel } = selectAffine({ D, M }, dtype);
+        const kernel = select("affine", { D, M }, dtype);
         assertEquals(kernel.name, "affine-generated");
         for (const fill of fills) assertAffine(kernel, { D, M }, N, dtype, fill);
       }
@@ -264,10 +259,10 @@ describe("scratch", () => {
   it("is bounded by the largest image and its weights", () => {
     using _ = useKernels("generated");
     const shape = convShape([50, 16, 40, 40], [16, 16, 3, 3], { stride: 1, pad: 1 });
-    const { kernel } = selectConv(shape, "float64");
+    const kernel = select("conv", shape, "float64");
     const before = scratchBytes();
     const x = new Float64Array(50 * 16 * 1600), out = new Float64Array(50 * 16 * 1600);
-    kernel.forward(50, x, new Float64Array(16 * 16 * 9), new Float64Array(16), out);
+    kernel.forward(50, x, new Float64Array(16 * 16 * 9), out, {});
     const image = convStage(shape).forward.xPlane * 16 + 16 * 1600;
     assert(scratchBytes() - before <= image * 8, "more than one image");
   });

@@ -1,11 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { zippedSize } from "./bundles.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** The files of mod.ts's graph. */
-async function graph(): Promise<{ specifier: string; size: number }[]> {
+async function graph(): Promise<{ specifier: string }[]> {
   const { stdout, success } = await new Deno.Command(Deno.execPath(), {
     args: ["info", "--json", `${root}mod.ts`],
   }).output();
@@ -46,11 +47,11 @@ describe("mod.ts", () => {
     );
     assertEquals(foreign, []);
   });
-  // A quarter is documentation, a quarter generated; packed by a server it is a fifth of that.
-  it("is under 680 KB of source", async () => {
-    const modules = await graph();
-    const bytes = modules.reduce((sum, { size }) => sum + size, 0);
-    assert(bytes < 680_000, `${bytes} bytes`);
+  it("takes a page 45 KB for ThreeLayerConvNet and Solver, generated kernels apart", async () => {
+    const bytes = await zippedSize(
+      `export { Solver, ThreeLayerConvNet } from "${pathToFileURL(`${root}mod.ts`)}";`,
+    );
+    assert(bytes < 45_000, `${bytes} bytes`);
   });
   it("imports by URL in an empty folder, with no config file and no permission", async () => {
     const printed = await runByUrl((url) =>

@@ -1,11 +1,12 @@
 /** What the tests of all tiers share: made data, and a kernel's results beside the naive ones. */
 
 import { assert, assertEquals } from "@std/assert";
-import type { AffineKernel, ConvKernel, PoolKernel } from "../kernels/kernel.ts";
+import type { PoolKernel, WeightedKernel } from "../kernels/kernel.ts";
 import { naiveAffine } from "../kernels/naive/affine.ts";
 import { naiveConv } from "../kernels/naive/conv.ts";
-import { naiveMaxPool } from "../kernels/naive/pool.ts";
-import type { AffineShape, ConvShape, DType, FloatArray, PoolShape } from "../kernels/shape.ts";
+import { naiveMaxPool } from "../kernels/naive/max_pool.ts";
+import type { AffineShape, ConvShape, PoolShape } from "../kernels/shape.ts";
+import type { DType, FloatArray } from "../kernels/tensor.ts";
 import { newArray } from "../nn/tensor.ts";
 
 /** Numbers for a test: whole ones make every tier exact, others show rounding. */
@@ -87,14 +88,14 @@ export interface Results {
 
 /** Every pass of a kernel; results start as NaN, so that a number left out shows. */
 export function runPasses(
-  kernel: ConvKernel | AffineKernel,
+  kernel: WeightedKernel,
   N: number,
   { x, w, b, dout }: Inputs,
 ): Results {
   const like = (array: FloatArray) => array.slice().fill(NaN);
   const results = { out: like(dout), relu: like(dout), dx: like(x), dw: like(w), db: like(b) };
-  kernel.forward(N, x, w, b, results.out);
-  kernel.forward(N, x, w, b, results.relu, true);
+  kernel.forward(N, x, w, results.out, { bias: b });
+  kernel.forward(N, x, w, results.relu, { bias: b, relu: true });
   kernel.backwardData(N, dout, w, results.dx);
   kernel.backwardWeights(N, x, dout, results.dw, results.db);
   return results;
@@ -116,7 +117,7 @@ function assertResults<R extends object>(
 
 /** Holds a convolution in all directions against the naive one. */
 export function assertConv(
-  kernel: ConvKernel,
+  kernel: WeightedKernel,
   shape: ConvShape,
   N: number,
   dtype: DType,
@@ -156,7 +157,7 @@ export function assertMaxPool(
 
 /** Holds a fully-connected layer in all directions against the naive one. */
 export function assertAffine(
-  kernel: AffineKernel,
+  kernel: WeightedKernel,
   shape: AffineShape,
   N: number,
   dtype: DType,

@@ -2,13 +2,14 @@ import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { naiveAffine } from "../kernels/naive/affine.ts";
-import type { DType } from "../kernels/shape.ts";
+import type { DType } from "../kernels/tensor.ts";
 import { simdAffine } from "../kernels/simd/affine.ts";
 import { features } from "../kernels/simd/features.ts";
 import { scratch } from "../kernels/simd/memory.ts";
-import { simdSource } from "../kernels/simd/source.ts";
+import { simdTier } from "../kernels/simd/tier.ts";
 import { assertAffine, GEOMETRIES, type Inputs, numbers, runPasses, SEED } from "./kernels.ts";
 import { assertSameBits } from "./support/bits.ts";
+import { ask } from "../kernels/tier.ts";
 
 const dtypes: readonly DType[] = ["float32", "float64"];
 
@@ -139,10 +140,10 @@ describe("simdAffine()", () => {
   });
 });
 
-describe("simdSource", () => {
+describe("simdTier", () => {
   it("answers for the fully-connected layers of a net", () => {
     for (const [dtype, tag] of [["float32", "f32"], ["float64", "f64"]] as const) {
-      const { kernel } = simdSource.affine({ D: 8192, M: 500 }, dtype);
+      const { kernel } = ask(simdTier, "affine", { D: 8192, M: 500 }, dtype);
       assertEquals(kernel?.name, `affine-8192x500-${tag}-simd`);
     }
   });

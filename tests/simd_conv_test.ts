@@ -8,24 +8,20 @@ import {
 } from "@std/assert";
 import fc from "fast-check";
 import { convConfigs, convConfigShape } from "../codegen/configs.ts";
-import type { ConvKernel } from "../kernels/kernel.ts";
+import type { WeightedKernel } from "../kernels/kernel.ts";
 import { naiveConv } from "../kernels/naive/conv.ts";
 import { useArithmetic } from "../kernels/select.ts";
-import {
-  convLabel,
-  type ConvShape,
-  convShape,
-  type DType,
-  type FloatArray,
-} from "../kernels/shape.ts";
+import { convLabel, type ConvShape, convShape } from "../kernels/shape.ts";
+import type { DType, FloatArray } from "../kernels/tensor.ts";
 import { planForward } from "../kernels/simd/conv_forward.ts";
 import { features } from "../kernels/simd/features.ts";
 import { convTiles, type Tile, tileKey } from "../kernels/simd/plan.ts";
-import { simdSource } from "../kernels/simd/source.ts";
+import { simdTier } from "../kernels/simd/tier.ts";
 import { tuned } from "../kernels/simd/tuned.ts";
 import { vectors } from "../kernels/simd/vector.ts";
 import { winogradPays } from "../kernels/simd/winograd.ts";
 import { GEOMETRIES, type Inputs, numbers, runPasses, SEED } from "./kernels.ts";
+import { ask } from "../kernels/tier.ts";
 
 const dtypes: readonly DType[] = ["float32", "float64"];
 
@@ -118,8 +114,8 @@ function inputsFor({ N, shape }: Case, dtype: DType, next: (u: number) => number
   };
 }
 
-function simdKernel(shape: ConvShape, dtype: DType): ConvKernel {
-  const { kernel, reason } = simdSource.conv(shape, dtype);
+function simdKernel(shape: ConvShape, dtype: DType): WeightedKernel {
+  const { kernel, reason } = ask(simdTier, "conv", shape, dtype);
   if (kernel === undefined) throw new Error(reason);
   assertEquals(kernel.tier, "simd");
   const name = new RegExp(`^conv-.*-${dtype === "float32" ? "f32" : "f64"}(-winograd)?-simd$`);
@@ -206,7 +202,7 @@ describe(`SIMD convolution of wide rows over ${GEOMETRIES / 10} geometries, seed
 
   it("leaves very wide kernels to the next tier", () => {
     const shape = convShape([1, 1, 1, 200], [1, 1, 1, 65], {});
-    const { kernel, reason } = simdSource.conv(shape, "float32");
+    const { kernel, reason } = ask(simdTier, "conv", shape, "float32");
     assertEquals(kernel, undefined);
     assertMatch(reason, /wider than 64/);
   });
@@ -238,7 +234,7 @@ describe(`Winograd's algorithm over ${GEOMETRIES / 4} geometries, seed ${SEED}`,
         const b = dout.slice(0, 16).fill(0);
         const [winograd, direct] = [dout.slice(), dout.slice()];
         assertMatch(simdKernel(shape, dtype).name, /-winograd-simd$/);
-        simdKernel(shape, dtype).forward(1, x, w, b, winograd);
+        simdKernel(shape, dtype).forward(1, x, w, winograd, { bias: b });
         planForward(shape, vectors[dtype], features(), false).make()(1, x, w, b, direct);
 
         const whole = (array: FloatArray) => Array.from(array, (value) => BigInt(value / unit));
@@ -328,7 +324,7 @@ describe(`tuned tiles over ${GEOMETRIES / 10} geometries, seed ${SEED}`, () => {
       const cases = fc.oneof(geometries, wideGeometries, winogradGeometries);
       const property = fc.property(cases, tiles, (it, tile) => {
         withTiles(it.shape, dtype, tile, () => {
-          const { reason } = simdSource.conv(it.shape, dtype);
+          const { reason } = ask(simdTier, "conv", it.shape, dtype);
           const said = `${tile.filters}x${tile.width}`;
           for (const pass of passes) assertStringIncludes(reason, `${pass} ${said}`);
           checkExact(it, dtype);
@@ -341,7 +337,7 @@ describe(`tuned tiles over ${GEOMETRIES / 10} geometries, seed ${SEED}`, () => {
   it("change the code, and are only for their own shape, dtype and pass", () => {
     const shape = convShape([1, 3, 9, 9], [6, 3, 3, 3], { stride: 2 });
     const others = convShape([1, 3, 9, 10], [6, 3, 3, 3], { stride: 2 });
-    const reason = (shape: ConvShape, dtype: DType) => simdSource.conv(shape, dtype).reason;
+    const reason = (shape: ConvShape, dtype: DType) => ask(simdTier, "conv", shape, dtype).reason;
     const before = reason(shape, "float64");
     withTiles(shape, "float64", { filters: 2, width: 3 }, () => {
       assertMatch(reason(shape, "float64"), /tuned tiles: forward 2x3, dx 2x3, dw 2x3$/);

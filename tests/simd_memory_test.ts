@@ -2,13 +2,14 @@ import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { naiveConv } from "../kernels/naive/conv.ts";
-import { type ConvShape, convShape, type DType, type FloatArray } from "../kernels/shape.ts";
+import { type ConvShape, convShape } from "../kernels/shape.ts";
+import type { DType, FloatArray } from "../kernels/tensor.ts";
 import { planBackwardData } from "../kernels/simd/conv_data.ts";
 import { planForward } from "../kernels/simd/conv_forward.ts";
 import { planBackwardWeights } from "../kernels/simd/conv_weights.ts";
 import { features } from "../kernels/simd/features.ts";
 import { type Layout, MEMORY_LIMIT, reserve, scratch } from "../kernels/simd/memory.ts";
-import { simdSource } from "../kernels/simd/source.ts";
+import { simdTier } from "../kernels/simd/tier.ts";
 import { vectors } from "../kernels/simd/vector.ts";
 import {
   planWinogradData,
@@ -16,6 +17,7 @@ import {
   planWinogradWeights,
   winogradServes,
 } from "../kernels/simd/winograd.ts";
+import { ask } from "../kernels/tier.ts";
 
 const SEED = Number(Deno.env.get("SIMD_SEED") ?? Date.now() % 2 ** 31);
 const SHAPES = Number(Deno.env.get("SIMD_SHAPES") ?? 10_000);
@@ -70,7 +72,7 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
         const empty = (like: FloatArray) => like.slice().fill(NaN);
 
         const expectedOut = empty(dout), out = empty(dout);
-        naive.forward(1, x, w, b, expectedOut);
+        naive.forward(1, x, w, expectedOut, { bias: b });
         const forward = planForward(shape, vector, features(), false);
         inDirtyMemory(forward.layout, () => forward.make()(1, x, w, b, out));
         assertEquals(out, expectedOut);
@@ -129,12 +131,12 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
       ], {
         pad: 1,
       });
-      const { kernel, reason } = simdSource.conv(shape, i % 2 === 0 ? "float32" : "float64");
+      const { kernel, reason } = ask(simdTier, "conv", shape, i % 2 === 0 ? "float32" : "float64");
       if (kernel === undefined) throw new Error(reason);
       const { C, H, W, F, OH, OW } = shape;
       const array = (length: number) =>
         i % 2 === 0 ? new Float32Array(length) : new Float64Array(length);
-      kernel.forward(1, array(C * H * W), array(F * C * 9), array(F), array(F * OH * OW));
+      kernel.forward(1, array(C * H * W), array(F * C * 9), array(F * OH * OW), {});
       largest = Math.max(largest, scratch("float32").byteLength);
     }
     assertEquals(largest, before);
@@ -142,7 +144,7 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
 
   it("are refused, with the reason, where an image needs more than the memory's limit", () => {
     const shape = convShape([1, 64, 2048, 2048], [64, 64, 3, 3], { pad: 1 });
-    const { kernel, reason } = simdSource.conv(shape, "float64");
+    const { kernel, reason } = ask(simdTier, "conv", shape, "float64");
     assertEquals(kernel, undefined);
     assert(reason.includes(`more than ${MEMORY_LIMIT / 2 ** 20} MB`), reason);
   });

@@ -1,19 +1,15 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import fc from "fast-check";
-import { naiveMaxPool } from "../kernels/naive/pool.ts";
-import {
-  type DType,
-  type FloatArray,
-  poolLabel,
-  type PoolShape,
-  poolShape,
-} from "../kernels/shape.ts";
+import { naiveMaxPool } from "../kernels/naive/max_pool.ts";
+import type { DType, FloatArray } from "../kernels/tensor.ts";
+import { poolLabel, type PoolShape, poolShape } from "../kernels/shape.ts";
 import { scratch } from "../kernels/simd/memory.ts";
 import { simdMaxPool } from "../kernels/simd/pool.ts";
-import { simdSource } from "../kernels/simd/source.ts";
+import { simdTier } from "../kernels/simd/tier.ts";
 import { assertMaxPool, GEOMETRIES, numbers, SEED } from "./kernels.ts";
 import { assertSameBits } from "./support/bits.ts";
+import { ask } from "../kernels/tier.ts";
 
 const dtypes: readonly DType[] = ["float32", "float64"];
 
@@ -217,15 +213,15 @@ describe("simdMaxPool()", () => {
   });
 });
 
-describe("simdSource", () => {
+describe("simdTier", () => {
   it("answers for the pools of the table", () => {
     const shape = poolShape([100, 32, 32, 32], { poolHeight: 2, poolWidth: 2, stride: 2 });
     assertEquals(
-      simdSource.maxPool(shape, "float32").kernel?.name,
+      ask(simdTier, "maxPool", shape, "float32").kernel?.name,
       "maxpool-32x32-2x2-s2-f32-simd",
     );
     assertEquals(
-      simdSource.maxPool(shape, "float64").kernel?.name,
+      ask(simdTier, "maxPool", shape, "float64").kernel?.name,
       "maxpool-32x32-2x2-s2-f64-simd",
     );
   });

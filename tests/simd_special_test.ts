@@ -2,15 +2,18 @@ import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { naiveConv } from "../kernels/naive/conv.ts";
 import {
+  explain,
   forgetChoices,
-  selectConv,
+  select,
   useArithmetic,
   useKernels,
   warmConv,
 } from "../kernels/select.ts";
-import { type ConvShape, convShape, type DType, type FloatArray } from "../kernels/shape.ts";
+import { type ConvShape, convShape } from "../kernels/shape.ts";
+import type { DType, FloatArray } from "../kernels/tensor.ts";
 import { currentArithmetic, features } from "../kernels/simd/features.ts";
-import { simdSource } from "../kernels/simd/source.ts";
+import { simdTier } from "../kernels/simd/tier.ts";
+import { ask } from "../kernels/tier.ts";
 import { made, runPasses } from "./kernels.ts";
 
 const shapes: readonly ConvShape[] = [
@@ -51,13 +54,13 @@ function compare(
   const x = filled(2 * C * H * W, dtype, values.x, 1),
     w = filled(F * C * KH * KW, dtype, values.w, 2);
   const b = filled(F, dtype, values.b, 3), dout = filled(2 * F * OH * OW, dtype, values.d, 4);
-  const { kernel, reason } = simdSource.conv(shape, dtype);
+  const { kernel, reason } = ask(simdTier, "conv", shape, dtype);
   if (kernel === undefined) throw new Error(reason);
   const results = [kernel, naiveConv(shape)].map((k) => {
     const like = (array: FloatArray) => array.slice().fill(7);
     const out = like(dout), relu = like(dout), dx = like(x), dw = like(w), db = like(b);
-    k.forward(2, x, w, b, out);
-    k.forward(2, x, w, b, relu, true);
+    k.forward(2, x, w, out, { bias: b });
+    k.forward(2, x, w, relu, { bias: b, relu: true });
     k.backwardData(2, dout, w, dx);
     k.backwardWeights(2, x, dout, dw, db);
     return { out, relu, dx, dw, db };
@@ -122,7 +125,7 @@ describe("SIMD convolution of special numbers", () => {
 describe("Winograd's algorithm", () => {
   it("leaves images with numbers that are not finite to the direct kernel", () => {
     const shape = convShape([3, 16, 8, 16], [16, 16, 3, 3], { pad: 1 });
-    const { kernel, reason } = simdSource.conv(shape, "float32");
+    const { kernel, reason } = ask(simdTier, "conv", shape, "float32");
     if (kernel === undefined) throw new Error(reason);
     assertMatch(kernel.name, /winograd/);
     const naive = naiveConv(shape);
@@ -139,8 +142,8 @@ describe("Winograd's algorithm", () => {
           db = b.map(() => 7);
         const expected = { out: out.slice(), dx: dx.slice(), dw: dw.slice(), db: db.slice() };
         x[at] = special;
-        kernel.forward(3, x, w, b, out);
-        naive.forward(3, x, w, b, expected.out);
+        kernel.forward(3, x, w, out, { bias: b });
+        naive.forward(3, x, w, expected.out, { bias: b });
         assertEquals(out, expected.out);
         kernel.backwardWeights(3, x, dout, dw, db);
         naive.backwardWeights(3, x, dout, expected.dw, expected.db);
@@ -163,7 +166,7 @@ function* kernelsOfSizes(dtype: DType) {
       const pad = [KH >> 1, KW >> 1] as const;
       const shape = convShape([1, 12, 10, 16], [16, 12, KH, KW], { pad });
       const { C, H, W, F, OH, OW } = shape;
-      const { kernel, reason } = simdSource.conv(shape, dtype);
+      const { kernel, reason } = ask(simdTier, "conv", shape, dtype);
       if (kernel === undefined) throw new Error(reason);
       const inputs = {
         x: made(C * H * W, dtype, "reals"),
@@ -206,8 +209,8 @@ describe("A number far larger than the others", () => {
             const out = dout.slice(), relu = dout.slice(), dx = x.slice();
             largeX[(3 * H + row) * W + column] = huge;
             largeDout[(3 * OH + oy) * OW + ox] = huge;
-            kernel.forward(1, largeX, w, b, out);
-            kernel.forward(1, largeX, w, b, relu, true);
+            kernel.forward(1, largeX, w, out, { bias: b });
+            kernel.forward(1, largeX, w, relu, { bias: b, relu: true });
             kernel.backwardData(1, largeDout, w, dx);
             const check = (
               name: "out" | "relu" | "dx",
@@ -289,12 +292,12 @@ describe("the SIMD tier", () => {
           writable: true,
         });
         forgetChoices();
-        const { kernel, reason } = simdSource.conv(shape, "float32");
+        const { kernel, reason } = ask(simdTier, "conv", shape, "float32");
         assertEquals(kernel, undefined);
         assertMatch(reason, new RegExp(`WebAssembly .*${why}`));
-        const selected = selectConv(shape, "float32");
-        assert(selected.kernel.tier !== "simd");
-        assertMatch(selected.reason, /simd: WebAssembly/);
+        const explanation = explain("conv", shape, "float32");
+        assert(explanation.tier !== "simd");
+        assertMatch(explanation.reason, /simd: WebAssembly/);
       }
     } finally {
       Object.defineProperty(globalThis, "WebAssembly", {
@@ -304,7 +307,7 @@ describe("the SIMD tier", () => {
       });
       forgetChoices();
     }
-    assertEquals(selectConv(shape, "float32").kernel.tier, "simd");
+    assertEquals(select("conv", shape, "float32").tier, "simd");
   });
 
   it("uses no relaxed instruction when arithmetic must be reproducible", () => {
@@ -317,47 +320,48 @@ describe("the SIMD tier", () => {
       const a = 1 + 2 ** -30;
       const out = new Float64Array(1);
       const inputs = [Float64Array.of(-1, a), Float64Array.of(1 + 2 ** -29, a)] as const;
-      selectConv(shape, "float64").kernel.forward(1, ...inputs, Float64Array.of(0), out);
+      select("conv", shape, "float64").forward(1, ...inputs, out, {});
       assertEquals(out[0], 0);
-      assertMatch(selectConv(shape, "float64").reason, /reproducible/);
+      assertMatch(explain("conv", shape, "float64").reason, /reproducible/);
     }
     assertEquals(features().fused, fused);
   });
 
   it("keeps its kernels through blocks with other settings", () => {
     const shape = convShape([1, 2, 6, 6], [3, 2, 3, 3], { pad: 1 });
-    const { kernel } = selectConv(shape, "float32");
+    const kernel = select("conv", shape, "float32");
     const others = (["generated", "naive"] as const).map((tier) => {
       using _ = useKernels(tier);
-      return selectConv(shape, "float32").kernel;
+      return select("conv", shape, "float32");
     });
     {
       using _ = useArithmetic("reproducible");
-      others.push(selectConv(shape, "float32").kernel);
+      others.push(select("conv", shape, "float32"));
     }
     assertEquals(others.map(({ tier }) => tier), ["generated", "naive", "simd"]);
     assertEquals(others.includes(kernel), false);
-    assert(selectConv(shape, "float32").kernel === kernel);
+    assert(select("conv", shape, "float32") === kernel);
   });
 
   it("keeps the 256 kernels that were used last", () => {
     forgetChoices();
-    const select = (W: number) => selectConv(convShape([1, 1, 1, W], [1, 1, 1, 1], {}), "float32");
-    const [often, once] = [select(1).kernel, select(2).kernel];
+    const kernelOf = (W: number) =>
+      select("conv", convShape([1, 1, 1, W], [1, 1, 1, 1], {}), "float32");
+    const [often, once] = [kernelOf(1), kernelOf(2)];
     for (let W = 3; W <= 256; W++) {
-      select(W);
-      select(1);
+      kernelOf(W);
+      kernelOf(1);
     }
-    assert(select(2).kernel === once);
-    const third = select(3).kernel;
+    assert(kernelOf(2) === once);
+    const third = kernelOf(3);
     // With 1 and 3 these are the last 256.
     for (let W = 257; W < 257 + 254; W++) {
-      select(W);
-      select(1);
+      kernelOf(W);
+      kernelOf(1);
     }
-    assert(select(1).kernel === often);
-    assert(select(3).kernel === third);
-    assert(select(2).kernel !== once);
+    assert(kernelOf(1) === often);
+    assert(kernelOf(3) === third);
+    assert(kernelOf(2) !== once);
   });
 
   it("restores the arithmetic that was in force before, one block in another", () => {

@@ -88,7 +88,7 @@ export async function bundleSizes(): Promise<string[][]> {
       "export const generatedConvs: never[] = [], generatedPools: never[] = [];",
     );
     const importMap = `${directory}/import_map.json`;
-    const imports = { [`file://${root}kernels/generated/index.ts`]: `file://${none}` };
+    const imports = { [`file://${root}kernels/generated/kernels/index.ts`]: `file://${none}` };
     await Deno.writeTextFile(importMap, JSON.stringify({ imports }));
     const variants = { all: [], "without kernels/generated": ["--import-map", importMap] };
     for (const [title, more] of Object.entries(variants)) {

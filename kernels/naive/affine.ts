@@ -6,25 +6,25 @@
  * @module
  */
 
-import type { AffineKernel } from "../kernel.ts";
-import type { AffineShape, FloatArray } from "../shape.ts";
+import { type Epilogue, finish } from "../epilogue.ts";
+import type { WeightedKernel } from "../kernel.ts";
+import type { AffineShape } from "../shape.ts";
+import type { FloatArray } from "../tensor.ts";
 
 /** The naive fully-connected layer for one geometry. */
-export function naiveAffine({ D, M }: AffineShape): AffineKernel {
+export function naiveAffine({ D, M }: AffineShape): WeightedKernel {
   function forward(
     N: number,
     x: FloatArray,
     w: FloatArray,
-    b: FloatArray,
     out: FloatArray,
-    relu = false,
+    epilogue: Epilogue,
   ): void {
     for (let n = 0; n < N; n++) {
       for (let m = 0; m < M; m++) {
         let sum = 0;
         for (let d = 0; d < D; d++) sum += x[n * D + d] * w[d * M + m];
-        sum += b[m];
-        out[n * M + m] = relu ? Math.max(0, sum) : sum;
+        out[n * M + m] = finish(epilogue, sum, m);
       }
     }
   }
@@ -44,7 +44,7 @@ export function naiveAffine({ D, M }: AffineShape): AffineKernel {
     x: FloatArray,
     dout: FloatArray,
     dw: FloatArray,
-    db: FloatArray,
+    db?: FloatArray,
   ): void {
     for (let d = 0; d < D; d++) {
       for (let m = 0; m < M; m++) {
@@ -53,7 +53,7 @@ export function naiveAffine({ D, M }: AffineShape): AffineKernel {
         dw[d * M + m] = sum;
       }
     }
-    sumRows(N, dout, db);
+    if (db !== undefined) sumRows(N, dout, db);
   }
 
   return { name: "affine-naive", tier: "naive", forward, backwardData, backwardWeights };

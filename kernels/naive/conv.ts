@@ -6,12 +6,17 @@
  * @module
  */
 
-import type { ConvKernel } from "../kernel.ts";
-import type { ConvShape, FloatArray } from "../shape.ts";
+import { type Epilogue, finish, NO_EPILOGUE } from "../epilogue.ts";
+import type { WeightedKernel } from "../kernel.ts";
+import type { ConvShape } from "../shape.ts";
+import type { FloatArray } from "../tensor.ts";
 
 /** The naive convolution for one geometry. */
-export function naiveConv(shape: ConvShape): ConvKernel {
+export function naiveConv(shape: ConvShape): WeightedKernel {
   const { C, H, W, F, KH, KW, strideY, strideX, padTop, padLeft, OH, OW } = shape;
+  const { dilationY, dilationX, groups } = shape;
+  /** Channels and filters of a group. */
+  const CG = C / groups, FG = F / groups;
 
   const inside = (y: number, x: number) => y >= 0 && y < H && x >= 0 && x < W;
 
@@ -19,27 +24,26 @@ export function naiveConv(shape: ConvShape): ConvKernel {
     N: number,
     x: FloatArray,
     w: FloatArray,
-    b: FloatArray,
     out: FloatArray,
-    relu = false,
+    epilogue: Epilogue,
   ): void {
     for (let n = 0; n < N; n++) {
       for (let f = 0; f < F; f++) {
+        const first = Math.floor(f / FG) * CG;
         for (let oy = 0; oy < OH; oy++) {
           for (let ox = 0; ox < OW; ox++) {
             let sum = 0;
-            for (let c = 0; c < C; c++) {
+            for (let c = 0; c < CG; c++) {
               for (let ky = 0; ky < KH; ky++) {
                 for (let kx = 0; kx < KW; kx++) {
-                  const iy = oy * strideY + ky - padTop;
-                  const ix = ox * strideX + kx - padLeft;
-                  const value = inside(iy, ix) ? x[((n * C + c) * H + iy) * W + ix] : 0;
-                  sum += value * w[((f * C + c) * KH + ky) * KW + kx];
+                  const iy = oy * strideY + ky * dilationY - padTop;
+                  const ix = ox * strideX + kx * dilationX - padLeft;
+                  const value = inside(iy, ix) ? x[((n * C + first + c) * H + iy) * W + ix] : 0;
+                  sum += value * w[((f * CG + c) * KH + ky) * KW + kx];
                 }
               }
             }
-            sum += b[f];
-            out[((n * F + f) * OH + oy) * OW + ox] = relu ? Math.max(0, sum) : sum;
+            out[((n * F + f) * OH + oy) * OW + ox] = finish(epilogue, sum, f);
           }
         }
       }
@@ -47,27 +51,37 @@ export function naiveConv(shape: ConvShape): ConvKernel {
   }
 
   // The gradients are sums over many windows: summed in float64, rounded to the dtype once.
-  function backwardData(N: number, dout: FloatArray, w: FloatArray, dx: FloatArray): void {
+  function backwardData(
+    N: number,
+    dout: FloatArray,
+    w: FloatArray,
+    dx: FloatArray,
+    epilogue: Epilogue = NO_EPILOGUE,
+  ): void {
     for (let n = 0; n < N; n++) {
       const sums = new Float64Array(C * H * W);
       for (let f = 0; f < F; f++) {
+        const first = Math.floor(f / FG) * CG;
         for (let oy = 0; oy < OH; oy++) {
           for (let ox = 0; ox < OW; ox++) {
             const d = dout[((n * F + f) * OH + oy) * OW + ox];
-            for (let c = 0; c < C; c++) {
+            for (let c = 0; c < CG; c++) {
               for (let ky = 0; ky < KH; ky++) {
                 for (let kx = 0; kx < KW; kx++) {
-                  const iy = oy * strideY + ky - padTop;
-                  const ix = ox * strideX + kx - padLeft;
+                  const iy = oy * strideY + ky * dilationY - padTop;
+                  const ix = ox * strideX + kx * dilationX - padLeft;
                   if (!inside(iy, ix)) continue;
-                  sums[(c * H + iy) * W + ix] += d * w[((f * C + c) * KH + ky) * KW + kx];
+                  const weight = w[((f * CG + c) * KH + ky) * KW + kx];
+                  sums[((first + c) * H + iy) * W + ix] += d * weight;
                 }
               }
             }
           }
         }
       }
-      dx.set(sums, n * sums.length);
+      for (let i = 0; i < sums.length; i++) {
+        dx[n * sums.length + i] = finish(epilogue, sums[i], Math.floor(i / (H * W)));
+      }
     }
   }
 
@@ -76,23 +90,24 @@ export function naiveConv(shape: ConvShape): ConvKernel {
     x: FloatArray,
     dout: FloatArray,
     dw: FloatArray,
-    db: FloatArray,
+    db?: FloatArray,
   ): void {
-    const sums = new Float64Array(F * C * KH * KW);
+    const sums = new Float64Array(F * CG * KH * KW);
     const biasSums = new Float64Array(F);
     for (let n = 0; n < N; n++) {
       for (let f = 0; f < F; f++) {
+        const first = Math.floor(f / FG) * CG;
         for (let oy = 0; oy < OH; oy++) {
           for (let ox = 0; ox < OW; ox++) {
             const d = dout[((n * F + f) * OH + oy) * OW + ox];
             biasSums[f] += d;
-            for (let c = 0; c < C; c++) {
+            for (let c = 0; c < CG; c++) {
               for (let ky = 0; ky < KH; ky++) {
                 for (let kx = 0; kx < KW; kx++) {
-                  const iy = oy * strideY + ky - padTop;
-                  const ix = ox * strideX + kx - padLeft;
-                  const value = inside(iy, ix) ? x[((n * C + c) * H + iy) * W + ix] : 0;
-                  sums[((f * C + c) * KH + ky) * KW + kx] += d * value;
+                  const iy = oy * strideY + ky * dilationY - padTop;
+                  const ix = ox * strideX + kx * dilationX - padLeft;
+                  const value = inside(iy, ix) ? x[((n * C + first + c) * H + iy) * W + ix] : 0;
+                  sums[((f * CG + c) * KH + ky) * KW + kx] += d * value;
                 }
               }
             }
@@ -101,7 +116,7 @@ export function naiveConv(shape: ConvShape): ConvKernel {
       }
     }
     dw.set(sums);
-    db.set(biasSums);
+    db?.set(biasSums);
   }
 
   return { name: "conv-naive", tier: "naive", forward, backwardData, backwardWeights };

@@ -11,16 +11,18 @@
  * @module
  */
 
-import type { AffineKernel, Answer } from "../kernel.ts";
+import type { WeightedKernel } from "../kernel.ts";
+import type { Answer } from "../tier.ts";
 import { sumRows } from "../naive/affine.ts";
-import type { AffineShape, DType, FloatArray } from "../shape.ts";
+import type { AffineShape } from "../shape.ts";
+import type { DType, FloatArray } from "../tensor.ts";
 import { Assembly, type Func, type Local } from "./assembler.ts";
 import type { Features } from "./features.ts";
 import { instantiate, Layout, type Region, reserve, scratch } from "./memory.ts";
 import { multiplyAdd, pushZero, splatLane, type Vector, vectors } from "./vector.ts";
 
 /** A fully-connected kernel, and where its data lie in the memory. */
-export interface SimdAffine extends AffineKernel {
+export interface SimdAffine extends WeightedKernel {
   /** The regions of every pass. */
   readonly regions: readonly Region[];
 }
@@ -452,10 +454,10 @@ export function simdAffine(
     name: `affine-${D}x${M}-${dtype === "float32" ? "f32" : "f64"}-simd`,
     tier: "simd",
     regions: layout.regions,
-    forward(N, x, w, b, out, relu = false) {
+    forward(N, x, w, out, { bias, relu }) {
       const a = { data: x, columns: D, transposed: false };
       const weights = { data: w, columns: M, transposed: false };
-      multiply(dtype, fused, [N, M, D], a, weights, b, out, relu);
+      multiply(dtype, fused, [N, M, D], a, weights, bias, out, relu);
     },
     backwardData(N, dout, w, dx) {
       const a = { data: dout, columns: M, transposed: false };
@@ -467,7 +469,7 @@ export function simdAffine(
       const a = { data: x, columns: D, transposed: true };
       const gradient = { data: dout, columns: M, transposed: false };
       if (N > 0) multiply(dtype, fused, [D, M, N], a, gradient, undefined, dw);
-      sumRows(N, dout, db);
+      if (db !== undefined) sumRows(N, dout, db);
     },
   };
   return { kernel, reason };

@@ -18,9 +18,11 @@ import {
   planWinogradWeights,
   winogradServes,
 } from "./winograd.ts";
-import type { Answer, ConvKernel } from "../kernel.ts";
+import type { WeightedKernel } from "../kernel.ts";
+import type { Answer } from "../tier.ts";
 import { naiveConv } from "../naive/conv.ts";
-import { convLabel, type ConvShape, type DType } from "../shape.ts";
+import { convLabel, type ConvShape } from "../shape.ts";
+import { type DType, newArray } from "../tensor.ts";
 
 /** Taps of a row, or of a kernel that is one column, that stand straight in the code. */
 const WIDEST_KERNEL = 64;
@@ -29,7 +31,11 @@ const WIDEST_KERNEL = 64;
 const LARGEST_STRIDE = 64;
 
 /** The kernel for a geometry, or why there is none. */
-export function simdConv(given: ConvShape, dtype: DType, features: Features): Answer<ConvKernel> {
+export function simdConv(
+  given: ConvShape,
+  dtype: DType,
+  features: Features,
+): Answer<WeightedKernel> {
   if (given.KW > WIDEST_KERNEL) {
     return { reason: `kernels wider than ${WIDEST_KERNEL} would be too much code` };
   }
@@ -96,10 +102,11 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
   if (missing !== undefined) return { reason: missing };
 
   const special = Object.values(winograd).some((run) => run !== undefined) ? "-winograd" : "";
-  const kernel: ConvKernel = {
+  const kernel: WeightedKernel = {
     name: `conv-${label}-${dtype === "float32" ? "f32" : "f64"}${special}-simd`,
     tier: "simd",
-    forward(N, x, w, b, out, relu = false) {
+    forward(N, x, w, out, { bias, relu }) {
+      const b = bias ?? newArray(F, dtype);
       const first = relu ? fastRelu : winograd.forward;
       const done = first?.()?.(N, x, w, b, out) ?? 0;
       if (done === N) return;
@@ -113,7 +120,7 @@ export function simdConv(given: ConvShape, dtype: DType, features: Features): An
       if (data()(N - done, restOut, w, restX)) return;
       naiveConv(shape).backwardData(N - done, restOut, w, restX);
     },
-    backwardWeights(N, x, dout, dw, db) {
+    backwardWeights(N, x, dout, dw, db = newArray(F, dtype)) {
       if (!winograd.weights?.()(N, x, dout, dw, db)) weights()(N, x, dout, dw, db);
     },
   };

@@ -16,7 +16,8 @@ import { eachOutput, writePacking } from "./weights.ts";
 import { convTiles, STRAIGHT_TAPS, type Tile } from "./plan.ts";
 import { mergeRow, padded, type Planes, writeCopy } from "./planes.ts";
 import type { Vector } from "./vector.ts";
-import type { ConvShape, FloatArray } from "../shape.ts";
+import type { ConvShape } from "../shape.ts";
+import type { FloatArray } from "../tensor.ts";
 
 /** A kernel's function for dx; it returns false, with dx unwritten, if it cannot serve these weights. */
 export type BackwardData = (

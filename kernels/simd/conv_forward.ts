@@ -12,7 +12,8 @@ import { eachOutput, writePacking } from "./weights.ts";
 import { convTiles, STRAIGHT_TAPS, type Tile } from "./plan.ts";
 import { padded, plainRow, writeCopy } from "./planes.ts";
 import type { Vector } from "./vector.ts";
-import type { ConvShape, FloatArray } from "../shape.ts";
+import type { ConvShape } from "../shape.ts";
+import type { FloatArray } from "../tensor.ts";
 
 /** A kernel's forward function. */
 export type Forward = (

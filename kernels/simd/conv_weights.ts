@@ -12,7 +12,8 @@ import { type Tile, weightTiles } from "./plan.ts";
 import { padded } from "./planes.ts";
 import { doubles, imagesPerSum, layoutSums, sumImages, writeTotals } from "./weights.ts";
 import type { Vector } from "./vector.ts";
-import type { ConvShape, FloatArray } from "../shape.ts";
+import type { ConvShape } from "../shape.ts";
+import type { FloatArray } from "../tensor.ts";
 
 /** A kernel's function for dw and db. */
 export type BackwardWeights = (

@@ -8,7 +8,7 @@
  */
 
 import type { Assembly } from "./assembler.ts";
-import type { DType, FloatArray } from "../shape.ts";
+import type { DType, FloatArray } from "../tensor.ts";
 
 const PAGE = 65536;
 const INITIAL_PAGES = 32;

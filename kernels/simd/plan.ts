@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { DType } from "../shape.ts";
+import type { DType } from "../tensor.ts";
 
 /** Some sizes in a row that are equal. */
 export interface Run {

@@ -10,7 +10,7 @@
 import type { Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
 import { lowerAndUpper, pushSum, type Vector } from "./vector.ts";
-import type { FloatArray } from "../shape.ts";
+import type { FloatArray } from "../tensor.ts";
 
 /** Where planes lie: number (p, y, x) is at start + p * plane + y * row + x * size, in bytes. */
 export interface Planes {

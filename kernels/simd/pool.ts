@@ -10,9 +10,11 @@
  * @module
  */
 
-import type { Answer, PoolKernel } from "../kernel.ts";
-import { naiveMaxPool } from "../naive/pool.ts";
-import { type DType, type FloatArray, poolLabel, type PoolShape } from "../shape.ts";
+import type { PoolKernel } from "../kernel.ts";
+import { naiveMaxPool } from "../naive/max_pool.ts";
+import type { DType, FloatArray } from "../tensor.ts";
+import { poolLabel, type PoolShape } from "../shape.ts";
+import type { Answer } from "../tier.ts";
 import { Assembly, type Func, type Local } from "./assembler.ts";
 import { instantiate, Layout, type Region, reserve, scratch } from "./memory.ts";
 import { evenAndOdd, mergeRow, plainRow, writeCopy, writeMoves } from "./planes.ts";

@@ -6,7 +6,7 @@
 
 import type { Local, MemoryLaneOp, MemoryOp, PlainOp } from "./assembler.ts";
 import type { Func } from "./assembler.ts";
-import type { DType } from "../shape.ts";
+import type { DType } from "../tensor.ts";
 
 /** A vector of 16 bytes and the names of its instructions. */
 export interface Vector {

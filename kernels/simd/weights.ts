@@ -12,7 +12,7 @@ import type { Assembly } from "./assembler.ts";
 import { type Layout, scratch } from "./memory.ts";
 import { pieces, type Run } from "./plan.ts";
 import { noteFinite, type Vector } from "./vector.ts";
-import type { DType, FloatArray } from "../shape.ts";
+import type { DType, FloatArray } from "../tensor.ts";
 
 /**
  * Calls back for every output of some blocks.

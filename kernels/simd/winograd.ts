@@ -48,7 +48,8 @@ import {
   writeSumTransform,
   writeWeightTransform,
 } from "./winograd_transforms.ts";
-import type { ConvShape, FloatArray } from "../shape.ts";
+import type { ConvShape } from "../shape.ts";
+import type { FloatArray } from "../tensor.ts";
 
 /** Vectors of tiles that are worked on together: forward for kernels of one window and of several. */
 const VECTORS = 8;

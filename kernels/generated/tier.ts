@@ -4,17 +4,12 @@
  * @module
  */
 
-import { generatedConvs, generatedPools } from "./generated/index.ts";
-import type { GeneratedConv, GeneratedPool, KernelSource } from "./kernel.ts";
-import {
-  checkType,
-  convLabel,
-  familyLabel,
-  isObject,
-  poolLabel,
-  type WindowShape,
-} from "./shape.ts";
-import { walkAffine, walkConv, walkMaxPool } from "./walk.ts";
+import { checkType, isObject } from "../check.ts";
+import { convLabel, type Family, familyLabel, poolLabel } from "../shape.ts";
+import type { KernelTier } from "../tier.ts";
+import { driveAffine, driveConv, driveMaxPool } from "./driver.ts";
+import type { GeneratedConv, GeneratedPool } from "./kernel.ts";
+import { generatedConvs, generatedPools } from "./kernels/index.ts";
 
 const convs = new Map(generatedConvs.map((kernel) => [kernel.name, kernel]));
 const pools = new Map(generatedPools.map((kernel) => [kernel.name, kernel]));
@@ -27,15 +22,15 @@ interface Kind {
 }
 
 const stride = "s\\d+(x\\d+)?", pad = "(p\\d+(x\\d+(x\\d+x\\d+)?)?)?";
+const dilation = "(d\\d+(x\\d+)?)?", family = `\\d+x\\d+-${stride}${dilation}`;
+const exact = `${stride}${pad}${dilation}o?`;
 const CONV: Kind = {
-  name: RegExp(
-    `^conv-((\\d+x){2}\\d+-(\\d+x){2}\\d+-${stride}${pad}|\\d+x\\d+-${stride})-generated$`,
-  ),
+  name: RegExp(`^conv-((\\d+x){2}\\d+-(\\d+x){2}\\d+-${exact}(g\\d+)?|${family})-generated$`),
   example: "conv-3x31x31-25x3x3-s2p1-generated or conv-3x3-s2-generated",
   passes: ["forward", "backwardData", "backwardWeights"],
 };
 const POOL: Kind = {
-  name: RegExp(`^maxpool-(\\d+x\\d+-\\d+x\\d+-${stride}${pad}|\\d+x\\d+-${stride})-generated$`),
+  name: RegExp(`^maxpool-(\\d+x\\d+-\\d+x\\d+-${exact}|${family})-generated$`),
   example: "maxpool-32x32-2x2-s2-generated or maxpool-2x2-s2-generated",
   passes: ["forward", "backward"],
 };
@@ -76,7 +71,7 @@ function find<G>(
   kernels: ReadonlyMap<string, G>,
   kind: string,
   exact: string,
-  shape: WindowShape,
+  shape: Family,
 ): { found?: G; reason: string } {
   const own = kernels.get(`${kind}-${exact}-generated`);
   if (own !== undefined) return { found: own, reason: `generated for exactly ${exact}` };
@@ -89,19 +84,34 @@ function find<G>(
 }
 
 /** The generated tier. */
-export const generatedSource: KernelSource = {
+export const generatedTier: KernelTier = {
   tier: "generated",
-  conv(shape) {
-    const { found, reason } = find(convs, "conv", convLabel(shape), shape);
-    return { kernel: found && walkConv(found, shape), reason };
-  },
-  maxPool(shape) {
-    const { found, reason } = find(pools, "maxpool", poolLabel(shape), shape);
-    return { kernel: found && walkMaxPool(found, shape), reason };
-  },
-  affine(shape) {
-    const pointwise = convs.get("conv-1x1-s1-generated");
-    if (pointwise === undefined) return { reason: "no 1x1 kernel is generated" };
-    return { kernel: walkAffine(pointwise, shape), reason: "by the generated 1x1 convolution" };
+  operations: {
+    conv: {
+      // Kernels are found by labels that say dilation; a group is a convolution of its own.
+      fields: ["dilationY", "dilationX", "groups"],
+      epilogue: ["bias", "relu"],
+      plan(shape) {
+        const { found, reason } = find(convs, "conv", convLabel(shape), shape);
+        return { kernel: found && driveConv(found, shape), reason };
+      },
+    },
+    maxPool: {
+      plan(shape) {
+        const { found, reason } = find(pools, "maxpool", poolLabel(shape), shape);
+        return { kernel: found && driveMaxPool(found, shape), reason };
+      },
+    },
+    affine: {
+      epilogue: ["bias", "relu"],
+      plan(shape) {
+        const pointwise = convs.get("conv-1x1-s1-generated");
+        if (pointwise === undefined) return { reason: "no 1x1 kernel is generated" };
+        return {
+          kernel: driveAffine(pointwise, shape),
+          reason: "by the generated 1x1 convolution",
+        };
+      },
+    },
   },
 };

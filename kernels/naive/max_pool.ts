@@ -10,20 +10,22 @@
  */
 
 import type { PoolKernel } from "../kernel.ts";
-import type { FloatArray, PoolShape } from "../shape.ts";
+import type { PoolShape } from "../shape.ts";
+import type { FloatArray } from "../tensor.ts";
 
 /** The naive max-pool for one geometry. */
 export function naiveMaxPool(shape: PoolShape): PoolKernel {
-  const { C, H, W, KH, KW, strideY, strideX, padTop, padLeft, OH, OW } = shape;
+  const { C, H, W, KH, KW, strideY, strideX, padTop, padLeft, dilationY, dilationX, OH, OW } =
+    shape;
 
   /** The index in x of the maximum of the window at (oy, ox) of one plane. */
   function argMax(x: FloatArray, plane: number, oy: number, ox: number): number {
     let best = -1;
     for (let ky = 0; ky < KH; ky++) {
-      const y = oy * strideY + ky - padTop;
+      const y = oy * strideY + ky * dilationY - padTop;
       if (y < 0 || y >= H) continue;
       for (let kx = 0; kx < KW; kx++) {
-        const xx = ox * strideX + kx - padLeft;
+        const xx = ox * strideX + kx * dilationX - padLeft;
         if (xx < 0 || xx >= W) continue;
         const at = (plane * H + y) * W + xx;
         const largerOrNaN = best < 0 || x[at] > x[best] ||

@@ -1,5 +1,5 @@
 /**
- * The walk of a generated kernel: stage one image, run the inner function, copy the result out.
+ * The driver of a generated kernel: stage one image, run the inner function, copy the result out.
  *
  * Scratch is bounded by one image (and the weights in float64), shared by all kernels and reused; the
  * users' tensors stay ordinary typed arrays. Staging also converts the dtype, so an inner function sees
@@ -8,18 +8,15 @@
  * @module
  */
 
-import type {
-  AffineKernel,
-  ConvKernel,
-  GeneratedConv,
-  GeneratedPool,
-  PoolKernel,
-} from "./kernel.ts";
-import { sumRows } from "./naive/affine.ts";
-import { naiveConv } from "./naive/conv.ts";
-import { naiveMaxPool } from "./naive/pool.ts";
-import type { AffineShape, ConvShape, FloatArray, Placement, PoolShape } from "./shape.ts";
-import { convStage, passSizes, poolStage } from "./shape.ts";
+import { type Epilogue, finish, NO_EPILOGUE } from "../epilogue.ts";
+import type { PoolKernel, WeightedKernel } from "../kernel.ts";
+import { sumRows } from "../naive/affine.ts";
+import { naiveConv } from "../naive/conv.ts";
+import { naiveMaxPool } from "../naive/max_pool.ts";
+import type { AffineShape, ConvShape, PoolShape } from "../shape.ts";
+import type { FloatArray } from "../tensor.ts";
+import type { GeneratedConv, GeneratedPool } from "./kernel.ts";
+import { convStage, passSizes, poolStage, stageIn, stageOut } from "./staging.ts";
 
 /** What scratch is for; each use has one buffer, as large as the largest request so far. */
 type Use = "x" | "y" | "w" | "dw" | "dx";
@@ -49,70 +46,19 @@ function partAsFloat64(use: Use, array: FloatArray, from: number, to: number): F
   return asFloat64(use, array.subarray(from, to));
 }
 
-/** The rows or columns of a plane of `size` that lie inside the kernel's plane of `room`. */
-function visible(size: number, lead: number, room: number): [from: number, to: number] {
-  return [Math.max(0, -lead), Math.min(size, room - lead)];
-}
-
-/** Copies planes of H x W from `source` into the kernel's planes; the border is left as it is. */
-function stageIn(
-  source: FloatArray,
-  offset: number,
-  planes: number,
-  H: number,
-  W: number,
-  { height, width, top, left }: Placement,
-  target: Float64Array,
-): void {
-  if (height === H && width === W && top === 0 && left === 0) {
-    target.set(source.subarray(offset, offset + planes * H * W));
-    return;
-  }
-  const [fromY, toY] = visible(H, top, height);
-  const [fromX, toX] = visible(W, left, width);
-  for (let p = 0; p < planes; p++) {
-    for (let y = fromY; y < toY; y++) {
-      const from = offset + (p * H + y) * W;
-      const to = (p * height + y + top) * width + left;
-      for (let x = fromX; x < toX; x++) target[to + x] = source[from + x];
-    }
-  }
-}
-
-/** Copies the kernel's planes out to planes of H x W, which they cover wholly. */
-function stageOut(
-  source: Float64Array,
-  planes: number,
-  H: number,
-  W: number,
-  { height, width, top, left }: Placement,
-  target: FloatArray,
-  offset: number,
-): void {
-  if (height === H && width === W) {
-    target.set(source, offset);
-    return;
-  }
-  for (let p = 0; p < planes; p++) {
-    for (let y = 0; y < H; y++) {
-      const from = (p * height + y + top) * width + left;
-      const to = offset + (p * H + y) * W;
-      for (let x = 0; x < W; x++) target[to + x] = source[from + x];
-    }
-  }
-}
-
 /**
- * Adds a bias to each plane, then relu if asked. Biases come last, as in the course, so that the sums of
- * products round as little as they can.
+ * Finishes sums plane by plane: `first` is the output plane of the first. Biases come last, as in the
+ * course, so that the sums of products round as little as they can.
  */
-function addBiases(planes: Float64Array, size: number, biases: FloatArray, relu: boolean): void {
-  for (let p = 0; p < biases.length; p++) {
-    const bias = biases[p];
-    for (let i = p * size; i < (p + 1) * size; i++) {
-      const sum = planes[i] + bias;
-      planes[i] = relu ? Math.max(0, sum) : sum;
-    }
+function finishPlanes(
+  planes: Float64Array,
+  size: number,
+  epilogue: Epilogue,
+  first = 0,
+): void {
+  if (epilogue.bias === undefined && !epilogue.relu) return;
+  for (let p = 0, i = 0; i < planes.length; p++) {
+    for (const end = i + size; i < end; i++) planes[i] = finish(epilogue, planes[i], first + p);
   }
 }
 
@@ -132,9 +78,16 @@ function addPlaneSums(planes: Float64Array, size: number, sums: Float64Array): v
   }
 }
 
+/** The parts of an array that belong to the groups. */
+function parts(array: Float64Array, groups: number): Float64Array[] {
+  const size = array.length / groups;
+  if (groups === 1) return [array];
+  return Array.from({ length: groups }, (_, g) => array.subarray(g * size, (g + 1) * size));
+}
+
 /** A generated convolution as a kernel for one geometry. */
-export function walkConv(generated: GeneratedConv, shape: ConvShape): ConvKernel {
-  const { C, H, W, F, OH, OW } = shape;
+export function driveConv(generated: GeneratedConv, shape: ConvShape): WeightedKernel {
+  const { C, H, W, F, OH, OW, groups } = shape;
   const stage = convStage(shape);
   const xLength = C * H * W, outLength = F * OH * OW;
 
@@ -142,32 +95,45 @@ export function walkConv(generated: GeneratedConv, shape: ConvShape): ConvKernel
     N: number,
     x: FloatArray,
     w: FloatArray,
-    b: FloatArray,
     out: FloatArray,
-    relu = false,
+    epilogue: Epilogue,
   ): void {
     const xs = scratch("x", C * stage.forward.xPlane).fill(0);
     const ys = scratch("y", outLength);
     const ws = asFloat64("w", w);
+    const [xParts, wParts, yParts] = [xs, ws, ys].map((array) => parts(array, groups));
     for (let n = 0; n < N; n++) {
       stageIn(x, n * xLength, C, H, W, stage.x, xs);
       ys.fill(0);
-      generated.forward(xs, ws, ys, stage.forward);
-      addBiases(ys, OH * OW, b, relu);
+      for (let g = 0; g < groups; g++) {
+        generated.forward(xParts[g], wParts[g], yParts[g], stage.forward);
+      }
+      finishPlanes(ys, OH * OW, epilogue);
       out.set(ys, n * outLength);
     }
   }
 
-  function backwardData(N: number, dout: FloatArray, w: FloatArray, dx: FloatArray): void {
-    const douts = scratch("y", F * stage.backwardData.xPlane).fill(0);
-    const dxs = scratch("dx", C * stage.backwardData.yPlane);
+  function backwardData(
+    N: number,
+    dout: FloatArray,
+    w: FloatArray,
+    dx: FloatArray,
+    epilogue: Epilogue = NO_EPILOGUE,
+  ): void {
+    const sizes = stage.backwardData;
+    const douts = scratch("y", F * sizes.xPlane).fill(0);
+    const dxs = scratch("dx", C * sizes.yPlane);
     const ws = asFloat64("w", w);
     // The border's zeros times infinity would be NaN where the definition has no product.
-    if (!allFinite(ws)) return naiveConv(shape).backwardData(N, dout, w, dx);
+    if (!allFinite(ws)) return naiveConv(shape).backwardData(N, dout, w, dx, epilogue);
+    const [doutParts, wParts, dxParts] = [douts, ws, dxs].map((array) => parts(array, groups));
     for (let n = 0; n < N; n++) {
       stageIn(dout, n * outLength, F, OH, OW, stage.dout, douts);
       dxs.fill(0);
-      generated.backwardData(douts, ws, dxs, stage.backwardData);
+      for (let g = 0; g < groups; g++) {
+        generated.backwardData(doutParts[g], wParts[g], dxParts[g], sizes);
+      }
+      finishPlanes(dxs, sizes.yPlane, epilogue);
       stageOut(dxs, C, H, W, stage.dx, dx, n * xLength);
     }
   }
@@ -177,26 +143,30 @@ export function walkConv(generated: GeneratedConv, shape: ConvShape): ConvKernel
     x: FloatArray,
     dout: FloatArray,
     dw: FloatArray,
-    db: FloatArray,
+    db?: FloatArray,
   ): void {
     const xs = scratch("x", C * stage.forward.xPlane).fill(0);
     const dws = scratch("dw", dw.length).fill(0);
     const dbs = new Float64Array(F);
+    const [xParts, dwParts] = [xs, dws].map((array) => parts(array, groups));
     for (let n = 0; n < N; n++) {
       stageIn(x, n * xLength, C, H, W, stage.x, xs);
       const douts = partAsFloat64("y", dout, n * outLength, (n + 1) * outLength);
-      generated.backwardWeights(xs, douts, dws, stage.forward);
-      addPlaneSums(douts, OH * OW, dbs);
+      const doutParts = parts(douts, groups);
+      for (let g = 0; g < groups; g++) {
+        generated.backwardWeights(xParts[g], doutParts[g], dwParts[g], stage.forward);
+      }
+      if (db !== undefined) addPlaneSums(douts, OH * OW, dbs);
     }
     dw.set(dws);
-    db.set(dbs);
+    db?.set(dbs);
   }
 
   return { name: generated.name, tier: "generated", forward, backwardData, backwardWeights };
 }
 
 /** A generated max-pool as a kernel for one geometry. */
-export function walkMaxPool(generated: GeneratedPool, shape: PoolShape): PoolKernel {
+export function driveMaxPool(generated: GeneratedPool, shape: PoolShape): PoolKernel {
   const { C, H, W, OH, OW } = shape;
   const { sizes, x: placement } = poolStage(shape);
   const padded = placement.height > H || placement.width > W;
@@ -263,7 +233,7 @@ const NUMBERS = 512;
  * A fully-connected layer by the 1x1 convolution: its three products mix the rows of one matrix by the
  * numbers of another, as a 1x1 convolution mixes the planes of its channels.
  */
-export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): AffineKernel {
+export function driveAffine(pointwise: GeneratedConv, { D, M }: AffineShape): WeightedKernel {
   /** Calls back for every block of at most `size`. */
   function blocks(count: number, size: number, each: (from: number, length: number) => void) {
     for (let from = 0; from < count; from += size) each(from, Math.min(size, count - from));
@@ -282,8 +252,7 @@ export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): Aff
     wOutput: number,
     target: FloatArray,
     outputs: number,
-    b?: FloatArray,
-    relu = false,
+    epilogue: Epilogue,
   ): void {
     blocks(N, EXAMPLES, (n, examples) => {
       blocks(outputs, NUMBERS, (o, os) => {
@@ -297,7 +266,7 @@ export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): Aff
           const sizes = passSizes([is, os], [1, examples], row, row, [wInput, wOutput]);
           pointwise.forward(xs, ws, ys, sizes);
         });
-        if (b !== undefined) addBiases(ys, examples, b.subarray(o, o + os), relu);
+        finishPlanes(ys, examples, epilogue, o);
         for (let e = 0; e < examples; e++) {
           const row = (n + e) * outputs + o;
           for (let i = 0; i < os; i++) target[row + i] = ys[i * examples + e];
@@ -310,15 +279,14 @@ export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): Aff
     N: number,
     x: FloatArray,
     w: FloatArray,
-    b: FloatArray,
     out: FloatArray,
-    relu = false,
+    epilogue: Epilogue,
   ): void {
-    product(N, x, D, w, M, 1, out, M, b, relu);
+    product(N, x, D, w, M, 1, out, M, epilogue);
   }
 
   function backwardData(N: number, dout: FloatArray, w: FloatArray, dx: FloatArray): void {
-    product(N, dout, M, w, 1, M, dx, D);
+    product(N, dout, M, w, 1, M, dx, D, NO_EPILOGUE);
   }
 
   function backwardWeights(
@@ -326,7 +294,7 @@ export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): Aff
     x: FloatArray,
     dout: FloatArray,
     dw: FloatArray,
-    db: FloatArray,
+    db?: FloatArray,
   ): void {
     // Here the planes are rows of dout and of dw as they lie, and x holds the weights.
     blocks(D, NUMBERS, (d, ds) => {
@@ -344,7 +312,7 @@ export function walkAffine(pointwise: GeneratedConv, { D, M }: AffineShape): Aff
         }
       });
     });
-    sumRows(N, dout, db);
+    if (db !== undefined) sumRows(N, dout, db);
   }
 
   return { name: "affine-generated", tier: "generated", forward, backwardData, backwardWeights };

@@ -1,0 +1,85 @@
+/**
+ * What a generated file exports: inner functions that see staged planes of float64 numbers alone.
+ *
+ * @module
+ */
+
+/** What a generated function sees: float64 numbers alone, tensors' own or scratch. */
+export type Numbers = Float64Array;
+
+/**
+ * The sizes of one pass of a generated convolution kernel. A pass walks over rows x cols positions:
+ * forward, they are the positions of the output; for the gradient of the input, the positions of the
+ * output's gradient.
+ */
+export interface PassSizes {
+  /** Planes that are read. */
+  readonly inputs: number;
+  /** Planes that are written. */
+  readonly outputs: number;
+  /** Positions from top to bottom. */
+  readonly rows: number;
+  /** Positions from left to right. */
+  readonly cols: number;
+  /** Numbers from one row of x to the next. */
+  readonly xPitch: number;
+  /** Numbers from one plane of x to the next. */
+  readonly xPlane: number;
+  /** Numbers from one row of y to the next. */
+  readonly yPitch: number;
+  /** Numbers from one plane of y to the next. */
+  readonly yPlane: number;
+  /** Numbers in w from the taps of one input plane to those of the next. */
+  readonly wInput: number;
+  /** Numbers in w from the taps of one output plane to those of the next. */
+  readonly wOutput: number;
+}
+
+/** The sizes that a generated pool takes at run time. */
+export interface PoolSizes {
+  /** Planes of the input. */
+  readonly planes: number;
+  /** Height of the output. */
+  readonly rows: number;
+  /** Width of the output. */
+  readonly cols: number;
+  /** Numbers from one row of x to the next. */
+  readonly xPitch: number;
+  /** Numbers from one plane of x to the next. */
+  readonly xPlane: number;
+}
+
+/** A generated inner function: it adds products to `sums`, which the caller has filled. */
+export type GeneratedPass = (
+  x: Numbers,
+  other: Numbers,
+  sums: Numbers,
+  sizes: PassSizes,
+) => void;
+
+/** What a generated convolution file exports. The functions see float64 scratch alone. */
+export interface GeneratedConv {
+  /** `conv-3x31x31-25x3x3-s2p1-generated`, or `conv-3x3-s2-generated` for a family. */
+  readonly name: string;
+  /** y += x convolved with w. */
+  readonly forward: GeneratedPass;
+  /** y += the gradient of the input, from x = the gradient of the output, and w. */
+  readonly backwardData: GeneratedPass;
+  /** dw += the gradient of the filters, from x and y = the gradient of the output. */
+  readonly backwardWeights: GeneratedPass;
+}
+
+/** What a generated max-pool file exports. The functions see float64 arrays alone. */
+export interface GeneratedPool {
+  /** `maxpool-32x32-2x2-s2-generated`, or `maxpool-2x2-s2-generated` for a family. */
+  readonly name: string;
+  /** y = the maximum of each window of x. */
+  readonly forward: (x: Numbers, y: Numbers, sizes: PoolSizes) => void;
+  /** dx += each number of dy, at the first maximum of its window of x. */
+  readonly backward: (
+    x: Numbers,
+    dy: Numbers,
+    dx: Numbers,
+    sizes: PoolSizes,
+  ) => void;
+}

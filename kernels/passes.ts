@@ -1,0 +1,193 @@
+/**
+ * Geometry -> passes: which numbers of a source meet which taps for which numbers of a target, as data.
+ *
+ * Forward, the gradient of the input (dx) and the gradient of the weights (dw) are walks over positions.
+ * Along each axis, position p reads source p * sourceStep + from(tap) and writes target p * targetStep +
+ * to(tap), both counted from the walk's own origin, which lies before the first real number where there
+ * is padding. Stride, padding, dilation, groups and transposition are expressed here and nowhere else but
+ * in the naive loops, which prove it.
+ *
+ * - Forward, source is x and target is out: from(k) = k * dilation, to(k) = 0.
+ * - For dx, source is dout and target is dx. With stride s, x index i gets tap k of output o where
+ *   i + pad = o * s + k * dilation: from(k) = reach - floor(k * dilation / s) and to(k) = k * dilation
+ *   mod s, so that one position writes s neighbours of dx, its phases. A transposed convolution is this
+ *   pass run forward.
+ * - dw walks as forward does, and sums products over positions.
+ *
+ * @module
+ */
+
+import { type ConvShape, extentOf, type WindowShape } from "./shape.ts";
+
+/** Where a tap reads and writes, relative to the position's own place. */
+export interface TapOffset {
+  /** Offset in the source. */
+  readonly from: number;
+  /** Offset in the target. */
+  readonly to: number;
+}
+
+/** Where a tensor's rows or columns lie in those of a walk. */
+export interface View {
+  /** Where the tensor's first lies; negative if some are left out. */
+  readonly lead: number;
+  /** How many the walk reaches. */
+  readonly extent: number;
+}
+
+/** One axis of a pass: its rows or its columns. */
+export interface Axis {
+  /** How many positions are walked. */
+  readonly positions: number;
+  /** Source numbers from one position to the next. */
+  readonly sourceStep: number;
+  /** Target numbers from one position to the next. */
+  readonly targetStep: number;
+  readonly source: View;
+  readonly target: View;
+  /** By the number of the tap in the kernel. */
+  readonly taps: readonly TapOffset[];
+}
+
+/** A pass over the planes of one group; all groups are alike. */
+export interface Pass {
+  readonly rows: Axis;
+  readonly columns: Axis;
+  readonly groups: number;
+  /** Planes of one group that are read. */
+  readonly inputs: number;
+  /** Planes of one group that are written. */
+  readonly outputs: number;
+  /** Numbers of w from one input plane, output plane, and group to the next. */
+  readonly weights: { readonly input: number; readonly output: number; readonly group: number };
+}
+
+/** The taps of a forward walk. */
+export function forwardTaps(K: number, dilation: number): TapOffset[] {
+  return Array.from({ length: K }, (_, k) => ({ from: k * dilation, to: 0 }));
+}
+
+/** The taps of the gradient's walk. */
+export function gradientTaps(K: number, stride: number, dilation: number): TapOffset[] {
+  const reach = Math.floor((K - 1) * dilation / stride);
+  return Array.from({ length: K }, (_, k) => ({
+    from: reach - Math.floor(k * dilation / stride),
+    to: (k * dilation) % stride,
+  }));
+}
+
+/** The forward walk along one axis of a window: a convolution's or a pool's. */
+function forwardAxis(
+  positions: number,
+  K: number,
+  stride: number,
+  pad: number,
+  dilation: number,
+): Axis {
+  return {
+    positions,
+    sourceStep: stride,
+    targetStep: 1,
+    source: { lead: pad, extent: (positions - 1) * stride + extentOf(K, dilation) },
+    target: { lead: 0, extent: positions },
+    taps: forwardTaps(K, dilation),
+  };
+}
+
+/**
+ * The gradient's walk along one axis. It starts at the last multiple of the stride at or above the first
+ * real number, in padded coordinates.
+ */
+function gradientAxis(
+  size: number,
+  K: number,
+  stride: number,
+  pad: number,
+  dilation: number,
+): Axis {
+  const skipped = Math.floor(pad / stride);
+  const lead = pad - skipped * stride;
+  const positions = Math.ceil((size + lead) / stride);
+  const reach = Math.floor((K - 1) * dilation / stride);
+  return {
+    positions,
+    sourceStep: 1,
+    targetStep: stride,
+    source: { lead: reach - skipped, extent: positions + reach },
+    target: { lead, extent: positions * stride },
+    taps: gradientTaps(K, stride, dilation),
+  };
+}
+
+/** The walk of a window's rows and columns, forward. */
+export function windowAxes(s: WindowShape): { readonly rows: Axis; readonly columns: Axis } {
+  return {
+    rows: forwardAxis(s.OH, s.KH, s.strideY, s.padTop, s.dilationY),
+    columns: forwardAxis(s.OW, s.KW, s.strideX, s.padLeft, s.dilationX),
+  };
+}
+
+/** Numbers of w in a group, and in one of its filters. */
+function weightSteps({ C, F, KH, KW, groups }: ConvShape) {
+  const taps = KH * KW, filter = C / groups * taps;
+  return { taps, filter, group: F / groups * filter };
+}
+
+/** The forward pass, whose walk is that of dw too. */
+export function forwardPass(s: ConvShape): Pass {
+  const { taps, filter, group } = weightSteps(s);
+  return {
+    ...windowAxes(s),
+    groups: s.groups,
+    inputs: s.C / s.groups,
+    outputs: s.F / s.groups,
+    weights: { input: taps, output: filter, group },
+  };
+}
+
+/** The pass of the gradient of the input. */
+export function gradientPass(s: ConvShape): Pass {
+  const { taps, filter, group } = weightSteps(s);
+  return {
+    rows: gradientAxis(s.H, s.KH, s.strideY, s.padTop, s.dilationY),
+    columns: gradientAxis(s.W, s.KW, s.strideX, s.padLeft, s.dilationX),
+    groups: s.groups,
+    inputs: s.F / s.groups,
+    outputs: s.C / s.groups,
+    weights: { input: filter, output: taps, group },
+  };
+}
+
+/** Targets rest, rest + step, ... of an axis: those that the same taps reach. */
+export interface Phase {
+  /** The first target. */
+  readonly rest: number;
+  /** How many targets. */
+  readonly count: number;
+  /** The taps by their places in the source, in the source's order; the taps' numbers in the kernel. */
+  readonly taps: readonly { readonly k: number; readonly from: number }[];
+}
+
+/**
+ * The phases of an axis: its targets by which taps reach them. Target rest + i * step takes its taps from
+ * the source at i + from, counted from the source's first real number.
+ *
+ * @param axis The axis.
+ * @param size How many targets are real.
+ */
+export function phasesOf({ targetStep: step, source, target, taps }: Axis, size: number): Phase[] {
+  const reaching = new Map<number, { k: number; from: number }[]>();
+  for (const [k, { from, to }] of taps.entries()) {
+    reaching.set(to, [...reaching.get(to) ?? [], { k, from }]);
+  }
+  return Array.from({ length: Math.min(step, size) }, (_, rest) => {
+    const place = rest + target.lead;
+    const first = Math.floor(place / step) - source.lead;
+    const found = reaching.get(place % step) ?? [];
+    return {
+      rest,
+      count: Math.ceil((size - rest) / step),
+      taps: found.map(({ k, from }) => ({ k, from: from + first })).sort((a, b) => a.from - b.from),
+    };
+  });
+}

@@ -1,0 +1,34 @@
+/**
+ * The SIMD tier: kernels for any shape, assembled at run time where WebAssembly allows.
+ *
+ * @module
+ */
+
+import type { KernelInfo } from "../kernel.ts";
+import type { Answer, KernelTier } from "../tier.ts";
+import { simdAffine } from "./affine.ts";
+import { simdConv } from "./conv.ts";
+import { type Features, features } from "./features.ts";
+import { simdMaxPool } from "./pool.ts";
+
+/** The answer of a maker of kernels, if the host has vectors. */
+function ifAvailable<K extends KernelInfo>(plan: (available: Features) => Answer<K>): Answer<K> {
+  const available = features();
+  return available.simd ? plan(available) : { reason: available.reason };
+}
+
+/** The tier that answers wherever WebAssembly has vectors. */
+export const simdTier: KernelTier = {
+  tier: "simd",
+  operations: {
+    conv: {
+      epilogue: ["bias", "relu"],
+      plan: (shape, dtype) => ifAvailable((available) => simdConv(shape, dtype, available)),
+    },
+    maxPool: { plan: (shape, dtype) => ifAvailable(() => simdMaxPool(shape, dtype)) },
+    affine: {
+      epilogue: ["bias", "relu"],
+      plan: (shape, dtype) => ifAvailable((available) => simdAffine(shape, dtype, available)),
+    },
+  },
+};

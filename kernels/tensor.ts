@@ -1,0 +1,39 @@
+/**
+ * Tensors: numbers in row-major order with the sizes of their dimensions, and their dtypes.
+ *
+ * @module
+ */
+
+/** The typed arrays that hold a tensor's numbers. */
+export type FloatArray = Float32Array | Float64Array;
+
+/** The name of a tensor's number type. */
+export type DType = "float32" | "float64";
+
+/** Numbers in row-major order, and the sizes of their dimensions. */
+export interface Tensor<A extends FloatArray = FloatArray> {
+  /** The numbers, the last dimension varying fastest. */
+  readonly data: A;
+  /** The size of each dimension, for example (N, C, H, W). */
+  readonly shape: readonly number[];
+}
+
+/** The product of a shape's sizes: how many numbers it holds. */
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** The dtype of an array of numbers. */
+export function dtypeOf(data: FloatArray): DType {
+  return data[Symbol.toStringTag] === "Float32Array" ? "float32" : "float64";
+}
+
+/** `[2,3,8,8]`: a shape as it stands in a message. */
+export function show(shape: readonly number[]): string {
+  return `[${shape.join(",")}]`;
+}
+
+/** An array of zeros of a dtype. */
+export function newArray(length: number, dtype: DType): FloatArray {
+  return dtype === "float64" ? new Float64Array(length) : new Float32Array(length);
+}
