@@ -1,0 +1,101 @@
+/**
+ * Which tests are to notice a fault in which folder.
+ *
+ * @module
+ */
+
+/** A folder whose code is mutated, and the tests that answer for it. */
+export interface Area {
+  /** The folder, from the root; what lies below it belongs to it unless a longer name here does. */
+  readonly folder: string;
+  /** Names of test files without `_test.ts`, wherever below tests/ they lie; the likeliest first. */
+  readonly tests: readonly string[];
+}
+
+/**
+ * The table. A file's own test (the one of the same name) always goes first; the area's follow in this
+ * order until one fails.
+ */
+export const areas: readonly Area[] = [
+  { folder: "codegen", tests: ["codegen", "generated"] },
+  { folder: "examples/lib", tests: ["download", "train_mnist", "train_cifar10"] },
+  {
+    folder: "kernels",
+    tests: ["shape", "simd_special", "cost", "generated", "conv_layers", "simd_conv", "codegen"],
+  },
+  { folder: "kernels/naive", tests: ["conv_layers", "layers", "simd_special", "simd_affine"] },
+  {
+    folder: "kernels/simd",
+    tests: [
+      "simd_assembler",
+      "cost",
+      "simd_special",
+      "simd_conv",
+      "simd_affine",
+      "simd_pool",
+      "simd_memory",
+    ],
+  },
+  {
+    folder: "nn",
+    tests: [
+      "layers",
+      "layer_utils",
+      "normalization",
+      "optim",
+      "random",
+      "gradient_check",
+      "data_utils",
+      "vis_utils",
+      "conv_layers",
+      "shape",
+      "solver",
+      "nets",
+      "cost",
+    ],
+  },
+  { folder: "tools", tests: ["mutate"] },
+];
+
+/** Files below the areas' folders that are not mutated: made by programs, or tables of data. */
+export const excluded: readonly RegExp[] = [
+  /^kernels\/generated\//,
+  /^kernels\/simd\/tuned\.ts$/,
+  /^tools\/mutate\/(main|workers)\.ts$/,
+];
+
+/** The area of a file: the one with the longest folder that holds it. */
+export function areaOf(file: string, table: readonly Area[] = areas): Area | undefined {
+  return table
+    .filter(({ folder }) => file.startsWith(`${folder}/`))
+    .sort((a, b) => b.folder.length - a.folder.length)[0];
+}
+
+/**
+ * The test files that answer for a file, in the order in which they run.
+ *
+ * @param file The file with the fault.
+ * @param testFiles Every test file there is.
+ * @param table The areas.
+ * @returns Paths out of `testFiles`.
+ * @throws {RangeError} If no area holds the file, or a test that the table names does not exist.
+ */
+export function testsOf(
+  file: string,
+  testFiles: readonly string[],
+  table: readonly Area[] = areas,
+): string[] {
+  const area = areaOf(file, table);
+  if (area === undefined) throw new RangeError(`No area holds ${file}`);
+  const named = (name: string) => testFiles.filter((test) => baseName(test) === `${name}_test.ts`);
+  const listed = area.tests.flatMap((name) => {
+    const found = named(name);
+    if (found.length === 0) throw new RangeError(`There is no ${name}_test.ts for ${area.folder}`);
+    return found;
+  });
+  return [...new Set([...named(baseName(file).replace(/\.ts$/, "")), ...listed])];
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
