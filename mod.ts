@@ -24,7 +24,8 @@ export type {
   PassSizes,
   PoolSizes,
 } from "./kernels/generated/kernel.ts";
-export type { Arithmetic, KernelChoice } from "./kernels/select.ts";
+export type { ConvParams, Pad, PoolParams } from "./kernels/shape.ts";
+export type { Arithmetic, Explanation, KernelChoice } from "./kernels/select.ts";
 export { registerKernels, useArithmetic, useKernels, warmConv } from "./kernels/select.ts";
 export type { ArrayOf, DType, FloatArray, Tensor } from "./nn/tensor.ts";
 export { full, linspace, tensor, zeros } from "./nn/tensor.ts";
@@ -48,68 +49,46 @@ export {
   sgdNesterovMomentum,
   updateRules,
 } from "./nn/optim.ts";
-export type {
-  BackwardOptions,
-  ConvCache,
-  ConvParams,
-  Explanation,
-  Gradients,
-  OptionalDx,
-  Pad,
-  PoolCache,
-  PoolParams,
-} from "./nn/conv_layers.ts";
+export type { Mode } from "./nn/checks.ts";
+export type { BackwardOptions, Gradients, OptionalDx } from "./nn/layers/gradients.ts";
+export type { ConvCache } from "./nn/layers/conv.ts";
 export {
   convBackward,
   convBackwardNaive,
   convForward,
   convForwardNaive,
   explainConv,
+} from "./nn/layers/conv.ts";
+export type { PoolCache } from "./nn/layers/max_pool.ts";
+export {
   explainMaxPool,
   maxPoolBackward,
   maxPoolBackwardNaive,
   maxPoolForward,
   maxPoolForwardNaive,
-} from "./nn/conv_layers.ts";
-export type {
-  AffineCache,
-  DropoutCache,
-  DropoutParams,
-  GlobalAverageCache,
-  Loss,
-} from "./nn/layers.ts";
-export {
-  affineBackward,
-  affineForward,
-  dropoutBackward,
-  dropoutForward,
-  globalAverageBackward,
-  globalAverageForward,
-  softmaxLoss,
-  svmLoss,
-} from "./nn/layers.ts";
-export type { ReluCache } from "./nn/relu.ts";
-export { reluBackward, reluForward } from "./nn/relu.ts";
-export type { Mode } from "./nn/checks.ts";
-export type {
-  BatchnormParams,
-  LayernormParams,
-  Normalized,
-  NormCache,
-  NormGradients,
-  NormLayer,
-} from "./nn/normalization.ts";
+} from "./nn/layers/max_pool.ts";
+export type { GlobalAverageCache } from "./nn/layers/global_pool.ts";
+export { globalAverageBackward, globalAverageForward } from "./nn/layers/global_pool.ts";
+export type { AffineCache } from "./nn/layers/affine.ts";
+export { affineBackward, affineForward } from "./nn/layers/affine.ts";
+export type { ReluCache } from "./nn/layers/relu.ts";
+export { reluBackward, reluForward } from "./nn/layers/relu.ts";
+export type { DropoutCache, DropoutParams } from "./nn/layers/dropout.ts";
+export { dropoutBackward, dropoutForward } from "./nn/layers/dropout.ts";
+export type { Normalized, NormGradients } from "./nn/layers/norm_loops.ts";
+export type { LayernormParams, NormCache, NormLayer } from "./nn/layers/normalization.ts";
+export type { BatchnormParams } from "./nn/layers/batchnorm.ts";
 export {
   batchnormBackward,
   batchnormBackwardAlt,
   batchnormForward,
-  layernormBackward,
-  layernormForward,
   spatialBatchnormBackward,
   spatialBatchnormForward,
-  spatialGroupnormBackward,
-  spatialGroupnormForward,
-} from "./nn/normalization.ts";
+} from "./nn/layers/batchnorm.ts";
+export { layernormBackward, layernormForward } from "./nn/layers/layernorm.ts";
+export { spatialGroupnormBackward, spatialGroupnormForward } from "./nn/layers/groupnorm.ts";
+export type { Loss } from "./nn/layers/loss.ts";
+export { softmaxLoss, svmLoss } from "./nn/layers/loss.ts";
 export type { AffineNormReluCache, AffineReluCache, NormedGradients } from "./nn/layer_utils.ts";
 export {
   affineBatchnormReluBackward,

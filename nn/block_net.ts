@@ -37,9 +37,9 @@ import {
   within,
 } from "./checks.ts";
 import { copyOf } from "./checkpoint.ts";
-import { checkLabels, softmaxLoss } from "./layers.ts";
+import type { BatchnormParams } from "./layers/batchnorm.ts";
+import { checkLabels, softmaxLoss } from "./layers/loss.ts";
 import type { Labels, LossAndGradients, Model, ModelState } from "./model.ts";
-import type { BatchnormParams } from "./normalization.ts";
 import { checkRandom, RandomState } from "./random.ts";
 import { type ArrayOf, full, zeros } from "./tensor.ts";
 

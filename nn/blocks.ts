@@ -20,7 +20,6 @@ import {
   unchecked,
   whole,
 } from "./checks.ts";
-import type { BackwardOptions } from "./conv_layers.ts";
 import {
   convBatchnormReluBackward,
   convBatchnormReluForward,
@@ -40,16 +39,11 @@ import {
   affineReluForward,
   type NormedGradients,
 } from "./layer_utils.ts";
-import {
-  affineBackward,
-  affineForward,
-  checkKeep,
-  dropoutBackward,
-  dropoutForward,
-  globalAverageBackward,
-  globalAverageForward,
-} from "./layers.ts";
-import type { BatchnormParams } from "./normalization.ts";
+import { affineBackward, affineForward } from "./layers/affine.ts";
+import type { BatchnormParams } from "./layers/batchnorm.ts";
+import { checkKeep, dropoutBackward, dropoutForward } from "./layers/dropout.ts";
+import { globalAverageBackward, globalAverageForward } from "./layers/global_pool.ts";
+import type { BackwardOptions } from "./layers/gradients.ts";
 import type { RandomState } from "./random.ts";
 
 /** A convolution, then batch normalisation if wanted, relu, and a max-pool and dropout if wanted. */

@@ -12,26 +12,17 @@
 import { type ConvParams, type PoolParams, poolShape } from "../kernels/shape.ts";
 import type { FloatArray, Tensor } from "../kernels/tensor.ts";
 import { checkCache } from "./checks.ts";
-import {
-  type BackwardOptions,
-  convBackward,
-  type ConvCache,
-  convForward,
-  convForwardFusedRelu,
-  type Gradients,
-  maxPoolBackward,
-  maxPoolForward,
-  type OptionalDx,
-  type PoolCache,
-} from "./conv_layers.ts";
 import type { NormedGradients } from "./layer_utils.ts";
 import {
   type BatchnormParams,
-  type NormCache,
   spatialBatchnormBackward,
   spatialBatchnormForward,
-} from "./normalization.ts";
-import { relu, reluBackward, type ReluCache } from "./relu.ts";
+} from "./layers/batchnorm.ts";
+import { convBackward, type ConvCache, convForward, convForwardFusedRelu } from "./layers/conv.ts";
+import type { BackwardOptions, Gradients, OptionalDx } from "./layers/gradients.ts";
+import { maxPoolBackward, maxPoolForward, type PoolCache } from "./layers/max_pool.ts";
+import type { NormCache } from "./layers/normalization.ts";
+import { relu, reluBackward, type ReluCache } from "./layers/relu.ts";
 
 /** What the backward pass of conv - relu needs of its forward pass. */
 export interface ConvReluCache<A extends FloatArray = FloatArray> {

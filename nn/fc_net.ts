@@ -10,7 +10,7 @@ import { checkType, checkWhole } from "../kernels/check.ts";
 import type { DType } from "../kernels/tensor.ts";
 import { BlockNet, type NetOptions, netOptions } from "./block_net.ts";
 import { option, readOptions, whole } from "./checks.ts";
-import { checkKeep } from "./layers.ts";
+import { checkKeep } from "./layers/dropout.ts";
 
 /** What a {@linkcode TwoLayerNet} can be told. */
 export interface TwoLayerNetOptions<D extends DType = DType> extends NetOptions<D> {

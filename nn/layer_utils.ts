@@ -8,24 +8,22 @@
 
 import type { FloatArray, Tensor } from "../kernels/tensor.ts";
 import { checkCache } from "./checks.ts";
-import type { BackwardOptions, Gradients, OptionalDx } from "./conv_layers.ts";
 import {
   affineBackward,
   type AffineCache,
   affineForward,
   affineForwardFusedRelu,
-} from "./layers.ts";
+} from "./layers/affine.ts";
 import {
   batchnormBackwardAlt,
   batchnormForward,
   type BatchnormParams,
-  layernormBackward,
-  layernormForward,
-  type LayernormParams,
-  type NormCache,
-  type NormGradients,
-} from "./normalization.ts";
-import { relu, reluBackward, type ReluCache } from "./relu.ts";
+} from "./layers/batchnorm.ts";
+import type { BackwardOptions, Gradients, OptionalDx } from "./layers/gradients.ts";
+import { layernormBackward, layernormForward } from "./layers/layernorm.ts";
+import type { NormGradients } from "./layers/norm_loops.ts";
+import type { LayernormParams, NormCache } from "./layers/normalization.ts";
+import { relu, reluBackward, type ReluCache } from "./layers/relu.ts";
 
 /** What the backward pass of affine - relu needs of its forward pass. */
 export interface AffineReluCache<A extends FloatArray = FloatArray> {

@@ -27,7 +27,7 @@ import {
   within,
 } from "./checks.ts";
 import { type Checkpoint, copyOf } from "./checkpoint.ts";
-import { checkLabels } from "./layers.ts";
+import { checkLabels } from "./layers/loss.ts";
 import type { Labels, Model, ModelState } from "./model.ts";
 import { type OptimConfig, type UpdateRule, type UpdateRuleName, updateRules } from "./optim.ts";
 import { checkOneSource, checkRandom, RandomState, type RandomStateData } from "./random.ts";

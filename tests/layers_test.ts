@@ -18,7 +18,7 @@ import {
   tensor,
   zeros,
 } from "../mod.ts";
-import { affineForwardFusedRelu } from "../nn/layers.ts";
+import { affineForwardFusedRelu } from "../nn/layers/affine.ts";
 import { assertGradients, assertNumbers, assertSums, sum } from "./gradients.ts";
 import { assertSameBits } from "./support/bits.ts";
 

@@ -1,26 +1,23 @@
 /**
- * Convolution and max-pooling layers: the naive definition, and the fast path that gives its numbers.
+ * Convolution: the naive definition, and the fast path that gives its numbers.
  *
  * Source: nndl/conv_layers.py and cs231n/fast_layers.py of the CS231n / ECE C147 course.
  *
  * @module
  */
 
-import type { Epilogue } from "../kernels/epilogue.ts";
-import type { PoolKernel, WeightedKernel } from "../kernels/kernel.ts";
-import { naiveConv } from "../kernels/naive/conv.ts";
-import { naiveMaxPool } from "../kernels/naive/max_pool.ts";
-import { explain, type Explanation, select } from "../kernels/select.ts";
-import type { ConvParams, ConvShape, PoolParams, PoolShape } from "../kernels/shape.ts";
-import type { DType } from "../kernels/tensor.ts";
-import { checkDType, checkSameDType, checkTensor, checkTensorShape } from "../kernels/check.ts";
-import { convParams, convShape, poolParams, poolShape } from "../kernels/shape.ts";
-import { dtypeOf, show } from "../kernels/tensor.ts";
-import { checkBoolean, checkCache, option, readOptions } from "./checks.ts";
-import { type FloatArray, type Tensor, zerosLike } from "./tensor.ts";
-
-export type { ConvParams, Pad, PoolParams } from "../kernels/shape.ts";
-export type { Explanation } from "../kernels/select.ts";
+import type { Epilogue } from "../../kernels/epilogue.ts";
+import type { WeightedKernel } from "../../kernels/kernel.ts";
+import type { ConvParams, ConvShape } from "../../kernels/shape.ts";
+import type { DType, FloatArray, Tensor } from "../../kernels/tensor.ts";
+import { checkDType, checkSameDType, checkTensor, checkTensorShape } from "../../kernels/check.ts";
+import { naiveConv } from "../../kernels/naive/conv.ts";
+import { explain, type Explanation, select } from "../../kernels/select.ts";
+import { convParams, convShape } from "../../kernels/shape.ts";
+import { dtypeOf, show } from "../../kernels/tensor.ts";
+import { checkCache } from "../checks.ts";
+import { zerosLike } from "../tensor.ts";
+import { type BackwardOptions, type Gradients, type OptionalDx, runBackward } from "./gradients.ts";
 
 /** What a convolution's backward pass needs of its forward pass. */
 export interface ConvCache<A extends FloatArray = FloatArray> {
@@ -34,40 +31,9 @@ export interface ConvCache<A extends FloatArray = FloatArray> {
   readonly convParam: ConvParams;
 }
 
-/** The gradients of a layer with weights and biases. */
-export interface Gradients<A extends FloatArray = FloatArray> {
-  /** Gradient of the input. */
-  readonly dx: Tensor<A>;
-  /** Gradient of the weights. */
-  readonly dw: Tensor<A>;
-  /** Gradient of the biases. */
-  readonly db: Tensor<A>;
-}
-
-/** Which gradients a backward pass computes. */
-export interface BackwardOptions {
-  /** False leaves out dx, which the first layer of a net has no use for. True if left out. */
-  readonly dx?: boolean;
-}
-
-/** Gradients of a backward pass that may have been told to leave out dx. */
-export type OptionalDx<G extends { readonly dx: unknown }> =
-  & Omit<G, "dx">
-  & Partial<Pick<G, "dx">>;
-
-/** What a max-pool's backward pass needs of its forward pass. */
-export interface PoolCache<A extends FloatArray = FloatArray> {
-  /** Input, (N, C, H, W). */
-  readonly x: Tensor<A>;
-  /** Window, stride and padding, written out. */
-  readonly poolParam: PoolParams;
-}
-
 type ConvPick = (shape: ConvShape, dtype: DType, epilogue?: Epilogue) => WeightedKernel;
-type PoolPick = (shape: PoolShape, dtype: DType) => PoolKernel;
 
 const fastConv: ConvPick = (shape, dtype, epilogue) => select("conv", shape, dtype, epilogue);
-const fastPool: PoolPick = (shape, dtype) => select("maxPool", shape, dtype);
 
 /** Checks the arguments of a forward pass, runs the kernel, and keeps what backward needs. */
 function runConvForward<A extends FloatArray>(
@@ -108,26 +74,6 @@ function runConvBackward<A extends FloatArray>(
   checkTensorShape("dout", dout, outShape, "the convolution's output");
   return runBackward(pick(shape, dtypeOf(x.data)), dout, cache, options);
 }
-
-/** Runs the backward pass of a layer with weights. */
-export function runBackward<A extends FloatArray>(
-  kernel: WeightedKernel,
-  dout: Tensor<A>,
-  { x, w, b }: { readonly x: Tensor<A>; readonly w: Tensor<A>; readonly b: Tensor<A> },
-  options: BackwardOptions,
-): OptionalDx<Gradients<A>> {
-  checkSameDType({ dout, x });
-  const wanted = readOptions("options", options, BACKWARD_OPTIONS);
-  const [N] = x.shape;
-  const dw = zerosLike(w), db = zerosLike(b);
-  kernel.backwardWeights(N, x.data, dout.data, dw.data, db.data);
-  if (!wanted.dx) return { dw, db };
-  const dx = zerosLike(x);
-  kernel.backwardData(N, dout.data, w.data, dx.data);
-  return { dx, dw, db };
-}
-
-const BACKWARD_OPTIONS = { dx: option(checkBoolean, true) };
 
 /**
  * Convolution by the definition: loops over every image, filter, position and tap.
@@ -282,138 +228,6 @@ export function convBackward<A extends FloatArray>(
   return runConvBackward(fastConv, dout, cache, options);
 }
 
-function runPoolForward<A extends FloatArray>(
-  pick: PoolPick,
-  x: Tensor<A>,
-  poolParam: PoolParams,
-): { out: Tensor<A>; cache: PoolCache<A> } {
-  checkTensor("x", x, 4);
-  const shape = poolShape(x.shape, poolParam);
-  const N = x.shape[0];
-  const out = zerosLike(x, [N, shape.C, shape.OH, shape.OW]);
-  pick(shape, dtypeOf(x.data)).forward(N, x.data, out.data);
-  return { out, cache: { x, poolParam: poolParams(shape) } };
-}
-
-function runPoolBackward<A extends FloatArray>(
-  pick: PoolPick,
-  dout: Tensor<A>,
-  cache: PoolCache<A>,
-): Tensor<A> {
-  checkCache(cache, ["x", "poolParam"]);
-  const { x, poolParam } = cache;
-  checkTensor("x", x, 4);
-  const shape = poolShape(x.shape, poolParam);
-  const N = x.shape[0];
-  checkTensorShape("dout", dout, [N, shape.C, shape.OH, shape.OW], "the pool's output");
-  checkSameDType({ dout, x });
-  const dx = zerosLike(x);
-  pick(shape, dtypeOf(x.data)).backward(N, x.data, dout.data, dx.data);
-  return dx;
-}
-
-/**
- * Max-pooling by the definition: loops over every window. The first maximum in row-major order wins,
- * and a NaN wins over any number. Source: max_pool_forward_naive in nndl/conv_layers.py.
- *
- * @example
- * ```ts
- * import { linspace, maxPoolForwardNaive } from "@cnn-layers/cnn-layers";
- *
- * const x = linspace(-0.3, 0.4, [2, 3, 4, 4]);
- * const { out } = maxPoolForwardNaive(x, { poolHeight: 2, poolWidth: 2, stride: 2 });
- * if (out.data[23] !== 0.4) throw new Error("not the notebook's number");
- * ```
- *
- * @param x Input, (N, C, H, W).
- * @param poolParam Window, stride and padding (0); padding counts as minus infinity.
- * @returns `out` (N, C, H', W') and the cache.
- * @throws {TypeError} If x has a wrong type or rank, or an option is unknown.
- * @throws {RangeError} If the window is larger than the padded input.
- */
-export function maxPoolForwardNaive<A extends FloatArray>(
-  x: Tensor<A>,
-  poolParam: PoolParams,
-): { out: Tensor<A>; cache: PoolCache<A> } {
-  return runPoolForward(naiveMaxPool, x, poolParam);
-}
-
-/**
- * Gradient of a max-pool by the definition: each number of dout goes to the one that won its window.
- * Source: max_pool_backward_naive in nndl/conv_layers.py.
- *
- * @example
- * ```ts
- * import { maxPoolBackwardNaive, maxPoolForwardNaive, RandomState } from "@cnn-layers/cnn-layers";
- *
- * const x = new RandomState(231).randn([3, 2, 8, 8]);
- * const { out, cache } = maxPoolForwardNaive(x, { poolHeight: 2, poolWidth: 2, stride: 2 });
- * const dx = maxPoolBackwardNaive(out, cache);
- * ```
- *
- * @param dout Gradient of the output, (N, C, H', W').
- * @param cache From the forward pass.
- * @returns dx, (N, C, H, W).
- * @throws {TypeError} If dout or the cache has a wrong type, dtype or rank.
- * @throws {RangeError} If dout does not have the output's shape.
- */
-export function maxPoolBackwardNaive<A extends FloatArray>(
-  dout: Tensor<A>,
-  cache: PoolCache<A>,
-): Tensor<A> {
-  return runPoolBackward(naiveMaxPool, dout, cache);
-}
-
-/**
- * Max-pooling by the fastest kernel for its shape: the course's max_pool_forward_fast, with the
- * results of {@linkcode maxPoolForwardNaive} for ties and NaN too.
- *
- * @example
- * ```ts
- * import { maxPoolForward, RandomState } from "@cnn-layers/cnn-layers";
- *
- * const x = new RandomState(0).randn([100, 3, 32, 32]);
- * const { out } = maxPoolForward(x, { poolHeight: 2, poolWidth: 2, stride: 2 });
- * ```
- *
- * @param x Input, (N, C, H, W).
- * @param poolParam Window, stride and padding (0); padding counts as minus infinity.
- * @returns `out` (N, C, H', W') and the cache.
- * @throws {TypeError} If x has a wrong type or rank, or an option is unknown.
- * @throws {RangeError} If the window is larger than the padded input.
- */
-export function maxPoolForward<A extends FloatArray>(
-  x: Tensor<A>,
-  poolParam: PoolParams,
-): { out: Tensor<A>; cache: PoolCache<A> } {
-  return runPoolForward(fastPool, x, poolParam);
-}
-
-/**
- * Gradient of a max-pool by the fastest kernel for its shape: the course's max_pool_backward_fast.
- *
- * @example
- * ```ts
- * import { maxPoolBackward, maxPoolForward, RandomState } from "@cnn-layers/cnn-layers";
- *
- * const x = new RandomState(0).randn([100, 3, 32, 32]);
- * const { out, cache } = maxPoolForward(x, { poolHeight: 2, poolWidth: 2, stride: 2 });
- * const dx = maxPoolBackward(out, cache);
- * ```
- *
- * @param dout Gradient of the output, (N, C, H', W').
- * @param cache From the forward pass.
- * @returns dx, (N, C, H, W).
- * @throws {TypeError} If dout or the cache has a wrong type, dtype or rank.
- * @throws {RangeError} If dout does not have the output's shape.
- */
-export function maxPoolBackward<A extends FloatArray>(
-  dout: Tensor<A>,
-  cache: PoolCache<A>,
-): Tensor<A> {
-  return runPoolBackward(fastPool, dout, cache);
-}
-
 /**
  * Which kernel {@linkcode convForward} and {@linkcode convBackward} run for a shape, and why.
  *
@@ -440,30 +254,4 @@ export function explainConv(
   dtype: DType = "float64",
 ): Explanation {
   return explain("conv", convShape(xShape, wShape, convParam), checkDType(dtype));
-}
-
-/**
- * Which kernel {@linkcode maxPoolForward} and {@linkcode maxPoolBackward} run for a shape, and why.
- *
- * @example
- * ```ts
- * import { explainMaxPool } from "@cnn-layers/cnn-layers";
- *
- * const { name } = explainMaxPool([100, 3, 32, 32], { poolHeight: 2, poolWidth: 2, stride: 2 });
- * console.log(name);
- * ```
- *
- * @param xShape Shape of the input, (N, C, H, W).
- * @param poolParam Window, stride and padding (0).
- * @param dtype Number type of the tensors.
- * @returns The kernel's name and tier, and the reason why each tier before it does not serve the shape.
- * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
- * @throws {RangeError} If the window is larger than the padded input.
- */
-export function explainMaxPool(
-  xShape: readonly number[],
-  poolParam: PoolParams,
-  dtype: DType = "float64",
-): Explanation {
-  return explain("maxPool", poolShape(xShape, poolParam), checkDType(dtype));
 }

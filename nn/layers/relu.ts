@@ -9,10 +9,10 @@
  * @module
  */
 
-import { checkSameDType, checkTensor, checkTensorShape } from "../kernels/check.ts";
-import type { FloatArray, Tensor } from "../kernels/tensor.ts";
-import { checkCache } from "./checks.ts";
-import { zerosLike } from "./tensor.ts";
+import { checkSameDType, checkTensor, checkTensorShape } from "../../kernels/check.ts";
+import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
+import { checkCache } from "../checks.ts";
+import { zerosLike } from "../tensor.ts";
 
 /** What relu's backward pass needs of its forward pass. */
 export interface ReluCache<A extends FloatArray = FloatArray> {

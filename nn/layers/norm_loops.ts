@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { FloatArray, Tensor } from "../kernels/tensor.ts";
-import { zerosLike } from "./tensor.ts";
+import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
+import { zerosLike } from "../tensor.ts";
 
 /** What the loops know of a forward pass. */
 export interface Normalized<A extends FloatArray = FloatArray> {

@@ -1,0 +1,93 @@
+/**
+ * Group normalisation of pictures.
+ *
+ * Source: nndl/layers.py of the CS231n / ECE C147 course; Wu and He, "Group Normalization" (2018).
+ *
+ * @module
+ */
+
+import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
+import { checkWhole } from "../../kernels/check.ts";
+import { show } from "../../kernels/tensor.ts";
+import { readOptions } from "../checks.ts";
+import { normalizeBackward, type NormGradients } from "./norm_loops.ts";
+import {
+  checkBackward,
+  checkInputs,
+  LAYERNORM_PARAMS,
+  type LayernormParams,
+  type NormCache,
+  runLayernorm,
+} from "./normalization.ts";
+
+/**
+ * Group normalisation of pictures: in each picture, each of the G groups of C / G channels gets mean
+ * 0 and variance 1. Training and use are the same.
+ *
+ * Source: spatial_groupnorm_forward in nndl/layers.py; Wu and He (2018).
+ *
+ * @example
+ * ```ts
+ * import { full, RandomState, spatialGroupnormForward } from "@cnn-layers/cnn-layers";
+ *
+ * const x = new RandomState(231).randn([2, 6, 4, 5]);
+ * const { out } = spatialGroupnormForward(x, full([6], 1), full([6], 0), 2);
+ * ```
+ *
+ * @param x Input, (N, C, H, W).
+ * @param gamma Scales, (C), or (1, C, 1, 1) as in the course.
+ * @param beta Shifts, of gamma's shape.
+ * @param G Number of groups; it must divide C.
+ * @param gnParam eps.
+ * @returns `out` (N, C, H, W) and the cache.
+ * @throws {TypeError} If a tensor has a wrong type, dtype or rank, or an option is unknown.
+ * @throws {RangeError} If sizes do not fit, G does not divide C, or eps is negative.
+ */
+export function spatialGroupnormForward<A extends FloatArray>(
+  x: Tensor<A>,
+  gamma: Tensor<A>,
+  beta: Tensor<A>,
+  G: number,
+  gnParam: LayernormParams = {},
+): { out: Tensor<A>; cache: NormCache<A, "spatialGroupnorm"> } {
+  const C = x?.shape?.[1];
+  checkInputs(4, x, gamma, beta, gamma?.shape?.length === 4 ? [1, C, 1, 1] : [C]);
+  checkWhole("G", G, 1);
+  if (C % G !== 0) {
+    throw new RangeError(
+      `G must divide the channels of x: G is ${G}, x has shape ${show(x.shape)}`,
+    );
+  }
+  const { eps } = readOptions("gnParam", gnParam, LAYERNORM_PARAMS);
+  return runLayernorm("spatialGroupnorm", x, gamma, beta, C / G, eps);
+}
+
+/**
+ * Gradients of group normalisation. Source: spatial_groupnorm_backward in nndl/layers.py.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   full,
+ *   RandomState,
+ *   spatialGroupnormBackward,
+ *   spatialGroupnormForward,
+ * } from "@cnn-layers/cnn-layers";
+ *
+ * const x = new RandomState(231).randn([2, 6, 4, 5]);
+ * const { out, cache } = spatialGroupnormForward(x, full([6], 1), full([6], 0), 2);
+ * const { dx, dgamma, dbeta } = spatialGroupnormBackward(out, cache);
+ * ```
+ *
+ * @param dout Gradient of the output, (N, C, H, W).
+ * @param cache From the forward pass.
+ * @returns `dx` (N, C, H, W), and `dgamma` and `dbeta` of gamma's shape.
+ * @throws {TypeError} If dout or the cache has a wrong type, dtype or rank, or comes from another layer.
+ * @throws {RangeError} If dout does not have the output's shape.
+ */
+export function spatialGroupnormBackward<A extends FloatArray>(
+  dout: Tensor<A>,
+  cache: NormCache<A, "spatialGroupnorm">,
+): NormGradients<A> {
+  return normalizeBackward(checkBackward(dout, cache, "spatialGroupnorm"), dout, cache);
+}

@@ -1,0 +1,188 @@
+/**
+ * Max-pooling: the naive definition, and the fast path that gives its numbers.
+ *
+ * Source: nndl/conv_layers.py and cs231n/fast_layers.py of the CS231n / ECE C147 course.
+ *
+ * @module
+ */
+
+import type { PoolKernel } from "../../kernels/kernel.ts";
+import type { PoolParams, PoolShape } from "../../kernels/shape.ts";
+import type { DType, FloatArray, Tensor } from "../../kernels/tensor.ts";
+import { checkDType, checkSameDType, checkTensor, checkTensorShape } from "../../kernels/check.ts";
+import { naiveMaxPool } from "../../kernels/naive/max_pool.ts";
+import { explain, type Explanation, select } from "../../kernels/select.ts";
+import { poolParams, poolShape } from "../../kernels/shape.ts";
+import { dtypeOf } from "../../kernels/tensor.ts";
+import { checkCache } from "../checks.ts";
+import { zerosLike } from "../tensor.ts";
+
+/** What a max-pool's backward pass needs of its forward pass. */
+export interface PoolCache<A extends FloatArray = FloatArray> {
+  /** Input, (N, C, H, W). */
+  readonly x: Tensor<A>;
+  /** Window, stride and padding, written out. */
+  readonly poolParam: PoolParams;
+}
+
+type PoolPick = (shape: PoolShape, dtype: DType) => PoolKernel;
+
+const fastPool: PoolPick = (shape, dtype) => select("maxPool", shape, dtype);
+
+function runPoolForward<A extends FloatArray>(
+  pick: PoolPick,
+  x: Tensor<A>,
+  poolParam: PoolParams,
+): { out: Tensor<A>; cache: PoolCache<A> } {
+  checkTensor("x", x, 4);
+  const shape = poolShape(x.shape, poolParam);
+  const N = x.shape[0];
+  const out = zerosLike(x, [N, shape.C, shape.OH, shape.OW]);
+  pick(shape, dtypeOf(x.data)).forward(N, x.data, out.data);
+  return { out, cache: { x, poolParam: poolParams(shape) } };
+}
+
+function runPoolBackward<A extends FloatArray>(
+  pick: PoolPick,
+  dout: Tensor<A>,
+  cache: PoolCache<A>,
+): Tensor<A> {
+  checkCache(cache, ["x", "poolParam"]);
+  const { x, poolParam } = cache;
+  checkTensor("x", x, 4);
+  const shape = poolShape(x.shape, poolParam);
+  const N = x.shape[0];
+  checkTensorShape("dout", dout, [N, shape.C, shape.OH, shape.OW], "the pool's output");
+  checkSameDType({ dout, x });
+  const dx = zerosLike(x);
+  pick(shape, dtypeOf(x.data)).backward(N, x.data, dout.data, dx.data);
+  return dx;
+}
+
+/**
+ * Max-pooling by the definition: loops over every window. The first maximum in row-major order wins,
+ * and a NaN wins over any number. Source: max_pool_forward_naive in nndl/conv_layers.py.
+ *
+ * @example
+ * ```ts
+ * import { linspace, maxPoolForwardNaive } from "@cnn-layers/cnn-layers";
+ *
+ * const x = linspace(-0.3, 0.4, [2, 3, 4, 4]);
+ * const { out } = maxPoolForwardNaive(x, { poolHeight: 2, poolWidth: 2, stride: 2 });
+ * if (out.data[23] !== 0.4) throw new Error("not the notebook's number");
+ * ```
+ *
+ * @param x Input, (N, C, H, W).
+ * @param poolParam Window, stride and padding (0); padding counts as minus infinity.
+ * @returns `out` (N, C, H', W') and the cache.
+ * @throws {TypeError} If x has a wrong type or rank, or an option is unknown.
+ * @throws {RangeError} If the window is larger than the padded input.
+ */
+export function maxPoolForwardNaive<A extends FloatArray>(
+  x: Tensor<A>,
+  poolParam: PoolParams,
+): { out: Tensor<A>; cache: PoolCache<A> } {
+  return runPoolForward(naiveMaxPool, x, poolParam);
+}
+
+/**
+ * Gradient of a max-pool by the definition: each number of dout goes to the one that won its window.
+ * Source: max_pool_backward_naive in nndl/conv_layers.py.
+ *
+ * @example
+ * ```ts
+ * import { maxPoolBackwardNaive, maxPoolForwardNaive, RandomState } from "@cnn-layers/cnn-layers";
+ *
+ * const x = new RandomState(231).randn([3, 2, 8, 8]);
+ * const { out, cache } = maxPoolForwardNaive(x, { poolHeight: 2, poolWidth: 2, stride: 2 });
+ * const dx = maxPoolBackwardNaive(out, cache);
+ * ```
+ *
+ * @param dout Gradient of the output, (N, C, H', W').
+ * @param cache From the forward pass.
+ * @returns dx, (N, C, H, W).
+ * @throws {TypeError} If dout or the cache has a wrong type, dtype or rank.
+ * @throws {RangeError} If dout does not have the output's shape.
+ */
+export function maxPoolBackwardNaive<A extends FloatArray>(
+  dout: Tensor<A>,
+  cache: PoolCache<A>,
+): Tensor<A> {
+  return runPoolBackward(naiveMaxPool, dout, cache);
+}
+
+/**
+ * Max-pooling by the fastest kernel for its shape: the course's max_pool_forward_fast, with the
+ * results of {@linkcode maxPoolForwardNaive} for ties and NaN too.
+ *
+ * @example
+ * ```ts
+ * import { maxPoolForward, RandomState } from "@cnn-layers/cnn-layers";
+ *
+ * const x = new RandomState(0).randn([100, 3, 32, 32]);
+ * const { out } = maxPoolForward(x, { poolHeight: 2, poolWidth: 2, stride: 2 });
+ * ```
+ *
+ * @param x Input, (N, C, H, W).
+ * @param poolParam Window, stride and padding (0); padding counts as minus infinity.
+ * @returns `out` (N, C, H', W') and the cache.
+ * @throws {TypeError} If x has a wrong type or rank, or an option is unknown.
+ * @throws {RangeError} If the window is larger than the padded input.
+ */
+export function maxPoolForward<A extends FloatArray>(
+  x: Tensor<A>,
+  poolParam: PoolParams,
+): { out: Tensor<A>; cache: PoolCache<A> } {
+  return runPoolForward(fastPool, x, poolParam);
+}
+
+/**
+ * Gradient of a max-pool by the fastest kernel for its shape: the course's max_pool_backward_fast.
+ *
+ * @example
+ * ```ts
+ * import { maxPoolBackward, maxPoolForward, RandomState } from "@cnn-layers/cnn-layers";
+ *
+ * const x = new RandomState(0).randn([100, 3, 32, 32]);
+ * const { out, cache } = maxPoolForward(x, { poolHeight: 2, poolWidth: 2, stride: 2 });
+ * const dx = maxPoolBackward(out, cache);
+ * ```
+ *
+ * @param dout Gradient of the output, (N, C, H', W').
+ * @param cache From the forward pass.
+ * @returns dx, (N, C, H, W).
+ * @throws {TypeError} If dout or the cache has a wrong type, dtype or rank.
+ * @throws {RangeError} If dout does not have the output's shape.
+ */
+export function maxPoolBackward<A extends FloatArray>(
+  dout: Tensor<A>,
+  cache: PoolCache<A>,
+): Tensor<A> {
+  return runPoolBackward(fastPool, dout, cache);
+}
+
+/**
+ * Which kernel {@linkcode maxPoolForward} and {@linkcode maxPoolBackward} run for a shape, and why.
+ *
+ * @example
+ * ```ts
+ * import { explainMaxPool } from "@cnn-layers/cnn-layers";
+ *
+ * const { name } = explainMaxPool([100, 3, 32, 32], { poolHeight: 2, poolWidth: 2, stride: 2 });
+ * console.log(name);
+ * ```
+ *
+ * @param xShape Shape of the input, (N, C, H, W).
+ * @param poolParam Window, stride and padding (0).
+ * @param dtype Number type of the tensors.
+ * @returns The kernel's name and tier, and the reason why each tier before it does not serve the shape.
+ * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
+ * @throws {RangeError} If the window is larger than the padded input.
+ */
+export function explainMaxPool(
+  xShape: readonly number[],
+  poolParam: PoolParams,
+  dtype: DType = "float64",
+): Explanation {
+  return explain("maxPool", poolShape(xShape, poolParam), checkDType(dtype));
+}

@@ -1,0 +1,98 @@
+/**
+ * What batch, layer and group normalisation share: they subtract a mean, divide by a standard
+ * deviation, scale and shift.
+ *
+ * @module
+ */
+
+import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
+import {
+  checkNonEmpty,
+  checkSameDType,
+  checkTensor,
+  checkTensorShape,
+} from "../../kernels/check.ts";
+import { show, sizeOf } from "../../kernels/tensor.ts";
+import { checkCache, checkMode, type Mode, option, within } from "../checks.ts";
+import {
+  groupByChannel,
+  groupByExample,
+  type Layout,
+  normalize,
+  type Normalized,
+} from "./norm_loops.ts";
+
+/** How layer and group normalisation go about it: the course's `ln_param` and `gn_param`. */
+export interface LayernormParams {
+  /** Added to the variance, so that it is never 0. 1e-5 if left out. */
+  readonly eps?: number;
+  /** Taken, as the course's calls have it, and without effect: each example has its own statistics. */
+  readonly mode?: Mode;
+}
+
+/** The normalisations, as their caches name them. */
+export type NormLayer = "batchnorm" | "layernorm" | "spatialBatchnorm" | "spatialGroupnorm";
+
+/** What a normalisation's backward pass needs of its forward pass. */
+export interface NormCache<A extends FloatArray = FloatArray, L extends NormLayer = NormLayer>
+  extends Normalized<A> {
+  /** Which layer made it. */
+  readonly layer: L;
+}
+
+/** x (N, D) or (N, C, H, W) as N times C planes of P numbers. */
+export function planesOf({ shape: [N, C, ...plane] }: Tensor): [N: number, C: number, P: number] {
+  return [N, C, sizeOf(plane)];
+}
+
+/** Checks x, which may be a batch of nothing, and gamma and beta: one number a channel. */
+export function checkInputs(
+  rank: number,
+  x: Tensor,
+  gamma: Tensor,
+  beta: Tensor,
+  shape: readonly number[] = [x?.shape?.[1]],
+): void {
+  checkTensor("x", x, rank);
+  checkNonEmpty("x", x.shape, 1);
+  const why = `one number a channel of x ${show(x.shape)}`;
+  checkTensorShape("gamma", gamma, shape, why);
+  checkTensorShape("beta", beta, shape, why);
+  checkSameDType({ x, gamma, beta });
+}
+
+/** Reads what is added to the variance. */
+export const EPS = option(within(0), 1e-5);
+/** The options of layer and group normalisation. */
+export const LAYERNORM_PARAMS = { eps: EPS, mode: option(checkMode) };
+
+/** Normalisation of `planes` channels of an example together, of x (N, D) or (N, C, H, W). */
+export function runLayernorm<A extends FloatArray, L extends NormLayer>(
+  layer: L,
+  x: Tensor<A>,
+  gamma: Tensor<A>,
+  beta: Tensor<A>,
+  planes: number,
+  eps: number,
+): { out: Tensor<A>; cache: NormCache<A, L> } {
+  const layout = groupByExample(...planesOf(x), planes);
+  const { out, normalized } = normalize(layout, x, gamma, beta, eps);
+  return { out, cache: { layer, ...normalized } };
+}
+
+/** Checks the arguments of a backward pass; returns how its loops see x. */
+export function checkBackward(dout: Tensor, cache: NormCache, layer: NormLayer): Layout {
+  checkCache(cache, ["layer", "x", "gamma", "mean", "inverseStd", "count"]);
+  if (cache.layer !== layer) {
+    throw new TypeError(
+      `cache must come from ${layer}Forward: it comes from ${cache.layer}Forward`,
+    );
+  }
+  const { x, gamma, count } = cache;
+  checkTensor("cache.x", x);
+  checkTensorShape("dout", dout, x.shape, "the layer's output");
+  checkSameDType({ dout, x, gamma });
+  const [N, C, P] = planesOf(x);
+  const byChannel = layer === "batchnorm" || layer === "spatialBatchnorm";
+  return byChannel ? groupByChannel(N, C, P) : groupByExample(N, C, P, count / P);
+}
