@@ -11,6 +11,7 @@ import type { GeneratedConv, GeneratedPool } from "./generated/kernel.ts";
 import { addKernels, generatedTier } from "./generated/tier.ts";
 import type { KernelInfo, Tier } from "./kernel.ts";
 import { naiveTier } from "./naive/tier.ts";
+import { beginCall } from "./scratch.ts";
 import { type ConvParams, convShape } from "./shape.ts";
 import { type Arithmetic, currentArithmetic, setArithmetic } from "./simd/features.ts";
 import { simdTier } from "./simd/tier.ts";
@@ -167,6 +168,7 @@ function choose<O extends Operation>(
   dtype: DType,
   epilogue: Epilogue,
 ): { readonly kernel: KernelOf<O>; readonly reasons: readonly string[] } {
+  beginCall();
   const refusals: string[] = [];
   for (const tier of allowed()) {
     const { kernel, reason } = answerOf(tier, operation, shape, dtype);

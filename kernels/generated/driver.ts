@@ -13,24 +13,45 @@ import type { PoolKernel, WeightedKernel } from "../kernel.ts";
 import { sumRows } from "../naive/affine.ts";
 import { naiveConv } from "../naive/conv.ts";
 import { naiveMaxPool } from "../naive/max_pool.ts";
+import { Scratch } from "../scratch.ts";
 import type { AffineShape, ConvShape, PoolShape } from "../shape.ts";
 import type { FloatArray } from "../tensor.ts";
 import type { GeneratedConv, GeneratedPool } from "./kernel.ts";
 import { convStage, passSizes, poolStage, stageIn, stageOut } from "./staging.ts";
 
-/** What scratch is for; each use has one buffer, as large as the largest request so far. */
+/** What scratch is for; each use has one buffer, as large as the largest request of late. */
 type Use = "x" | "y" | "w" | "dw" | "dx";
 
-const buffers = new Map<Use, Float64Array>();
+interface Buffer {
+  numbers: Float64Array;
+  readonly scratch: Scratch;
+}
+
+function emptyBuffer(): Buffer {
+  const buffer: Buffer = {
+    numbers: new Float64Array(0),
+    scratch: new Scratch(
+      () => buffer.numbers.length,
+      () => buffer.numbers = new Float64Array(0),
+    ),
+  };
+  return buffer;
+}
+
+const buffers: Readonly<Record<Use, Buffer>> = {
+  x: emptyBuffer(),
+  y: emptyBuffer(),
+  w: emptyBuffer(),
+  dw: emptyBuffer(),
+  dx: emptyBuffer(),
+};
 
 /** Scratch of a length, with whatever the last kernel left in it. */
 function scratch(use: Use, length: number): Float64Array {
-  let buffer = buffers.get(use);
-  if (buffer === undefined || buffer.length < length) {
-    buffer = new Float64Array(length);
-    buffers.set(use, buffer);
-  }
-  return buffer.subarray(0, length);
+  const buffer = buffers[use];
+  buffer.scratch.need(length);
+  if (buffer.numbers.length < length) buffer.numbers = new Float64Array(length);
+  return buffer.numbers.subarray(0, length);
 }
 
 /** The array itself if it is float64, else a float64 copy in scratch. */
@@ -336,7 +357,7 @@ function transposed(
   return target;
 }
 
-/** Bytes of scratch held now: what the largest image and weights so far have needed. */
+/** Bytes of scratch held now: what the largest image and weights of late have needed. */
 export function scratchBytes(): number {
-  return [...buffers.values()].reduce((bytes, buffer) => bytes + buffer.byteLength, 0);
+  return Object.values(buffers).reduce((bytes, { numbers }) => bytes + numbers.byteLength, 0);
 }

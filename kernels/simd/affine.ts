@@ -18,7 +18,7 @@ import type { AffineShape } from "../shape.ts";
 import type { DType, FloatArray } from "../tensor.ts";
 import { Assembly, type Func, type Local } from "./assembler.ts";
 import type { Features } from "./features.ts";
-import { instantiate, Layout, type Region, reserve, scratch } from "./memory.ts";
+import { compile, Layout, type Region, reserve, scratch } from "./memory.ts";
 import { multiplyAdd, pushZero, splatLane, type Vector, vectors } from "./vector.ts";
 
 /** A fully-connected kernel, and where its data lie in the memory. */
@@ -81,16 +81,16 @@ type Unpack = (
 ) => void;
 
 /** The modules by dtype, without and with relaxed multiply-add. */
-const kits = new Map<string, Kit>();
+const kits = new Map<string, () => unknown>();
 
 function kitFor(vector: Vector, fused: boolean): Kit {
   const key = `${vector.dtype} ${fused}`;
   let kit = kits.get(key);
   if (kit === undefined) {
-    kit = instantiate(assembleAffine(vector, fused)) as unknown as Kit;
+    kit = compile(assembleAffine(vector, fused), layout);
     kits.set(key, kit);
   }
-  return kit;
+  return kit() as Kit;
 }
 
 /** The module for a dtype: see {@linkcode Kit}. */

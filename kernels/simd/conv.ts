@@ -84,12 +84,7 @@ export function simdConv(
 
   // A direct pass behind another, which needs about as much memory, is planned only if it ever runs.
   const direct = <Run>(other: unknown, plan: () => Plan<Run>): () => Run =>
-    other === undefined ? later(plan()) : lazy(() => {
-      const { layout, make } = plan();
-      const missing = reserve(layout.size);
-      if (missing !== undefined) throw new Error(`This convolution ${missing}`);
-      return make();
-    });
+    other === undefined ? later(plan()) : lazy(() => plan().make());
   const planOut = (relu: boolean) => planForward(shape, vector, features, relu, outTile);
   const planDx = () => planBackwardData(shape, vector, features, dxTile);
   const planDw = () => planBackwardWeights(shape, vector, features, dwTile);

@@ -11,7 +11,7 @@
 import { Assembly, type Func } from "./assembler.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
 import type { Features } from "./features.ts";
-import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
+import { compile, Layout, type Plan, scratch } from "./memory.ts";
 import { eachOutput, writePacking } from "./weights.ts";
 import { convTiles, STRAIGHT_TAPS, type Tile } from "./plan.ts";
 import { mergeRow, padded, type Planes, writeCopy } from "./planes.ts";
@@ -178,11 +178,11 @@ export function planBackwardData(
     if (!direct) writeMerges(assembly, image);
     const steps = { input: C * KH * KW, row: -strideY * KW, column: -strideX };
     writePacking(assembly, vector, F, steps, check);
-    const run = instantiate(assembly);
+    const join = compile(assembly, layout);
 
     const dxSize = C * H * W, dxStart = dx / bytes;
     return (N, douts, w, dxs) => {
-      const memory = scratch(dtype);
+      const run = join(), memory = scratch(dtype);
       memory.set(w, given / bytes);
       memory.fill(0, check / bytes, check / bytes + lanes);
       for (const [g, { phases }] of groups.entries()) {

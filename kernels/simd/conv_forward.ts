@@ -7,7 +7,7 @@
 import { Assembly } from "./assembler.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
 import type { Features } from "./features.ts";
-import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
+import { compile, Layout, type Plan, scratch } from "./memory.ts";
 import { eachOutput, writePacking } from "./weights.ts";
 import { convTiles, STRAIGHT_TAPS, type Tile } from "./plan.ts";
 import { padded, plainRow, writeCopy } from "./planes.ts";
@@ -85,11 +85,11 @@ export function planForward(
     if (narrow) writeCopy(pick, F, OH, wide, out, plainRow(vector, OW));
     assembly.func("image").call(pad).call(sums).call(pick);
     writePacking(assembly, vector, C, { input: taps, row: KW, column: 1 });
-    const run = instantiate(assembly);
+    const join = compile(assembly, layout);
 
     const outSize = F * OH * OW, outStart = result / bytes;
     return (N, xs, w, b, outs) => {
-      const memory = scratch(dtype);
+      const run = join(), memory = scratch(dtype);
       x.clear(memory);
       memory.set(w, given / bytes);
       eachOutput(tiles, filterSize, (filter, at, block) => {

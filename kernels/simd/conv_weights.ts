@@ -7,7 +7,7 @@
 import { Assembly } from "./assembler.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import type { Features } from "./features.ts";
-import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
+import { compile, Layout, type Plan, scratch } from "./memory.ts";
 import { type Tile, weightTiles } from "./plan.ts";
 import { padded } from "./planes.ts";
 import { doubles, imagesPerSum, layoutSums, sumImages, writeTotals } from "./weights.ts";
@@ -104,11 +104,11 @@ export function planBackwardWeights(
     });
     several.get(0).call(weights);
     writeTotals(assembly, vector);
-    const run = instantiate(assembly);
+    const join = compile(assembly, layout);
 
     const most = imagesPerSum(dtype, (OH * OW) / lanes);
     return (N, xs, douts, dw, db) => {
-      const memory = scratch(dtype);
+      const run = join(), memory = scratch(dtype);
       x.clear(memory);
       sumImages([sums, biasSums], run.total, N, images, most, (n, end) => {
         x.load(memory, xs, n, end);

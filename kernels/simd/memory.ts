@@ -8,6 +8,7 @@
  */
 
 import type { Assembly } from "./assembler.ts";
+import { Scratch } from "../scratch.ts";
 import type { DType, FloatArray } from "../tensor.ts";
 
 const PAGE = 65536;
@@ -20,13 +21,35 @@ let memory: WebAssembly.Memory | undefined;
 let singles: Float32Array = new Float32Array(0);
 let doubles: Float64Array = new Float64Array(0);
 
+type Functions = Record<string, (...args: number[]) => void>;
+
+/** The functions of modules that have joined the memory: they keep it alive, and nothing else does. */
+let joined = new WeakMap<WebAssembly.Module, Functions>();
+
+/** A memory cannot shrink: a new one takes its place, which every module joins when it next runs. */
+const held = new Scratch(
+  () => {
+    const bytes = memory?.buffer.byteLength ?? 0;
+    return bytes > INITIAL_PAGES * PAGE ? bytes : 0;
+  },
+  () => {
+    memory = undefined;
+    joined = new WeakMap();
+    singles = new Float32Array(0);
+    doubles = new Float64Array(0);
+  },
+);
+
 /**
- * Makes sure that the memory holds a number of bytes. It grows to the largest shape in use and no further.
+ * Makes sure that the memory holds a number of bytes. It grows to the largest shape in use and no further,
+ * and shrinks when that has long been in use no more.
  *
  * @param bytes The size that a kernel needs.
  * @returns Undefined, or the reason why it cannot be had.
  */
 export function reserve(bytes: number): string | undefined {
+  held.need(bytes);
+  if (bytes <= singles.byteLength) return undefined;
   const size = `${Math.ceil(bytes / 2 ** 20)} MB of scratch memory for one image`;
   if (bytes > MEMORY_LIMIT) return `needs ${size}, more than ${MEMORY_LIMIT / 2 ** 20} MB`;
   try {
@@ -51,16 +74,24 @@ export function scratch(dtype: DType): FloatArray {
 }
 
 /**
- * Compiles a module and joins it to the memory.
+ * Compiles a module.
  *
  * @param assembly The module.
- * @returns Its functions by name.
+ * @param layout What its functions need of the memory.
+ * @returns A function that gives the module's functions by name, for one call: another may need others.
  */
-export function instantiate(assembly: Assembly): Record<string, (...args: number[]) => void> {
-  if (memory === undefined) throw new Error("Nothing has been reserved yet");
+export function compile(assembly: Assembly, { size }: Layout): () => Functions {
   const module = new WebAssembly.Module(assembly.bytes());
-  const instance = new WebAssembly.Instance(module, { e: { m: memory } });
-  return instance.exports as Record<string, (...args: number[]) => void>;
+  return () => {
+    const missing = reserve(size);
+    if (missing !== undefined) throw new Error(`This kernel ${missing}`);
+    let functions = joined.get(module);
+    if (functions === undefined) {
+      const { exports } = new WebAssembly.Instance(module, { e: { m: memory! } });
+      joined.set(module, functions = exports as Functions);
+    }
+    return functions;
+  };
 }
 
 /** A part of the memory: bytes from start up to end belong to it alone. */

@@ -16,7 +16,7 @@ import type { DType, FloatArray } from "../tensor.ts";
 import { poolLabel, type PoolShape } from "../shape.ts";
 import type { Answer } from "../tier.ts";
 import { Assembly, type Func, type Local } from "./assembler.ts";
-import { instantiate, Layout, type Region, reserve, scratch } from "./memory.ts";
+import { compile, Layout, type Region, reserve, scratch } from "./memory.ts";
 import { evenAndOdd, mergeRow, plainRow, writeCopy, writeMoves } from "./planes.ts";
 import { lowerAndUpper, pushMask, pushZero, type Vector, vectors } from "./vector.ts";
 
@@ -172,30 +172,30 @@ export function simdMaxPool(shape: PoolShape, dtype: DType): Answer<SimdPool> {
   }
 
   const naive = naiveMaxPool({ ...shape, C: 1 });
-  let runForward: ((planes: number) => void) | undefined;
-  let runBackward: ((planes: number) => void) | undefined;
+  let joinForward: ReturnType<typeof compile> | undefined;
+  let joinBackward: ReturnType<typeof compile> | undefined;
   const kernel: SimdPool = {
     name: `maxpool-${poolLabel(shape)}-${dtype === "float32" ? "f32" : "f64"}-simd`,
     tier: "simd",
     regions: layout.regions,
     forward(N, x, out) {
-      runForward ??= compile((f) => writeForward(f, pool));
-      walk(N, runForward, [xPart(x)], yPart(out), naive.forward);
+      joinForward ??= compilePass(pool, writeForward);
+      walk(N, joinForward().pool, [xPart(x)], yPart(out), naive.forward);
     },
     backward(N, x, dout, dx) {
-      runBackward ??= compile((f) => writeBackward(f, pool));
+      joinBackward ??= compilePass(pool, writeBackward);
       const result = { ...xPart(dx), at: pool.dx / bytes };
-      walk(N, runBackward, [xPart(x), yPart(dout)], result, naive.backward);
+      walk(N, joinBackward().pool, [xPart(x), yPart(dout)], result, naive.backward);
     },
   };
   return { kernel, reason: "assembled for the shape" };
 }
 
-/** A function of the number of planes, written and compiled. */
-function compile(write: (f: Func) => void): (planes: number) => void {
+/** Compiles a function "pool" of the number of planes. */
+function compilePass(pool: Pool, write: (f: Func, pool: Pool) => void): ReturnType<typeof compile> {
   const assembly = new Assembly();
-  write(assembly.func("pool", ["i32"]));
-  return instantiate(assembly).pool;
+  write(assembly.func("pool", ["i32"]), pool);
+  return compile(assembly, pool.layout);
 }
 
 /** A pointer that goes along the outputs of a row, and from row to row. */

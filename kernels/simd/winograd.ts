@@ -20,7 +20,7 @@
 import { Assembly, type Func } from "./assembler.ts";
 import { writeConv } from "./emit_conv.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
-import { instantiate, Layout, type Plan, scratch } from "./memory.ts";
+import { compile, Layout, type Plan, scratch } from "./memory.ts";
 import { padded, plainRow, type Planes, writeCopy } from "./planes.ts";
 import { convTiles, type Tile, type TileBlock, type WeightTiles, weightTiles } from "./plan.ts";
 import type { Vector } from "./vector.ts";
@@ -276,7 +276,7 @@ function planCorrelation(
       });
     }
     writeWeightTransform(assembly, vector, KH, KW, channels, weights, matrix);
-    const run = instantiate(assembly);
+    const join = compile(assembly, layout);
 
     const kernel = taps * bytes;
     const [firstKernel, filterStep, channelStep] = turned
@@ -284,7 +284,7 @@ function planCorrelation(
       : [0, kernel * channels, kernel];
     const outStart = out / bytes, biasStart = bias / bytes, checkStart = check / bytes;
     return (N, xs, w, b, outs) => {
-      const memory = scratch(dtype);
+      const run = join(), memory = scratch(dtype);
       x.clear(memory);
       memory.set(w, given / bytes);
       // Weights that are reversed as a whole are turned kernels, the first of which comes last.
@@ -477,11 +477,11 @@ export function planWinogradWeights(
     writeTotals(assembly, vector);
     const totals = sums.map((plane) => plane.totals);
     writeSumTransform(assembly, KH, KW, F * C, totals, gradients, check);
-    const run = instantiate(assembly);
+    const join = compile(assembly, layout);
 
     const most = imagesPerSum(dtype, outputs.vectors * outputs.rows * blocks);
     return (N, xs, douts, dw, db) => {
-      const memory = scratch(dtype);
+      const run = join(), memory = scratch(dtype);
       x.clear(memory);
       dout.clear(memory);
       sumImages([...sums, biasSums], run.total, N, images, most, (n, end) => {
