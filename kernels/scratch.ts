@@ -37,7 +37,7 @@ export class Scratch {
   /** Notes that a call begins, and with it what those before have needed. */
   beginCall(): void {
     const tooMuch = this.#most * TIMES < this.#held();
-    if (tooMuch && ++this.#calls <= CALLS) return;
+    if (tooMuch && ++this.#calls < CALLS) return;
     if (tooMuch) this.#release();
     this.#most = this.#calls = 0;
   }
