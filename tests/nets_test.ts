@@ -314,6 +314,18 @@ describe("ConvNet and BlockNet", () => {
     }
   });
 
+  it("have the naive loops' gradients where one convolution feeds two classes", () => {
+    const random = new RandomState(4);
+    const x = random.randn([3, 3, 32, 32]), y = [0, 1, 1];
+    const net = new ConvNet({ blocks: [{ conv: 16 }], numClasses: 2, random });
+    const { grads } = net.loss(x, y);
+    using _ = useKernels("naive");
+    const expected = net.loss(x, y).grads;
+    for (const name of Object.keys(expected)) {
+      assertNumbers(grads[name].data, [...expected[name].data], 1e-12);
+    }
+  });
+
   it("grow by a line: the parameters follow the description", () => {
     const names = (net: BlockNet) => Object.keys(net.params).join(" ");
     assertEquals(

@@ -74,6 +74,17 @@ const large: readonly Case[] = [
   { N: 1, D: 1, M: 1 },
 ];
 
+/** Few steps and many columns, or many rows: blocks that fill their bytes. */
+const lopsided: readonly Case[] = [1, 4, 40].flatMap((few) =>
+  [13_121, 26_241, 65_537].flatMap((many) => [
+    { N: 6, D: few, M: many },
+    { N: 6, D: many, M: few },
+    { N: few, D: many, M: 6 },
+    { N: few, D: 6, M: many },
+    { N: many, D: few, M: 6 },
+  ])
+).filter(({ N, D, M }) => N * D * M < 3e6);
+
 describe("simdAffine()", () => {
   it("equals the naive loops on integers", () => {
     check((testCase, dtype) => compareIntegers(testCase, dtype));
@@ -85,7 +96,7 @@ describe("simdAffine()", () => {
 
   it("equals the naive loops on integers where a product takes several blocks", () => {
     for (const dtype of dtypes) {
-      for (const testCase of large) compareIntegers(testCase, dtype);
+      for (const testCase of [...large, ...lopsided]) compareIntegers(testCase, dtype);
     }
   });
 
@@ -119,7 +130,7 @@ describe("simdAffine()", () => {
   });
 
   it("writes nothing outside its regions", () => {
-    check((testCase, dtype) => {
+    const guarded = (testCase: Case, dtype: DType) => {
       const kernel = kernelFor(testCase, dtype);
       const inputs = inputsFor(testCase, dtype, integers);
       const bytes = new Uint8Array(scratch(dtype).buffer);
@@ -136,7 +147,11 @@ describe("simdAffine()", () => {
         assert(touched < 0, `wrote byte ${from + touched}, before ${name}`);
         from = end;
       }
-    }, 0.1);
+    };
+    check(guarded, 0.1);
+    for (const dtype of dtypes) {
+      for (const testCase of [...large, ...lopsided]) guarded(testCase, dtype);
+    }
   });
 });
 

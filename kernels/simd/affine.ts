@@ -35,15 +35,13 @@ const PANEL_BYTES = VECTORS * 16;
 /** Steps of the inner loop that are written out. */
 const UNROLL = 4;
 
-/** Bytes of a block of A, of B and of C. */
-const BLOCK_A = 1 << 19;
-const BLOCK_B = 1 << 19;
-const BLOCK_C = 1 << 19;
+/** The most bytes of a block of A, of B and of C. */
+const BLOCK = 1 << 19;
 /** Steps of a block: enough to pay for the loads and stores of C, few enough for B's panel to stay near. */
 const FEWEST_STEPS = 128;
 const MOST_STEPS = 1024;
-/** Bytes beyond a block's end that are read or written in vain, as packing works in whole vectors. */
-const SLACK = 256;
+/** Bytes beyond a block's end that are written in vain, as packing works in whole vectors. */
+const SLACK = 128;
 
 /** The module's functions. Addresses, pitches and sizes in bytes; `steps` is the depth of the product. */
 interface Kit {
@@ -307,20 +305,8 @@ function stage(
 
 /** How many pieces of at most `most` a total needs, as even as can be: the size of a piece. */
 function evenly(total: number, most: number): number {
-  return Math.ceil(total / Math.ceil(total / Math.max(1, most)));
+  return Math.ceil(total / Math.max(1, Math.ceil(total / most)));
 }
-
-/** Where everything lies in the memory: the same for every shape. */
-const layout = new Layout();
-const regions = {
-  a: layout.region("a", BLOCK_A + SLACK),
-  packedA: layout.region("packed a", BLOCK_A + SLACK),
-  b: layout.region("b", BLOCK_B + SLACK),
-  packedB: layout.region("packed b", BLOCK_B + SLACK),
-  c: layout.region("c", BLOCK_C + SLACK),
-  out: layout.region("out", BLOCK_C + SLACK),
-  bias: layout.region("bias", BLOCK_C / ROWS + SLACK),
-};
 
 /** The sizes of blocks: rows of C, columns of C, and steps. */
 interface Blocks {
@@ -329,28 +315,62 @@ interface Blocks {
   readonly steps: number;
 }
 
+function roundUp(size: number, unit: number): number {
+  return Math.ceil(size / unit) * unit;
+}
+
+function roundDown(size: number, unit: number): number {
+  return size - size % unit;
+}
+
+/** What a block takes in the memory, where it lies in whole strips and panels. */
+function blockBytes({ rows, columns, steps }: Blocks, bytes: number): BlockBytes {
+  const r = roundUp(rows, ROWS), c = roundUp(columns, PANEL_BYTES / bytes);
+  return { a: r * steps * bytes, b: c * steps * bytes, c: r * c * bytes, bias: c * bytes };
+}
+
+type BlockBytes = Readonly<Record<"a" | "b" | "c" | "bias", number>>;
+
+/** The most that a block may take. */
+const MOST: BlockBytes = { a: BLOCK, b: BLOCK, c: BLOCK, bias: BLOCK / ROWS | 0 };
+
+/** Where everything lies in the memory: the same for every shape. */
+const layout = new Layout();
+const regions = {
+  a: layout.region("a", MOST.a),
+  packedA: layout.region("packed a", MOST.a + SLACK),
+  b: layout.region("b", MOST.b),
+  packedB: layout.region("packed b", MOST.b + SLACK),
+  c: layout.region("c", MOST.c),
+  out: layout.region("out", MOST.c),
+  bias: layout.region("bias", MOST.bias),
+};
+
 /**
  * How a product is cut. Copies of whole rows are cheapest: of B's rows where it lies as it is, of its
  * columns where it is transposed.
  */
 function cut(I: number, J: number, K: number, bytes: number, transposedB: boolean): Blocks {
   const width = PANEL_BYTES / bytes;
-  const roundUp = (size: number, unit: number) => Math.ceil(size / unit) * unit;
-  const roundDown = (size: number, unit: number) => Math.max(unit, size - size % unit);
-  const columnsFor = (steps: number) => roundDown(Math.floor(BLOCK_B / (steps * bytes)), width);
+  // As many as fit beside some steps, and beside a strip's rows of C.
+  const mostColumns = (steps: number) =>
+    roundDown(Math.floor(BLOCK / (Math.max(steps, ROWS) * bytes)), width);
   const steps = transposedB ? evenly(K, MOST_STEPS) : Math.min(K, FEWEST_STEPS);
-  const columns = Math.min(roundUp(J, width), roundUp(evenly(J, columnsFor(steps)), width));
-  const deep = Math.min(MOST_STEPS, Math.floor(BLOCK_B / (columns * bytes)));
+  const columns = roundUp(evenly(J, mostColumns(steps)), width);
+  const deep = Math.min(MOST_STEPS, Math.floor(BLOCK / (columns * bytes)));
   const depth = transposedB ? steps : evenly(K, deep);
-  const rows = Math.min(
-    Math.floor(BLOCK_A / (depth * bytes)),
-    Math.floor(BLOCK_C / (columns * bytes)),
-  );
-  return {
-    rows: roundUp(evenly(I, roundDown(rows, ROWS)), ROWS),
-    columns: Math.min(J, columns),
-    steps: depth,
-  };
+  const mostRows = roundDown(Math.floor(BLOCK / (Math.max(depth, columns) * bytes)), ROWS);
+  const rows = roundUp(evenly(I, mostRows), ROWS);
+  const blocks = { rows, columns: Math.min(J, columns), steps: depth };
+  const needed = blockBytes(blocks, bytes);
+  for (const name of ["a", "b", "c", "bias"] as const) {
+    if (needed[name] <= MOST[name]) continue;
+    const sizes = `${I}x${K} times ${K}x${J}`;
+    throw new Error(
+      `Blocks of ${sizes} need ${needed[name]} bytes for ${name}, over ${MOST[name]}`,
+    );
+  }
+  return blocks;
 }
 
 /** C = A B + bias, block by block; then relu if asked. */

@@ -1,0 +1,86 @@
+/** The SIMD tier at sizes far apart: log-uniform up to 200,000, exact on whole numbers. */
+
+import { describe, it } from "@std/testing/bdd";
+import fc from "fast-check";
+import type { DType } from "../kernels/shape.ts";
+import { convShape, poolShape } from "../kernels/shape.ts";
+import { simdSource } from "../kernels/simd/source.ts";
+import { assertAffine, assertConv, assertMaxPool, GEOMETRIES, SEED } from "./kernels.ts";
+
+const LARGEST = 200_000;
+/** The most products of a case, so that the definition takes milliseconds. */
+const WORK = 1_000_000;
+const RUNS = Math.ceil(GEOMETRIES / 50);
+
+/**
+ * Sizes in some order, each log-uniform up to its own limit and to what those before it leave of all
+ * the work.
+ */
+function sizes(limits: readonly number[]): fc.Arbitrary<number[]> {
+  const order = fc.shuffledSubarray(limits.map((_, i) => i), { minLength: limits.length });
+  const draws = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), {
+    minLength: limits.length,
+    maxLength: limits.length,
+  });
+  return fc.tuple(order, draws).map(([order, draws]) => {
+    const drawn: number[] = [];
+    let left = WORK;
+    for (const i of order) {
+      const most = Math.min(limits[i], left);
+      drawn[i] = Math.min(most, Math.floor((most + 1) ** draws[i]));
+      left = Math.floor(left / drawn[i]);
+    }
+    return drawn;
+  });
+}
+
+function check<T>(cases: fc.Arbitrary<T>, property: (it: T, dtype: DType) => void): void {
+  for (const dtype of ["float32", "float64"] as const) {
+    fc.assert(fc.property(cases, (it) => property(it, dtype)), { numRuns: RUNS, seed: SEED });
+  }
+}
+
+describe(`SIMD kernels of lopsided sizes, seed ${SEED}`, () => {
+  it("equal the naive loops on whole numbers in the fully-connected layer", () => {
+    check(sizes([LARGEST, LARGEST, LARGEST]), ([N, D, M], dtype) => {
+      const { kernel, reason } = simdSource.affine({ D, M }, dtype);
+      if (kernel === undefined) throw new Error(reason);
+      assertAffine(kernel, { D, M }, N, dtype, "integers");
+    });
+  });
+
+  it("equal the naive loops on whole numbers in convolutions", () => {
+    const limits = [8, LARGEST, LARGEST, LARGEST, LARGEST, LARGEST, 64, 40, 40];
+    check(sizes(limits), ([N, C, F, H, W, KH, KW, strideY, strideX], dtype) => {
+      const kernel = [KH, KW] as const;
+      // Kernels larger than the image hang over it on both sides.
+      const pad = ([[H, KH], [W, KW]] as const).map(([side, taps]) =>
+        Math.max(Math.ceil((taps - side) / 2), (C + F) % 2 === 0 ? Math.floor(taps / 2) : 0)
+      );
+      const shape = convShape([N, C, H, W], [F, C, ...kernel], {
+        stride: [strideY, strideX],
+        pad: [pad[0], pad[1]],
+      });
+      const found = simdSource.conv(shape, dtype);
+      if (found.kernel === undefined) throw new Error(found.reason);
+      assertConv(found.kernel, shape, N, dtype, "integers");
+    });
+  });
+
+  it("equal the naive loops on whole numbers in pools", () => {
+    check(sizes([20, LARGEST, LARGEST, LARGEST, 5, 5, 40, 40]), (drawn, dtype) => {
+      const [N, C, H, W, KH, KW, strideY, strideX] = drawn;
+      const [poolHeight, poolWidth] = [Math.min(KH, H), Math.min(KW, W)];
+      const pad: [number, number] = [poolHeight >> 1, poolWidth >> 1];
+      const shape = poolShape([N, C, H, W], {
+        poolHeight,
+        poolWidth,
+        stride: [strideY, strideX],
+        pad: C % 2 === 0 ? pad : 0,
+      });
+      const { kernel, reason } = simdSource.maxPool(shape, dtype);
+      if (kernel === undefined) throw new Error(reason);
+      assertMaxPool(kernel, shape, N, dtype, "integers");
+    });
+  });
+});
