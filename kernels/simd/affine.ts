@@ -51,7 +51,10 @@ interface Kit {
   /** The same where the steps are neighbours: transposes. */
   readonly turnA: Pack;
   readonly turnB: Pack;
-  /** C = A B, or C += A B if `more` is not 0: (a, b, c, strips, panels, steps, more). */
+  /**
+   * C = A B: (a, b, c, strips, panels, steps, onto, plus). Or C += A B: term by term if `onto` is not 0,
+   * by whole sums if `plus` is not 0.
+   */
   readonly product: (
     a: number,
     b: number,
@@ -59,7 +62,8 @@ interface Kit {
     strips: number,
     panels: number,
     steps: number,
-    more: number,
+    onto: number,
+    plus: number,
   ) => void;
   /** Unpacks C into rows and adds a bias: (c, to, pitch, rows, panels, bytes of a panel of C, bias). */
   readonly unpack: Unpack;
@@ -100,7 +104,7 @@ function assembleAffine(vector: Vector, fused: boolean): Assembly {
   writeCopy(func("copyB", 5), vector, VECTORS * vector.lanes);
   writeTurn(func("turnA", 5), vector, ROWS);
   writeTurn(func("turnB", 5), vector, VECTORS * vector.lanes);
-  writeProduct(func("product", 7), vector, fused);
+  writeProduct(func("product", 8), vector, fused);
   writeUnpack(func("unpack", 7), vector, false);
   writeUnpack(func("unpackRelu", 7), vector, true);
   return assembly;
@@ -188,7 +192,7 @@ function writeTranspose(f: Func, square: Local[], mixed: Local[]): Local[] {
 /** The product of packed blocks. C is stored by panels, in each the rows one after the other. */
 function writeProduct(f: Func, vector: Vector, fused: boolean): void {
   const { bytes, lanes } = vector;
-  const [a, b, c, strips, panels, steps, more] = [0, 1, 2, 3, 4, 5, 6];
+  const [a, b, c, strips, panels, steps, onto, plus] = [0, 1, 2, 3, 4, 5, 6, 7];
   const [strip, aAt, bAt, end] = f.locals("i32", 4);
   const sums = f.locals("v128", ROWS * VECTORS);
   const columns = f.locals("v128", VECTORS);
@@ -231,7 +235,7 @@ function writeProduct(f: Func, vector: Vector, fused: boolean): void {
     f.get(strips).set(strip).get(a).set(aStrip);
     f.countDown(strip, strip, () => {
       f.get(aStrip).set(aAt).get(b).set(bAt);
-      f.get(more).if(() => {
+      f.get(onto).if(() => {
         for (const [i, sum] of sums.entries()) f.get(c).at("v128.load", i * 16).set(sum);
         f.op("else");
         for (const sum of sums) {
@@ -245,6 +249,11 @@ function writeProduct(f: Func, vector: Vector, fused: boolean): void {
       f.advanceBy(aStrip, stripBytes);
       f.get(aStrip).set(end);
       writeLoop(1);
+      f.get(plus).if(() => {
+        for (const [i, sum] of sums.entries()) {
+          f.get(sum).get(c).at("v128.load", i * 16).op(vector.add).set(sum);
+        }
+      });
       for (const [i, sum] of sums.entries()) f.get(c).get(sum).at("v128.store", i * 16);
       f.advance(c, ROWS * PANEL_BYTES);
     });
@@ -390,6 +399,7 @@ function multiply(
   const memory = scratch(dtype);
   const width = PANEL_BYTES / bytes;
   const blocks = cut(I, J, K, bytes, b.transposed);
+  const long = K > vector.mostTerms;
   const unpack = relu ? kit.unpackRelu : kit.unpack;
   // What is packed: a block is not packed again while it is the one in use.
   let packedA = "", packedB = "";
@@ -425,7 +435,8 @@ function multiply(
             kit.copyB(regions.b, columns * bytes, regions.packedB, panels, steps);
           }
         }
-        kit.product(regions.packedA, regions.packedB, regions.c, strips, panels, steps, k);
+        const onto = long ? 0 : k, plus = long ? k : 0;
+        kit.product(regions.packedA, regions.packedB, regions.c, strips, panels, steps, onto, plus);
       }
       const panelBytes = strips * ROWS * PANEL_BYTES;
       unpack(regions.c, regions.out, columns * bytes, rows, panels, panelBytes, regions.bias);

@@ -106,7 +106,7 @@ export function planBackwardWeights(
     writeTotals(assembly, vector);
     const join = compile(assembly, layout);
 
-    const most = imagesPerSum(dtype, (OH * OW) / lanes);
+    const most = imagesPerSum(vector, (OH * OW) / lanes);
     return (N, xs, douts, dw, db) => {
       const run = join(), memory = scratch(dtype);
       x.clear(memory);

@@ -8,7 +8,7 @@
 import type { Assembly, Func } from "./assembler.ts";
 import type { ColumnTile, TileBlock } from "./plan.ts";
 import type { Planes } from "./planes.ts";
-import { multiplyAdd, pushSum, pushZero, splatLane, type Vector } from "./vector.ts";
+import { multiplyAdd, pushSum, pushZero, splatLane, takeOver, type Vector } from "./vector.ts";
 
 /** A convolution: output[f](y, x) = bias[f] + sum over c and taps of weight * input[c](y, x + tap). */
 export interface TapConv {
@@ -79,6 +79,10 @@ function writeBlock(f: Func, conv: TapConv, { size: block, rows: rowTiles }: Til
   const [x, w, wEnd, wRowEnd, column, y] = f.locals("i32", 6);
 
   const tapCount = taps.length * tapRows.times;
+  // Sums of many terms are totals of shorter ones, as long as the weights up to `wPartEnd`.
+  const long = channels * tapCount > vector.mostTerms;
+  const totals = long ? f.locals("v128", sums.length) : [];
+  const wPartEnd = f.local("i32");
   const straight = tapRows.times === 1 || tapCount === 0;
   // Straight code for several channels, where a channel has few taps.
   const unroll = straight ? Math.min(channels, Math.ceil(LOOP_TAPS / Math.max(1, tapCount))) : 1;
@@ -111,8 +115,22 @@ function writeBlock(f: Func, conv: TapConv, { size: block, rows: rowTiles }: Til
     }
   }
 
+  /** Sets where the next part of long sums ends. */
+  function startPart(): void {
+    f.get(w).const(vector.mostTerms * block * bytes).op("i32.add").set(wPartEnd);
+  }
+
+  /** Adds a part of so many long sums to the totals if it is at its end. */
+  function endPart(count: number): void {
+    f.get(wPartEnd).get(w).op("i32.lt_u").if(() => {
+      for (let i = 0; i < count; i++) takeOver(f, vector, sums[i], totals[i]);
+      startPart();
+    });
+  }
+
   /** All channels and taps of a tile, from x and w on. */
   function writeChannels(offsets: readonly number[]): void {
+    const count = block * offsets.length;
     const perChannel = tapCount * block * bytes;
     if (tapCount === 0) return;
     if (!straight) {
@@ -122,9 +140,11 @@ function writeBlock(f: Func, conv: TapConv, { size: block, rows: rowTiles }: Til
         f.loop(() => {
           writeTaps(offsets, 0, 0);
           f.advance(x, tapRows.step);
-          f.get(w).const(taps.length * block * bytes).op("i32.add").tee(w);
-          f.get(wRowEnd).op("i32.ne").branchIf(0);
+          f.advance(w, taps.length * block * bytes);
+          if (tapCount > vector.mostTerms) endPart(count);
+          f.get(w).get(wRowEnd).op("i32.ne").branchIf(0);
         });
+        if (long) endPart(count);
         f.advance(x, input.plane - tapRows.times * tapRows.step);
         f.get(w).get(wEnd).op("i32.ne").branchIf(0);
       });
@@ -144,7 +164,9 @@ function writeBlock(f: Func, conv: TapConv, { size: block, rows: rowTiles }: Til
     f.loop(() => {
       several(unroll);
       f.advance(x, unroll * input.plane);
-      f.get(w).const(unroll * perChannel).op("i32.add").tee(w).get(wEnd).op("i32.ne").branchIf(0);
+      f.advance(w, unroll * perChannel);
+      if (long) endPart(count);
+      f.get(w).get(wEnd).op("i32.ne").branchIf(0);
     });
     several(channels % unroll);
   }
@@ -160,11 +182,14 @@ function writeBlock(f: Func, conv: TapConv, { size: block, rows: rowTiles }: Til
     };
     pushAddress(xRow);
     f.set(x).get(wBlock).set(w);
-    for (const sum of sums.slice(0, block * places.length)) {
+    const count = block * places.length;
+    for (const sum of [...sums.slice(0, count), ...totals.slice(0, count)]) {
       pushZero(f);
       f.set(sum);
     }
+    if (long) startPart();
     writeChannels(places.map(({ row, column }) => row * input.row + column));
+    for (const [i, total] of totals.slice(0, count).entries()) takeOver(f, vector, total, sums[i]);
     for (let i = 0; i < block; i++) {
       // The bias comes last, as in the definition: its rounding is the definition's too.
       if (conv.bias !== undefined) f.get(bias).at(vector.loadSplat, i * bytes).set(weight);

@@ -10,7 +10,7 @@
 import type { Assembly, Func, Local } from "./assembler.ts";
 import type { WeightTiles } from "./plan.ts";
 import type { Planes } from "./planes.ts";
-import { multiplyAdd, pushMask, pushSum, pushZero, type Vector } from "./vector.ts";
+import { multiplyAdd, pushMask, pushSum, pushZero, takeOut, type Vector } from "./vector.ts";
 
 /** Sums over y, x of dout[f](y, x) * x[c](y, x + tap), for every filter, channel and tap. */
 export interface WeightSums {
@@ -30,6 +30,8 @@ export interface WeightSums {
   readonly images?: { readonly x: number; readonly dout: number };
   /** The sums' vectors: filter block, channel, tap row, tap, filter of the block. */
   readonly sums: number;
+  /** Whether sums are whole before they are added to the vectors, as those of many terms always are. */
+  readonly apart?: boolean;
   /** Whether the function has parameters instead that are added to x's, dout's and sums' starts. */
   readonly moved?: boolean;
 }
@@ -77,9 +79,15 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
   const douts = f.locals("v128", block);
   const [low, high, value] = f.locals("v128", 3);
   const [xAt, dAt, dEnd, xPart, dPart, part, c, tapRow, image] = f.locals("i32", 9);
+  const [longPart, dPartEnd] = f.locals("i32", 2);
 
   const whole = Math.floor(columns / lanes);
   const rest = columns % lanes;
+  // Sums of many terms are taken out to the vectors after some rows, and within rows that are too long.
+  const { mostTerms } = vector;
+  const long = rows * (whole + 1) > mostTerms;
+  const apart = long || job.apart;
+  const partRows = Math.max(1, Math.floor(mostTerms / (whole + 1)));
   // The last vector of a row starts earlier where it can; lanes that are counted already, or that lie
   // behind the row, are masked in both factors, as even zero times infinity would be NaN.
   const tail = Math.max(0, columns - lanes);
@@ -153,10 +161,17 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
           );
         }
       };
-      f.repeat(part, Math.floor(whole / UNROLL), () => {
-        several(UNROLL);
-        f.advance(xPart, UNROLL * 16).advance(dPart, UNROLL * 16);
+      const repeat = (times: number) =>
+        f.repeat(part, times, () => {
+          several(UNROLL);
+          f.advance(xPart, UNROLL * 16).advance(dPart, UNROLL * 16);
+        });
+      const times = Math.floor(whole / UNROLL), partTimes = Math.floor(mostTerms / UNROLL);
+      f.repeat(longPart, Math.floor(times / partTimes), () => {
+        repeat(partTimes);
+        takeOut(f, vector, sums.slice(0, block * group.length), sumAt);
       });
+      repeat(times % partTimes);
       several(whole % UNROLL);
     }
     if (rest > 0) {
@@ -167,20 +182,32 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
 
   function writeTile(group: readonly number[]): void {
     const count = block * group.length;
-    for (let i = 0; i < count; i++) f.get(sumAt).at("v128.load", i * 16).set(sums[i]);
+    for (let i = 0; i < count; i++) {
+      if (apart) pushZero(f);
+      else f.get(sumAt).at("v128.load", i * 16);
+      f.set(sums[i]);
+    }
     f.get(xTap).set(xAt).get(dBlock).set(dAt);
     const together = Math.max(1, Math.min(rows, Math.floor(UNROLL / (whole + 1))));
     const several = (count: number) => {
       for (let y = 0; y < count; y++) writeRow(group, y * x.row, y * dout.row);
     };
+    const startPart = () => f.get(dAt).const(partRows * dout.row).op("i32.add").set(dPartEnd);
     const writeImage = () => {
+      if (long) startPart();
       const straight = rows % together;
       f.get(dAt).const((rows - straight) * dout.row).op("i32.add").set(dEnd);
       f.loop(() => {
         several(together);
         f.advance(xAt, together * x.row);
-        f.get(dAt).const(together * dout.row).op("i32.add").tee(dAt).get(dEnd);
-        f.op("i32.ne").branchIf(0);
+        f.advance(dAt, together * dout.row);
+        if (long) {
+          f.get(dPartEnd).get(dAt).op("i32.lt_u").if(() => {
+            takeOut(f, vector, sums.slice(0, count), sumAt);
+            startPart();
+          });
+        }
+        f.get(dAt).get(dEnd).op("i32.ne").branchIf(0);
       });
       several(straight);
     };
@@ -195,7 +222,8 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
         f.get(image).const(-1).op("i32.add").tee(image).branchIf(0);
       });
     }
-    for (let i = 0; i < count; i++) f.get(sumAt).get(sums[i]).at("v128.store", i * 16);
+    if (apart) takeOut(f, vector, sums.slice(0, count), sumAt);
+    else for (let i = 0; i < count; i++) f.get(sumAt).get(sums[i]).at("v128.store", i * 16);
     f.advance(sumAt, count * 16);
   }
 
@@ -220,10 +248,11 @@ export function writeBiasSums(
   sums: number,
   moved?: Local,
 ): void {
-  const { lanes } = vector;
+  const { lanes, mostTerms } = vector;
   const parts = f.locals("v128", 4);
-  const [from, sum, filter, loop] = f.locals("i32", 4);
-  const whole = Math.floor(numbers / lanes);
+  const [from, sum, filter, loop, longPart] = f.locals("i32", 5);
+  const whole = Math.floor(numbers / lanes), times = Math.floor(whole / 4);
+  const long = times > mostTerms;
   const rest = numbers % lanes;
   const add = (part: number, offset: number, masked: boolean) => {
     f.get(parts[part]).get(from).at("v128.load", offset);
@@ -235,21 +264,31 @@ export function writeBiasSums(
   };
   pushSum(f, dout, moved).set(from).const(sums).set(sum);
   f.repeat(filter, filters, () => {
-    f.get(sum).at("v128.load").set(parts[0]);
-    for (const part of parts.slice(1)) {
-      pushZero(f);
+    for (const [i, part] of parts.entries()) {
+      if (i > 0 || long) pushZero(f);
+      else f.get(sum).at("v128.load");
       f.set(part);
     }
-    f.repeat(loop, Math.floor(whole / 4), () => {
-      for (let i = 0; i < 4; i++) add(i, i * 16, false);
-      f.advance(from, 64);
-    });
+    const repeat = (times: number) =>
+      f.repeat(loop, times, () => {
+        for (let i = 0; i < 4; i++) add(i, i * 16, false);
+        f.advance(from, 64);
+      });
+    if (long) {
+      f.repeat(longPart, Math.floor(times / mostTerms), () => {
+        repeat(mostTerms);
+        for (const part of parts) takeOut(f, vector, [part], sum);
+      });
+    }
+    repeat(long ? times % mostTerms : times);
     for (let i = 0; i < whole % 4; i++) add(i, i * 16, false);
     if (rest > 0) add(3, (whole % 4) * 16, true);
     f.advance(from, (whole % 4) * 16 + rest * vector.bytes);
     f.get(sum);
     f.get(parts[0]).get(parts[1]).op(vector.add).get(parts[2]).get(parts[3]).op(vector.add);
-    f.op(vector.add).at("v128.store");
+    f.op(vector.add);
+    if (long) f.get(sum).at("v128.load").op(vector.add);
+    f.at("v128.store");
     f.advance(sum, 16);
   });
 }

@@ -171,9 +171,6 @@ export interface WeightTiles {
   readonly shifted: boolean;
 }
 
-/** Rows of a kernel of one column whose taps stand straight in the code; more are looped over. */
-const STRAIGHT_COLUMN = 64;
-
 /** Filters of a tile beside 0, 1, ... taps. */
 const TILE_FILTERS = [0, 5, 4, 3, 2, 2];
 
@@ -210,15 +207,14 @@ export function weightTiles(
       shifted: false,
     };
   }
-  const straight = KW === 1 && KH <= STRAIGHT_COLUMN;
-  const taps = straight ? offsets.map(([offset]) => offset) : offsets[0];
+  const taps = KW === 1 ? offsets.map(([offset]) => offset) : offsets[0];
   // Five neighbours share their loads best; else three, where that comes out even, or four.
   const most = taps.length === 5 ? 5 : taps.length % 3 === 0 ? 3 : 4;
   const groups = grouped(taps, tile?.width ?? most);
   return {
     blocks: evenRuns(F, filters(groups[0].length)),
     channels: [{ size: 1, times: C, groups }],
-    tapRows: straight || KH === 1 ? once : { times: KH, step: offsets[1][0] - offsets[0][0] },
+    tapRows: KW === 1 || KH === 1 ? once : { times: KH, step: offsets[1][0] - offsets[0][0] },
     shifted: shifted && KW > 1,
   };
 }

@@ -15,6 +15,11 @@ export interface Vector {
   readonly bytes: 4 | 8;
   /** Numbers in a vector. */
   readonly lanes: 4 | 2;
+  /**
+   * Terms that a lane adds up in a row before that sum is added to another: with more, rounding would
+   * cost digits.
+   */
+  readonly mostTerms: number;
   readonly add: PlainOp;
   readonly sub: PlainOp;
   readonly mul: PlainOp;
@@ -38,6 +43,7 @@ export const vectors: Readonly<Record<DType, Vector>> = {
     dtype: "float32",
     bytes: 4,
     lanes: 4,
+    mostTerms: 4096,
     add: "f32x4.add",
     sub: "f32x4.sub",
     mul: "f32x4.mul",
@@ -56,6 +62,7 @@ export const vectors: Readonly<Record<DType, Vector>> = {
     dtype: "float64",
     bytes: 8,
     lanes: 2,
+    mostTerms: Infinity,
     add: "f64x2.add",
     sub: "f64x2.sub",
     mul: "f64x2.mul",
@@ -107,6 +114,22 @@ export function splatLane(f: Func, vector: Vector, from: Local, lane: number): v
 export function lowerAndUpper(lanes: number): [number[], number[]] {
   const lower = Array.from({ length: lanes }, (_, i) => (i >> 1) + (i & 1) * lanes);
   return [lower, lower.map((lane) => lane + lanes / 2)];
+}
+
+/** Writes more += sum; then sum = 0. */
+export function takeOver(f: Func, vector: Vector, sum: Local, more: Local): void {
+  f.get(more).get(sum).op(vector.add).set(more);
+  pushZero(f);
+  f.set(sum);
+}
+
+/** Writes for each sum: vector number i from an address on += sum; then sum = 0. */
+export function takeOut(f: Func, vector: Vector, sums: readonly Local[], to: Local): void {
+  for (const [i, sum] of sums.entries()) {
+    f.get(to).get(to).at("v128.load", i * 16).get(sum).op(vector.add).at("v128.store", i * 16);
+    pushZero(f);
+    f.set(sum);
+  }
 }
 
 const zeros = new Uint8Array(16);

@@ -12,7 +12,7 @@ import type { Assembly } from "./assembler.ts";
 import { type Layout, scratch } from "./memory.ts";
 import { pieces, type Run } from "./plan.ts";
 import { noteFinite, type Vector } from "./vector.ts";
-import type { DType, FloatArray } from "../tensor.ts";
+import type { FloatArray } from "../tensor.ts";
 
 /**
  * Calls back for every output of some blocks.
@@ -75,15 +75,9 @@ export function writePacking(
   if (check !== undefined) f.const(check).get(notFinite).at("v128.store");
 }
 
-/**
- * Terms that a float32 lane sums before its sum goes on in float64: with more, rounding would cost
- * digits.
- */
-const TERMS = 4096;
-
-/** Images of so many terms a lane, after which sums should be taken out. */
-export function imagesPerSum(dtype: DType, terms: number): number {
-  return dtype === "float64" ? Infinity : Math.max(1, Math.floor(TERMS / terms));
+/** Images of so many terms a lane, after which sums should be taken out and go on in float64. */
+export function imagesPerSum({ mostTerms }: Vector, terms: number): number {
+  return Math.max(1, Math.floor(mostTerms / terms));
 }
 
 /** Where the sums of some blocks of outputs lie: vectors of parts, and their totals in float64. */

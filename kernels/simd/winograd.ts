@@ -425,6 +425,9 @@ export function planWinogradWeights(
   const biasSums = layoutSums(layout, "bias sums", [{ size: 1, times: 1 }], F);
   const check = layout.region("check", 16);
 
+  // Of a lane's sums in an image.
+  const terms = outputs.vectors * outputs.rows * blocks;
+
   function make(): RunWeightGradient {
     const assembly = new Assembly();
     const pad = assembly.func("pad", ["i32", "i32"]);
@@ -444,6 +447,7 @@ export function planWinogradWeights(
         dout: { start: tilesOut.start, plane: outputs.blockBytes, row: outputs.rowBytes },
         ...productSize(grid, vector),
         sums: sums[0].vectors,
+        apart: terms > vector.mostTerms,
         moved: true,
       }));
     const biases = assembly.func("biases", ["i32"]);
@@ -479,7 +483,7 @@ export function planWinogradWeights(
     writeSumTransform(assembly, KH, KW, F * C, totals, gradients, check);
     const join = compile(assembly, layout);
 
-    const most = imagesPerSum(dtype, outputs.vectors * outputs.rows * blocks);
+    const most = imagesPerSum(vector, terms);
     return (N, xs, douts, dw, db) => {
       const run = join(), memory = scratch(dtype);
       x.clear(memory);
