@@ -201,7 +201,7 @@ describe("deno task cifar10", () => {
       ["--data", "/nowhere"],
       "/nowhere has no data_batch_1.bin: CIFAR-10 comes from " +
         "https://www.cs.toronto.edu/~kriz/cifar.html,\nfile cifar-10-binary.tar.gz, " +
-        "MD5 c32a1d4ab5d03f1284b67883e8d13530; --download fetches it",
+        "MD5 c32a1d4ab5d03f1284b67883e8d87530; --download fetches it",
     );
   });
 

@@ -11,7 +11,7 @@ import { InputError } from "./options.ts";
 /** The binary version, as its author publishes it. */
 export const archive: Archive = {
   url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-  md5: "c32a1d4ab5d03f1284b67883e8d13530",
+  md5: "c32a1d4ab5d03f1284b67883e8d87530",
 };
 
 /** The folder that the archive holds. */
