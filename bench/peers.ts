@@ -9,7 +9,7 @@
  * @module
  */
 
-import { flag, scriptOptions, text, words } from "../examples/lib/options.ts";
+import { flag, matching, scriptOptions, words } from "../tools/options.ts";
 import { type Tier, useKernels } from "../mod.ts";
 import { markdownTable } from "./markdown.ts";
 import { convnetjs } from "./peers/convnetjs.ts";
@@ -27,31 +27,6 @@ const extras: Readonly<Record<string, () => string[][] | Promise<string[][]>>> =
   cold: coldCalls,
   size: bundleSizes,
 };
-
-const options = scriptOptions(
-  "deno task bench:peers",
-  "Times cnn-layers beside what one would use instead: whole calls, one core.",
-  {
-    quick: flag("fewer rounds, and a lower limit for slow peers"),
-    only: words(
-      [...workloads.map(({ name }) => name), ...Object.keys(extras)],
-      "workloads and extras, separated by commas",
-    ),
-    peers: text("implementations, by parts of their names, separated by commas"),
-    min: flag("the least time instead of the median: for a machine that others use too"),
-  },
-);
-
-/** Rounds over all implementations, so that a slow spell of the machine strikes them alike. */
-const ROUNDS = options.quick ? 3 : 7;
-/** Milliseconds of one implementation in one round. */
-const BUDGET = options.quick ? 60 : 200;
-/** A call that would take longer, in milliseconds, is scaled up from two images. */
-const LIMIT = options.quick ? 2_000 : 10_000;
-/** How far a peer's numbers may be from ours, relative to the largest. */
-const TOLERANCE = 1e-4;
-
-const wanted = (name: string) => options.only.includes(name);
 
 const dtypes = ["float32", "float64"] as const;
 const tiers: readonly Tier[] = ["simd", "generated", "naive"];
@@ -71,14 +46,40 @@ const makers: Record<string, () => Peer | Promise<Peer>> = {
   "torch float64": () => torch("float64"),
 };
 
+const options = scriptOptions({
+  usage: "deno task bench:peers",
+  about: "Times cnn-layers beside what one would use instead: whole calls, one core.",
+  options: {
+    quick: flag("fewer rounds, and a lower limit for slow peers"),
+    only: words(
+      [...workloads.map(({ name }) => name), ...Object.keys(extras)],
+      "workloads and extras, separated by commas",
+    ),
+    peers: matching(
+      Object.keys(makers),
+      "implementations, by parts of their names, separated by commas",
+    ),
+    min: flag("the least time instead of the median: for a machine that others use too"),
+  },
+});
+
+/** Rounds over all implementations, so that a slow spell of the machine strikes them alike. */
+const ROUNDS = options.quick ? 3 : 7;
+/** Milliseconds of one implementation in one round. */
+const BUDGET = options.quick ? 60 : 200;
+/** A call that would take longer, in milliseconds, is scaled up from two images. */
+const LIMIT = options.quick ? 2_000 : 10_000;
+/** How far a peer's numbers may be from ours, relative to the largest. */
+const TOLERANCE = 1e-4;
+
+const wanted = (name: string) => options.only.includes(name);
+
 /** Every implementation that is here; the others say why not. */
 async function findPeers(): Promise<Peer[]> {
   const peers: Peer[] = [];
-  const parts = options.peers.split(",").filter((part) => part !== "");
-  for (const [name, make] of Object.entries(makers)) {
-    if (parts.length > 0 && !parts.some((part) => name.includes(part))) continue;
+  for (const name of options.peers) {
     try {
-      peers.push(await make());
+      peers.push(await makers[name]());
     } catch (error) {
       note(`${name} is not here: ${firstLine(error)}`);
     }

@@ -5,17 +5,25 @@
  */
 
 import { Worker } from "node:worker_threads";
-import { scriptOptions, whole, words } from "../examples/lib/options.ts";
+import { scriptOptions, whole, words } from "../tools/options.ts";
 import { markdownTable } from "./markdown.ts";
 import type { Request, Timing } from "./measure.ts";
 import { workloads } from "./peers/peer.ts";
 
 const allNames = workloads.map(({ name }) => name);
 
-const { images, only, budget } = scriptOptions("deno task bench", "Times the layers by tier.", {
-  images: whole(undefined, 1, "images a call; the workload's own number, 64 or 100, if left out"),
-  only: words(allNames, "workloads, separated by commas"),
-  budget: whole(1000, 1, "milliseconds of measurement for each cell"),
+const { images, only, budget } = scriptOptions({
+  usage: "deno task bench",
+  about: "Times the layers by tier.",
+  options: {
+    images: whole(
+      undefined,
+      [1, 1000],
+      "images a call; the workload's own number, 64 or 100, if left out",
+    ),
+    only: words(allNames, "workloads, separated by commas"),
+    budget: whole(1000, [1, 3_600_000], "milliseconds of measurement for each cell"),
+  },
 });
 
 /** Times one workload in one dtype, in a worker of its own. */

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { scriptOptions, whole, word } from "../examples/lib/options.ts";
+import { odd, scriptOptions, whole, word } from "../tools/options.ts";
 import {
   adam,
   affineBackward,
@@ -29,19 +29,19 @@ import {
 } from "../mod.ts";
 import { penalize } from "../nn/block_net.ts";
 
-const options = scriptOptions(
-  "deno task bench:training",
-  "Splits a training iteration of ThreeLayerConvNet on CIFAR-10's shapes by layer.",
-  {
-    batch: whole(50, 1, "pictures in a batch"),
-    filters: whole(32, 1, "filters of the convolution"),
-    "filter-size": whole(7, 1, "height and width of the filters, an odd number"),
-    hidden: whole(100, 1, "numbers between the two fully-connected layers"),
+const options = scriptOptions({
+  usage: "deno task bench:training",
+  about: "Splits a training iteration of ThreeLayerConvNet on CIFAR-10's shapes by layer.",
+  options: {
+    batch: whole(50, [1, 1000], "pictures in a batch"),
+    filters: whole(32, [1, 256], "filters of the convolution"),
+    "filter-size": odd(7, [1, 31], "height and width of the filters, an odd number"),
+    hidden: whole(100, [1, 4096], "numbers between the two fully-connected layers"),
     dtype: word("float32", ["float32", "float64"], "number type"),
     kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
-    rounds: whole(25, 1, "iterations that are timed"),
+    rounds: whole(25, [1, 100_000], "iterations that are timed"),
   },
-);
+});
 
 type Numbers = Float32Array | Float64Array;
 type Params = Record<string, Tensor<Numbers>>;

@@ -9,7 +9,7 @@
  */
 
 import { convConfigs, convConfigShape } from "../codegen/configs.ts";
-import { flag, scriptOptions, text, whole } from "../examples/lib/options.ts";
+import { flag, matching, scriptOptions, whole } from "../tools/options.ts";
 import { RandomState } from "../mod.ts";
 import type { WeightedKernel } from "../kernels/kernel.ts";
 import { convLabel, type ConvShape } from "../kernels/shape.ts";
@@ -28,16 +28,6 @@ import {
   winogradWeightTiles,
 } from "../kernels/simd/winograd.ts";
 import { markdownTable } from "./markdown.ts";
-
-const { "dry-run": dryRun, only, rounds } = scriptOptions(
-  "deno task tune",
-  "Times register tiles by shape and writes kernels/simd/tuned.ts.",
-  {
-    "dry-run": flag("only print"),
-    only: text('only tiles whose name has the text, such as "31x31", "float64", "dw"'),
-    rounds: whole(20, 1, "rounds of each measurement"),
-  },
-);
 
 /** What a tile must gain to be recorded. */
 const GAIN = 1.05;
@@ -166,56 +156,79 @@ function warm({ call }: Candidate): number {
   return Math.max(1, Math.min(MOST_IMAGES, Math.round(CALL / least)));
 }
 
+/** A pass of a convolution, in a dtype, whose tile is looked for. */
+interface Job {
+  readonly shape: ConvShape;
+  readonly dtype: DType;
+  readonly pass: Pass;
+  readonly full: TilePass;
+  readonly key: string;
+}
+
+const jobs: readonly Job[] = convConfigs.map(convConfigShape).flatMap((shape) =>
+  (["float32", "float64"] as const).flatMap((dtype) =>
+    passes.map((pass) => {
+      const full = tilePass(shape, dtype, pass);
+      return { shape, dtype, pass, full, key: tileKey(convLabel(shape), dtype, full) };
+    })
+  )
+);
+
+const { "dry-run": dryRun, only, rounds } = scriptOptions({
+  usage: "deno task tune",
+  about: "Times register tiles by shape and writes kernels/simd/tuned.ts.",
+  options: {
+    "dry-run": flag("only print"),
+    only: matching(
+      jobs.map(({ key }) => key),
+      'only tiles whose name has one of these texts, such as "31x31" or "float64 dw"',
+    ),
+    rounds: whole(20, [1, 10_000], "rounds of each measurement"),
+  },
+});
+
 const found = new Map(tuned);
 const rows = [["convolution", "dtype", "pass", "rule", "us", "best", "us", "gain", ""]];
-for (const config of convConfigs) {
-  const shape = convConfigShape(config);
-  const label = convLabel(shape);
-  for (const dtype of ["float32", "float64"] as const) {
-    const call = caller(shape, dtype);
-    for (const pass of passes) {
-      const full = tilePass(shape, dtype, pass);
-      const key = tileKey(label, dtype, full);
-      if (!key.includes(only)) continue;
-      const candidates: Candidate[] = [];
-      const codes = new Set<string>();
-      const sizeOf = (tile?: Tile) => tilesOf(shape, dtype, pass, full !== pass, tile);
-      const sizes = pass === "dw" ? gradientTiles : outputTiles;
-      for (const tile of [undefined, ...sizes.map(([filters, width]) => ({ filters, width }))]) {
-        const { code } = sizeOf(tile);
-        // Sizes that give the same code would only measure noise.
-        if (codes.has(code)) continue;
-        codes.add(code);
-        const kernel = kernelWith(shape, dtype, key, tile);
-        if (kernel !== undefined) candidates.push({ tile, call: call(kernel, pass), least: 0 });
-      }
-      const images = Math.max(...candidates.map(warm));
-      measure(candidates, images);
-      const [rule] = candidates;
-      const best = candidates.reduce((a, b) => b.least < a.least ? b : a);
-      const gains = [rule.least / best.least];
-      if (gains[0] >= GAIN) {
-        measure([rule, best], images);
-        gains.push(rule.least / best.least);
-      }
-      const gain = Math.min(...gains);
-      const kept = best.tile !== undefined && gain >= GAIN;
-      found.delete(key);
-      if (best.tile !== undefined && kept) found.set(key, best.tile);
-      rows.push([
-        label,
-        dtype,
-        full,
-        sizeOf().size,
-        (rule.least * 1000).toFixed(1),
-        sizeOf(best.tile).size,
-        (best.least * 1000).toFixed(1),
-        gain.toFixed(3),
-        kept ? "tuned" : "",
-      ]);
-      console.error(rows.at(-1)!.join("  "));
-    }
+for (const { shape, dtype, pass, full, key } of jobs) {
+  if (!only.includes(key)) continue;
+  const call = caller(shape, dtype);
+  const candidates: Candidate[] = [];
+  const codes = new Set<string>();
+  const sizeOf = (tile?: Tile) => tilesOf(shape, dtype, pass, full !== pass, tile);
+  const sizes = pass === "dw" ? gradientTiles : outputTiles;
+  for (const tile of [undefined, ...sizes.map(([filters, width]) => ({ filters, width }))]) {
+    const { code } = sizeOf(tile);
+    // Sizes that give the same code would only measure noise.
+    if (codes.has(code)) continue;
+    codes.add(code);
+    const kernel = kernelWith(shape, dtype, key, tile);
+    if (kernel !== undefined) candidates.push({ tile, call: call(kernel, pass), least: 0 });
   }
+  const images = Math.max(...candidates.map(warm));
+  measure(candidates, images);
+  const [rule] = candidates;
+  const best = candidates.reduce((a, b) => b.least < a.least ? b : a);
+  const gains = [rule.least / best.least];
+  if (gains[0] >= GAIN) {
+    measure([rule, best], images);
+    gains.push(rule.least / best.least);
+  }
+  const gain = Math.min(...gains);
+  const kept = best.tile !== undefined && gain >= GAIN;
+  found.delete(key);
+  if (best.tile !== undefined && kept) found.set(key, best.tile);
+  rows.push([
+    convLabel(shape),
+    dtype,
+    full,
+    sizeOf().size,
+    (rule.least * 1000).toFixed(1),
+    sizeOf(best.tile).size,
+    (best.least * 1000).toFixed(1),
+    gain.toFixed(3),
+    kept ? "tuned" : "",
+  ]);
+  console.error(rows.at(-1)!.join("  "));
 }
 
 console.log(markdownTable(rows));

@@ -4,10 +4,12 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { convShape, type Family, poolShape } from "../kernels/shape.ts";
+import { sizeOf } from "../kernels/tensor.ts";
+import { orInputError } from "../tools/files.ts";
+import { flag, InputError, path, runCommand, sizes, type Values } from "../tools/options.ts";
 import {
   convConfigs,
   convConfigShape,
@@ -19,6 +21,7 @@ import {
 import {
   exactConv,
   familyConv,
+  FIRST_LINE,
   type GeneratedFile,
   indexFile,
   kernelFile,
@@ -27,26 +30,28 @@ import {
   type PrintOptions,
 } from "./print.ts";
 
-const usage = `Generates TypeScript kernels.
+/** The most that one size of a kernel may be. */
+const MOST = 65_536;
 
-  deno task codegen                write the kernels of codegen/configs.ts to kernels/generated/
+const options = {
+  check: flag("write nothing, but fail if kernels/generated/kernels/ is not what would be written"),
+  x: sizes(["C,H,W"], MOST, "input of a kernel of your own"),
+  w: sizes(["F,C,KH,KW"], MOST, "filters of a convolution"),
+  pool: sizes(["KH,KW"], MOST, "window of a max-pool, in place of filters"),
+  stride: sizes(["S", "vertical,horizontal"], MOST, "step between windows; 1 if left out"),
+  pad: sizes(["P", "vertical,horizontal", "top,left,bottom,right"], MOST, "0 if left out"),
+  out: path("folder to write; importing DIR/index.ts registers the kernel"),
+  module: path("what the files import the library from; this copy of it if left out"),
+};
+
+const about = `Generates TypeScript kernels.
+
+  deno task codegen                write the kernels of codegen/configs.ts to kernels/generated/kernels/
   deno task codegen --check        fail if kernels/generated/kernels/ is not what would be written
   deno task codegen --x 64,56,56 --w 128,64,3,3 --stride 1 --pad 1 --out my_kernels/
                                    write a kernel for a convolution of your own
   deno task codegen --x 64,56,56 --pool 3,3 --stride 2 --pad 1 --out my_kernels/
-                                   write a kernel for a max-pool of your own
-
-Options for a shape of your own:
-  --x C,H,W          input
-  --w F,C,KH,KW      filters of a convolution
-  --pool KH,KW       window of a max-pool
-  --stride S         or vertical,horizontal (default 1)
-  --pad P            or vertical,horizontal, or top,left,bottom,right (default 0)
-  --out DIR          folder to write; importing DIR/index.ts registers the kernel
-  --module URL       what the files import the library from (default: this copy of it)`;
-
-/** A mistake in the command line: told in one line. */
-class UsageError extends Error {}
+                                   write a kernel for a max-pool of your own`;
 
 const generatedFolder = fileURLToPath(new URL("../kernels/generated/kernels/", import.meta.url));
 const moduleFile = fileURLToPath(new URL("../mod.ts", import.meta.url));
@@ -98,62 +103,71 @@ async function write(folder: string, files: readonly GeneratedFile[]): Promise<v
   for (const { path, text } of files) await Deno.writeTextFile(join(folder, path), text);
 }
 
-/** `64,56,56` as numbers; one number stands alone. */
-function numbers(option: string, value: string): number[] {
-  const list = value.split(",").map((part) => part.trim() === "" ? NaN : Number(part));
-  if (list.some((n) => !Number.isInteger(n) || n < 0)) {
-    throw new UsageError(`--${option} takes whole numbers separated by commas: received ${value}`);
+/** Refuses to write over files of someone else. */
+async function checkReplaceable(folder: string, files: readonly GeneratedFile[]): Promise<void> {
+  for (const path of files.map(({ path }) => join(folder, path))) {
+    const current = await Deno.readTextFile(path).catch(ifMissing);
+    if (current === undefined || current.startsWith(FIRST_LINE)) continue;
+    throw new InputError(`${path} must be a generated file, or none: it would be lost`);
   }
-  return list;
-}
-
-function sizes(option: string, value: string | undefined, names: string): number[] {
-  if (value === undefined) throw new UsageError(`--${option} ${names} is missing`);
-  const list = numbers(option, value);
-  if (list.length !== names.split(",").length) {
-    throw new UsageError(`--${option} takes ${names}: received ${value}`);
-  }
-  return list;
 }
 
 /** A pair as the layers take it: one number, or a list. */
-function step<T>(option: string, value: string): T {
-  const list = numbers(option, value);
-  return (list.length === 1 ? list[0] : list) as T;
-}
-
-interface Arguments {
-  readonly x?: string;
-  readonly w?: string;
-  readonly pool?: string;
-  readonly stride: string;
-  readonly pad: string;
-  readonly out?: string;
-  readonly module?: string;
+function pair<T>(list: readonly number[] = [], leftOut: number): T {
+  return (list.length > 1 ? list : list[0] ?? leftOut) as T;
 }
 
 /** The files for a user's own shape. */
-export function ownFiles(args: Arguments, command: string): GeneratedFile[] {
-  const { out } = args;
-  if (out === undefined) throw new UsageError("--out DIR is missing");
-  const types = args.module ?? relativeModule(resolve(out));
-  const options: PrintOptions = { types, command };
-  const x = [1, ...sizes("x", args.x, "C,H,W")];
-  const stride = step<number>("stride", args.stride), pad = step<number>("pad", args.pad);
-  try {
-    if (args.pool !== undefined) {
-      const [poolHeight, poolWidth] = sizes("pool", args.pool, "KH,KW");
-      const shape = poolShape(x, { poolHeight, poolWidth, stride, pad });
-      return ownFile(pool(shape), options);
-    }
-    const shape = convShape(x, sizes("w", args.w, "F,C,KH,KW"), { stride, pad });
-    return ownFile(exactConv(shape), options);
-  } catch (error) {
-    if (error instanceof RangeError || error instanceof TypeError) {
-      throw new UsageError(error.message);
-    }
-    throw error;
+export function ownFiles(
+  values: Values<typeof options>,
+  command: string,
+): { readonly out: string; readonly files: GeneratedFile[] } {
+  const { x, w, pool: window, out, module } = values;
+  if (values.check) throw new InputError("--check is for kernels/generated/kernels/ alone");
+  if (x === undefined) throw new InputError("--x C,H,W is missing: a kernel of your own needs it");
+  if (out === undefined) throw new InputError("--out DIR is missing");
+  if ((w === undefined) === (window === undefined)) {
+    throw new InputError("a kernel of your own takes either --w F,C,KH,KW or --pool KH,KW");
   }
+  const params = { stride: pair<number>(values.stride, 1), pad: pair<number>(values.pad, 0) };
+  const print: PrintOptions = { types: module ?? relativeModule(resolve(out)), command };
+  try {
+    const kernel = w !== undefined
+      ? ownConv([1, ...x], w, params)
+      : ownPool([1, ...x], window!, params);
+    return { out, files: ownFile(kernel, print) };
+  } catch (error) {
+    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+    throw new InputError(error.message);
+  }
+}
+
+/** How windows step, as the layers take it. */
+interface Steps {
+  readonly stride: number;
+  readonly pad: number;
+}
+
+function ownConv(x: readonly number[], w: readonly number[], steps: Steps): KernelText {
+  const shape = convShape(x, w, steps);
+  checkIndices(x, w, [shape.F, shape.OH, shape.OW]);
+  return exactConv(shape);
+}
+
+function ownPool(
+  x: readonly number[],
+  [poolHeight, poolWidth]: readonly number[],
+  steps: Steps,
+): KernelText {
+  checkIndices(x);
+  return pool(poolShape(x, { poolHeight, poolWidth, ...steps }));
+}
+
+/** The generated code counts in int32. */
+function checkIndices(...shapes: readonly (readonly number[])[]): void {
+  const large = shapes.find((shape) => sizeOf(shape) >= 2 ** 31);
+  if (large === undefined) return;
+  throw new RangeError(`an array must have fewer than 2^31 numbers: [${large}] has more`);
 }
 
 function ownFile(kernel: KernelText, options: PrintOptions): GeneratedFile[] {
@@ -166,43 +180,27 @@ function relativeModule(folder: string): string {
   return path.startsWith(".") ? path : `./${path}`;
 }
 
-function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      options: {
-        check: { type: "boolean", default: false },
-        help: { type: "boolean", default: false },
-        x: { type: "string" },
-        w: { type: "string" },
-        pool: { type: "string" },
-        stride: { type: "string", default: "1" },
-        pad: { type: "string", default: "0" },
-        out: { type: "string" },
-        module: { type: "string" },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
+/** Arguments as a shell takes them, on one line of a comment. */
+function commandLine(args: readonly string[]): string {
+  const words = args.map((arg) => /^[\w./:,@=~+-]+$/.test(arg) ? arg : JSON.stringify(arg));
+  return ["deno task codegen", ...words].join(" ");
 }
 
-async function main(args: string[]): Promise<number> {
-  const values = parse(args);
-  if (values.help) {
-    console.log(usage);
-    return 0;
-  }
-  if (values.x ?? values.w ?? values.pool ?? values.out) {
-    const files = ownFiles(values, `deno task codegen ${args.join(" ")}`);
-    await write(values.out!, files);
-    for (const { path } of files) console.log(join(values.out!, path));
+async function main(values: Values<typeof options>): Promise<number> {
+  const { check: _, ...own } = values;
+  if (Object.values(own).some((value) => value !== undefined)) {
+    const { out, files } = ownFiles(values, commandLine(Deno.args));
+    await orInputError(`${out} cannot be written`, async () => {
+      await checkReplaceable(out, files);
+      await write(out, files);
+    });
+    for (const { path } of files) console.log(join(out, path));
     return 0;
   }
   const files = repositoryFiles();
   if (values.check) {
     const found = await differences(generatedFolder, files);
-    for (const line of found) console.error(`kernels/generated: ${line}`);
+    for (const line of found) console.error(`kernels/generated/kernels: ${line}`);
     if (found.length > 0) console.error("Run `deno task codegen`.");
     return found.length > 0 ? 1 : 0;
   }
@@ -212,12 +210,4 @@ async function main(args: string[]): Promise<number> {
   return 0;
 }
 
-if (import.meta.main) {
-  try {
-    Deno.exit(await main(Deno.args));
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(`codegen: ${error.message}`);
-    Deno.exit(2);
-  }
-}
+if (import.meta.main) await runCommand({ usage: "deno task codegen", about, options }, main);

@@ -5,44 +5,50 @@
  */
 
 import { cosineSchedule, RandomState, Solver, ThreeLayerConvNet, useKernels } from "../mod.ts";
-import { readMnist } from "./lib/mnist.ts";
+import { orInputError, tryFolder } from "../tools/files.ts";
 import {
-  helpText,
   InputError,
   number,
+  odd,
   path,
-  readOptions,
   runCommand,
+  SEEDS,
+  type Values,
   whole,
   word,
-} from "./lib/options.ts";
+} from "../tools/options.ts";
+import { CheckpointFile } from "./lib/checkpoint.ts";
+import { readMnist } from "./lib/mnist.ts";
 import { percent, trainWithBar } from "./lib/progress.ts";
-import { kernelTable } from "./lib/report.ts";
+import { exitCode, kernelTable, outcome } from "./lib/report.ts";
 
 const options = {
-  epochs: whole(4, 1, "passes over the training digits"),
-  filters: whole(8, 1, "filters of the convolution"),
-  "filter-size": whole(5, 1, "height and width of a filter, an odd number"),
-  hidden: whole(100, 1, "neurons of the hidden layer"),
-  batch: whole(100, 1, "digits in a batch"),
-  "learning-rate": number(3e-3, 0, "how far a step of adam goes"),
-  seed: whole(0, 0, "seed of the weights and batches: the same one gives the same losses"),
-  limit: whole(undefined, 1, "use at most so many digits of each kind"),
+  epochs: whole(4, [1, 1_000_000], "passes over the training digits"),
+  filters: whole(8, [1, 1024], "filters of the convolution"),
+  "filter-size": odd(5, [1, 27], "height and width of a filter, an odd number"),
+  hidden: whole(100, [1, 65_536], "neurons of the hidden layer"),
+  batch: whole(100, [1, 55_000], "digits in a batch"),
+  "learning-rate": number(3e-3, [0, 1000], "how far a step of adam goes"),
+  seed: whole(0, SEEDS, "seed of the weights and batches: the same one gives the same losses"),
+  limit: whole(undefined, [1, 60_000], "use at most so many digits of each kind"),
   kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
   data: path("folder with the four IDX files of MNIST, packed with gzip or not"),
+  checkpoint: path("file that the training is kept in after every epoch, and resumed from"),
   out: path("folder for curves and pictures of the filters"),
 };
 
-async function main(): Promise<number> {
-  const values = readOptions(options, Deno.args);
-  if (values === undefined) {
-    const about = "Trains a three-layer convolutional net on the 60,000 digits of MNIST.";
-    console.log(helpText("deno task train", about, options));
-    return 0;
+/** What a training may take, in bytes. */
+const MEMORY = 4e9;
+
+async function main(values: Values<typeof options>): Promise<number> {
+  checkMemory(values);
+  const { out } = values;
+  if (out !== undefined) {
+    await tryFolder(out, ["mnist-filters.png", "mnist-loss.svg", "mnist-accuracy.svg"]);
   }
-  if (values["filter-size"] % 2 === 0) {
-    throw new InputError(`--filter-size must be odd: received ${values["filter-size"]}`);
-  }
+  await using checkpoint = values.checkpoint === undefined
+    ? undefined
+    : await CheckpointFile.open(values.checkpoint);
   useKernels(values.kernels);
   const { xTest, yTest, ...data } = await readMnist(values.data, values.limit);
   const random = new RandomState(values.seed);
@@ -65,23 +71,52 @@ async function main(): Promise<number> {
     verbose: false,
     random,
   });
-  const { end, iteration, iterations, loss, epoch } = await trainWithBar(solver);
-  const stopped = end === "stopped" ? `stopped by Ctrl-C after ` : "";
-  console.log(`${stopped}${iteration} of ${iterations} iterations, ${epoch} epochs, loss ${loss}`);
+  await checkpoint?.resume(solver);
+  const result = await trainWithBar(solver, { onCheckpoint: checkpoint?.keep });
+  await checkpoint?.keep(solver.checkpoint());
+  console.log(outcome(result));
   console.log(`training accuracy    ${percent(solver.checkAccuracy(data.xTrain, data.yTrain))}`);
   console.log(`validation accuracy  ${percent(solver.checkAccuracy(data.xVal, data.yVal))}`);
   console.log(`test accuracy        ${percent(solver.checkAccuracy(xTest, yTest))}`);
   console.log(`\n${kernelTable(net)}`);
-  if (values.out !== undefined) {
-    // Loaded only where they are wanted, as they take their time.
-    const { writeGrid } = await import("./lib/pictures.ts");
-    const { writeCurves } = await import("./lib/curves.ts");
-    await Deno.mkdir(values.out, { recursive: true });
-    await writeGrid(`${values.out}/mnist-filters.png`, net.params.W1, 8);
-    await writeCurves(values.out, "mnist", solver);
-    console.log(`\nfilters and curves are in ${values.out}`);
+  if (out !== undefined) {
+    await orInputError(`${out} cannot be written`, () => show(out, net, solver));
   }
-  return end === "stopped" ? 130 : 0;
+  return exitCode(result);
 }
 
-await runCommand(main);
+/** Refuses a net or a batch that is larger than most machines. */
+function checkMemory(
+  { filters, "filter-size": size, hidden, batch }: Values<typeof options>,
+): void {
+  const pixels = 28 * 28, pooled = pixels / 4;
+  const parameters = filters * size * size + filters * pooled * hidden + 10 * hidden;
+  const perDigit = pixels + filters * (2 * pixels + 2 * pooled) + 2 * hidden;
+  // A parameter has a gradient, adam's two averages and a copy of the best, and a checkpoint doubles it.
+  const bytes = 4 * (8 * parameters + batch * perDigit);
+  if (bytes <= MEMORY) return;
+  throw new InputError(
+    `--filters ${filters}, --hidden ${hidden} and --batch ${batch} must fit ${MEMORY / 1e9} GB ` +
+      `of memory together: they need about ${Math.ceil(bytes / 1e9)} GB`,
+  );
+}
+
+/** Curves, and the filters. */
+async function show(
+  folder: string,
+  net: ThreeLayerConvNet<"float32">,
+  solver: Solver<Float32Array>,
+): Promise<void> {
+  // Loaded only where they are wanted, as they take their time.
+  const { writeGrid } = await import("./lib/pictures.ts");
+  const { writeCurves } = await import("./lib/curves.ts");
+  await writeGrid(`${folder}/mnist-filters.png`, net.params.W1, 8);
+  await writeCurves(folder, "mnist", solver);
+  console.log(`\nfilters and curves are in ${folder}`);
+}
+
+await runCommand({
+  usage: "deno task train",
+  about: "Trains a three-layer convolutional net on the 60,000 digits of MNIST.",
+  options,
+}, main);

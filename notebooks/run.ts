@@ -16,6 +16,7 @@
  */
 
 import { fileURLToPath } from "node:url";
+import { flag, runCommand, type Values } from "../tools/options.ts";
 
 /** A notebook, as far as this file looks into it. */
 interface Notebook {
@@ -35,7 +36,6 @@ interface Output {
   data?: Record<string, unknown>;
 }
 
-const check = Deno.args.includes("--check");
 const folder = new URL("./", import.meta.url);
 const config = fileURLToPath(new URL("../deno.json", import.meta.url));
 
@@ -56,7 +56,7 @@ const join = (text: string | string[]) => Array.isArray(text) ? text.join("") : 
  * Formats a notebook's cells: in place, or in a copy to compare with. Deno's formatter calls every
  * notebook unformatted when it is asked to check one, so deno.json leaves them to this.
  */
-async function format(name: string, temporary: string): Promise<void> {
+async function format(name: string, temporary: string, check: boolean): Promise<void> {
   const file = new URL(name, folder), copy = `${temporary}/${name}`;
   await Deno.copyFile(file, copy);
   await run("deno", ["fmt", "--quiet", "--config", config, copy]);
@@ -102,37 +102,50 @@ function compare(name: string, committed: Notebook, executed: Notebook): void {
   });
 }
 
-const asked = Deno.args.filter((arg) => arg !== "--check");
-const names = asked.length > 0
-  ? asked
-  : [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".ipynb"))
-    .sort();
+const options = {
+  check: flag("write nothing, but fail if the committed outputs are not those of the cells"),
+};
 
-const temporary = await Deno.makeTempDir();
-try {
-  await run("deno", ["jupyter", "--install"], { XDG_DATA_HOME: temporary });
-  for (const name of names) {
-    const start = performance.now();
-    const file = new URL(name, folder);
-    await format(name, temporary);
-    const committed: Notebook = JSON.parse(await Deno.readTextFile(file));
-    await checkCode(name, committed, temporary);
-    await run("jupyter-nbconvert", [
-      "--to=notebook",
-      "--execute",
-      "--config=nbconvert_config.py",
-      `--output-dir=${temporary}`,
-      name,
-    ], { JUPYTER_PATH: `${temporary}/jupyter` });
-    const text = await Deno.readTextFile(`${temporary}/${name}`);
-    if (check) compare(name, committed, JSON.parse(text));
-    else await Deno.writeTextFile(file, text);
-    console.log(`${name}: ran in ${((performance.now() - start) / 1000).toFixed(1)} s`);
-  }
-} catch (error) {
-  if (!(error instanceof Error)) throw error;
-  console.error(error.message);
-  Deno.exitCode = 1;
-} finally {
-  await Deno.remove(temporary, { recursive: true });
+const names = [...Deno.readDirSync(folder)].map(({ name }) => name)
+  .filter((name) => name.endsWith(".ipynb")).sort();
+
+/** Runs one notebook and writes or compares its outputs. */
+async function runNotebook(name: string, temporary: string, check: boolean): Promise<void> {
+  const start = performance.now();
+  const file = new URL(name, folder);
+  await format(name, temporary, check);
+  const committed: Notebook = JSON.parse(await Deno.readTextFile(file));
+  await checkCode(name, committed, temporary);
+  await run("jupyter-nbconvert", [
+    "--to=notebook",
+    "--execute",
+    "--config=nbconvert_config.py",
+    `--output-dir=${temporary}`,
+    name,
+  ], { JUPYTER_PATH: `${temporary}/jupyter` });
+  const text = await Deno.readTextFile(`${temporary}/${name}`);
+  if (check) compare(name, committed, JSON.parse(text));
+  else await Deno.writeTextFile(file, text);
+  console.log(`${name}: ran in ${((performance.now() - start) / 1000).toFixed(1)} s`);
 }
+
+async function main({ check }: Values<typeof options>, asked: readonly string[]): Promise<number> {
+  const temporary = await Deno.makeTempDir();
+  try {
+    await run("deno", ["jupyter", "--install"], { XDG_DATA_HOME: temporary });
+    for (const name of asked.length > 0 ? asked : names) {
+      await runNotebook(name, temporary, check);
+    }
+    return 0;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    console.error(error.message);
+    return 1;
+  } finally {
+    await Deno.remove(temporary, { recursive: true });
+  }
+}
+
+const about = `Runs the notebooks and writes their outputs: ${names.join(", ")}.`;
+const usage = "deno task notebooks [NAME.ipynb ...]";
+await runCommand({ usage, about, options, operands: names }, main);

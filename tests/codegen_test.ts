@@ -13,10 +13,18 @@ import {
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** Runs the generator's command. */
-async function codegen(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+function codegen(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  return codegenIn(root, ...args);
+}
+
+/** Runs the generator's command of a copy of the project. */
+async function codegenIn(
+  folder: string,
+  ...args: string[]
+): Promise<{ code: number; out: string; err: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--allow-all", `${root}codegen/main.ts`, ...args],
-    cwd: root,
+    args: ["run", "--quiet", "--no-check", "--allow-all", "codegen/main.ts", ...args],
+    cwd: folder,
     env: { NO_COLOR: "1" },
   }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -98,6 +106,8 @@ describe("the generator's command", () => {
       ...["--out", folder],
     );
     assertEquals(made.code, 0, made.err);
+    const constant = "conv_2x9x7_5x4x2_s2x1p1x0x2x1";
+    assertEquals(made.out, `${folder}/${constant}.ts\n${folder}/index.ts\n`);
     const printed = await run(
       folder,
       `import { convBackward, convForward, explainConv, RandomState, relError, useKernels }
@@ -143,8 +153,90 @@ describe("the generator's command", () => {
     assertEquals(printed.split("\n"), ["maxpool-9x8-4x3-s2-generated", "0"]);
     await Deno.remove(folder, { recursive: true });
   });
+  it("fails with --check where a kernel is not what would be written", async () => {
+    const copy = await Deno.makeTempDir();
+    const cp = ["-r", "codegen", "kernels", "tools", "deno.json", "deno.lock", copy];
+    assertEquals((await new Deno.Command("cp", { args: cp, cwd: root }).output()).code, 0);
+    const check = () => codegenIn(copy, "--check");
+    assertEquals(await check(), { code: 0, out: "", err: "" });
+    const folder = `${copy}/kernels/generated/kernels`, path = `${folder}/conv_3x3.ts`;
+    const text = await Deno.readTextFile(path);
+    await Deno.writeTextFile(path, text.replace("+=", "-="));
+    const differs = "kernels/generated/kernels: conv_3x3.ts differs\nRun `deno task codegen`.\n";
+    assertEquals(await check(), { code: 1, out: "", err: differs });
+    // It only checks; without it the kernels are written anew.
+    assertEquals(await Deno.readTextFile(path), text.replace("+=", "-="));
+    assertEquals((await codegenIn(copy)).code, 0);
+    assertEquals(await Deno.readTextFile(path), text);
+    assertEquals(await check(), { code: 0, out: "", err: "" });
+    await Deno.remove(copy, { recursive: true });
+  });
+  it("says how a kernel was made by a command that can be run again", async () => {
+    const folder = await Deno.makeTempDir(), out = `${folder}/my "own" kernels`;
+    const made = await codegen("--x", "1,5,5", "--w", "1,1,1,1", "--out", out);
+    assertEquals(made.code, 0, made.err);
+    const [, command] = (await Deno.readTextFile(`${out}/index.ts`)).split("\n");
+    assertEquals(
+      command,
+      `// deno task codegen --x 1,5,5 --w 1,1,1,1 --out ${JSON.stringify(out)}`,
+    );
+    await run(folder, `import ${JSON.stringify(`${out}/index.ts`)};`);
+    await Deno.remove(folder, { recursive: true });
+  });
+  it("writes over its own files, but over no others", async () => {
+    const folder = await Deno.makeTempDir();
+    const args = ["--x", "1,5,5", "--w", "1,1,1,1", "--out", folder];
+    assertEquals((await codegen(...args)).code, 0);
+    assertEquals((await codegen(...args)).code, 0);
+    await Deno.writeTextFile(`${folder}/index.ts`, "export {};\n");
+    const { code, err } = await codegen(...args);
+    assertEquals(code, 2);
+    assertMatch(err, /^Error: \S+index.ts must be a generated file, or none: it would be lost\n$/);
+    assertEquals(await Deno.readTextFile(`${folder}/index.ts`), "export {};\n");
+    await Deno.remove(folder, { recursive: true });
+  });
+  it("rewrites no kernels of the library for options of one's own", async () => {
+    const folder = `${root}kernels/generated/kernels`;
+    const before = await Deno.stat(`${folder}/index.ts`);
+    const options = ["--stride=1", "--pad=1", "--w=1,1,1,1", "--pool=2,2", "--module=m", "--out=o"];
+    for (const { code, err } of await Promise.all(options.map((option) => codegen(option)))) {
+      const message = "Error: --x C,H,W is missing: a kernel of your own needs it\n";
+      assertEquals([code, err], [2, message]);
+    }
+    const { ino, mtime } = await Deno.stat(`${folder}/index.ts`);
+    assertEquals([ino, mtime], [before.ino, before.mtime]);
+  });
   const mistakes: Record<string, [string[], RegExp]> = {
     "an unknown option": [["--bogus"], /bogus/],
+    "neither filters nor a window": [["--x", "1,3,3", "--out", "o"], /either --w .* or --pool/],
+    "filters and a window": [
+      ["--x", "1,3,3", "--w", "1,1,1,1", "--pool", "2,2", "--out", "o"],
+      /either --w .* or --pool/,
+    ],
+    "a line break in the folder": [
+      ["--x", "1,3,3", "--w", "1,1,1,1", "--out", "o\nalert(1)//"],
+      /--out must be a path in one line/,
+    ],
+    "a line separator in the module": [
+      ["--x", "1,3,3", "--w", "1,1,1,1", "--out", "o", "--module", "m\u2028alert(1)"],
+      /--module must be a path in one line/,
+    ],
+    "--check for a kernel of one's own": [
+      ["--check", "--x", "1,3,3", "--w", "1,1,1,1", "--out", "o"],
+      /--check is for kernels\/generated\/kernels\/ alone/,
+    ],
+    "a size that no array has": [
+      ["--x", "60000,300,300", "--w", "1,60000,1,1", "--out", "o"],
+      /must have fewer than 2\^31 numbers: \[1,60000,300,300\] has more/,
+    ],
+    "a size that is far too large": [
+      ["--x", "1,3,1000000000", "--pool", "2,2", "--out", "o"],
+      /--x takes whole numbers from 0 to 65536/,
+    ],
+    "a file in place of the folder": [
+      ["--x", "1,3,3", "--w", "1,1,1,1", "--out", `${root}deno.json`],
+      /deno.json cannot be written/,
+    ],
     "a missing folder": [["--x", "1,2,3", "--w", "1,1,1,1"], /--out DIR is missing/],
     "sizes that are no numbers": [["--x", "a,2,3", "--w", "1,1,1,1", "--out", "o"], /--x .*a,2,3/],
     "too few sizes": [["--x", "2,3", "--w", "1,1,1,1", "--out", "o"], /--x takes C,H,W/],
@@ -157,7 +249,9 @@ describe("the generator's command", () => {
   for (const [what, [args, message]] of Object.entries(mistakes)) {
     it(`refuses ${what} in one line and writes nothing`, async () => {
       const folder = await Deno.makeTempDir();
-      const { code, err } = await codegen(...args.map((a) => a === "o" ? `${folder}/o` : a));
+      const { code, err } = await codegen(
+        ...args.map((a) => a.replace(/^o(?=$|\n)/, `${folder}/o`)),
+      );
       assertEquals(code, 2);
       assertMatch(err, message);
       assertEquals(err.trim().split("\n").length, 1, err);

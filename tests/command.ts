@@ -1,5 +1,5 @@
 /**
- * Runs the commands of examples/ as a user does.
+ * Runs the project's commands as a user does.
  *
  * @module
  */
@@ -14,15 +14,26 @@ export interface Finished {
   readonly stderr: string;
 }
 
-/** A command that was started. */
-export function start(script: string, args: readonly string[]): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "--quiet", "--no-check"],
-      ...["--allow-read", "--allow-write", "--allow-env", "--allow-net"],
-      fileURLToPath(new URL(`../examples/${script}`, import.meta.url)),
-      ...args,
-    ],
+/**
+ * A command that was started.
+ *
+ * @param script Its path from the project's folder.
+ * @param args Its arguments.
+ * @param wrap What runs it, if Deno alone does not.
+ */
+export function start(
+  script: string,
+  args: readonly string[],
+  wrap = (command: string[]) => command,
+): Deno.ChildProcess {
+  const [program, ...rest] = wrap([
+    ...[Deno.execPath(), "run", "--quiet", "--no-check"],
+    ...["--allow-read", "--allow-write", "--allow-env", "--allow-net"],
+    fileURLToPath(new URL(`../${script}`, import.meta.url)),
+    ...args,
+  ]);
+  return new Deno.Command(program, {
+    args: rest,
     env: { NO_COLOR: "1" },
     stdin: "null",
     stdout: "piped",
@@ -30,11 +41,16 @@ export function start(script: string, args: readonly string[]): Deno.ChildProces
   }).spawn();
 }
 
-/** Runs a command to its end. */
-export async function run(script: string, args: readonly string[]): Promise<Finished> {
-  const { code, stdout, stderr } = await start(script, args).output();
+/** What a command leaves behind in the end. */
+export async function finish(child: Deno.ChildProcess): Promise<Finished> {
+  const { code, stdout, stderr } = await child.output();
   const text = new TextDecoder();
   return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
+}
+
+/** Runs a command to its end. */
+export async function run(script: string, args: readonly string[]): Promise<Finished> {
+  return await finish(start(script, args));
 }
 
 /** Asserts that a command says in one line what is wrong, and exits with 2. */
@@ -44,6 +60,31 @@ export async function assertRefused(
   message: string,
 ): Promise<void> {
   assertEquals(await run(script, args), { code: 2, stdout: "", stderr: `Error: ${message}\n` });
+}
+
+/**
+ * Runs the text of a program to its end.
+ *
+ * @param text The program; it imports from "ROOT/...", which is the project's folder.
+ * @param wrap What runs it, if Deno alone does not.
+ */
+export async function runText(text: string, wrap = (command: string[]) => command) {
+  const root = new URL("..", import.meta.url), path = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(path, text.replaceAll("ROOT/", root.href));
+  const config = fileURLToPath(new URL("deno.json", root));
+  const [program, ...args] = wrap([
+    ...[Deno.execPath(), "run", "--quiet", "--no-check", "--allow-all", "--config", config, path],
+  ]);
+  const child = new Deno.Command(program, {
+    args,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const finished = await finish(child);
+  await Deno.remove(path);
+  return finished;
 }
 
 /** Presses Ctrl-C as soon as a command has written to stderr, and waits for its end. */

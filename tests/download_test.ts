@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { packTar } from "modern-tar/fs";
 import { createHash } from "node:crypto";
 import { fetchArchive } from "../examples/lib/download.ts";
-import { InputError } from "../examples/lib/options.ts";
+import { InputError } from "../tools/options.ts";
 
 /** A packed archive of one file with numbers that do not compress. */
 async function makeArchive(): Promise<Uint8Array<ArrayBuffer>> {

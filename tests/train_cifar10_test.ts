@@ -149,7 +149,12 @@ describe("deno task cifar10", () => {
   const small = ["--data", folder, "--recipe", "overfit", "--limit", "40", "--batch", "20"];
 
   it("checks the losses of untrained nets", async () => {
-    const { code, stdout } = await run("train_cifar10.ts", ["--data", folder, "--recipe", "check"]);
+    const { code, stdout } = await run("examples/train_cifar10.ts", [
+      "--data",
+      folder,
+      "--recipe",
+      "check",
+    ]);
     assertEquals(code, 0);
     const [guess, none, half] = stdout.trim().split("\n").map((line) => Number(line.slice(-8)));
     assertAlmostEquals(guess, Math.log(10), 1e-6);
@@ -159,7 +164,7 @@ describe("deno task cifar10", () => {
 
   it("trains, tells which kernels ran, and draws what came of it", async () => {
     const out = `${folder}/out`;
-    const { code, stdout } = await run("train_cifar10.ts", [
+    const { code, stdout } = await run("examples/train_cifar10.ts", [
       ...["--epochs", "2", "--crop", "2", "--mirror", "--out", out],
       ...small,
     ]);
@@ -178,29 +183,49 @@ describe("deno task cifar10", () => {
 
   it("resumes after Ctrl-C with the losses of a run that was not stopped", async () => {
     const checkpoint = ["--checkpoint", `${folder}/run.safetensors`, "--epochs", "2"];
-    const stopped = await interrupt("train_cifar10.ts", [...small, ...checkpoint]);
+    const stopped = await interrupt("examples/train_cifar10.ts", [...small, ...checkpoint]);
     assertEquals(stopped.code, 130);
     assertMatch(stopped.stdout, /^stopped by Ctrl-C after \d of 4 iterations/);
-    const resumed = await run("train_cifar10.ts", [...small, ...checkpoint]);
+    const resumed = await run("examples/train_cifar10.ts", [...small, ...checkpoint]);
     assertMatch(resumed.stderr, /^resumed from \S+run.safetensors after \d iterations\n/);
-    const whole = await run("train_cifar10.ts", [...small, "--epochs", "2"]);
+    const whole = await run("examples/train_cifar10.ts", [...small, "--epochs", "2"]);
     assertEquals(resumed.stdout, whole.stdout);
     assertEquals([resumed.code, whole.code], [0, 0]);
     // The file is of this run and no other.
     await assertRefused(
-      "train_cifar10.ts",
+      "examples/train_cifar10.ts",
       [...small, ...checkpoint, "--batch", "10"],
       `${checkpoint[1]} cannot be resumed from: checkpoint must be of batchSize 10: ` +
         `it is of batchSize 20`,
     );
   });
 
+  it("tries what it shall write before it begins", async () => {
+    const file = `${folder}/file`, name = "cifar10-overfit-pictures.png";
+    await Deno.writeTextFile(file, "");
+    await Deno.mkdir(`${folder}/drawn/${name}`, { recursive: true });
+    const args = ["--data", "/nowhere", "--recipe", "overfit"];
+    await assertRefused(
+      "examples/train_cifar10.ts",
+      [...args, "--checkpoint", folder],
+      `${folder} must be a file: it is a folder`,
+    );
+    await assertRefused(
+      "examples/train_cifar10.ts",
+      [...args, "--out", `${folder}/drawn`],
+      `${folder}/drawn/${name} must be a file: it is a folder`,
+    );
+    const { code, stderr } = await run("examples/train_cifar10.ts", [...args, "--out", file]);
+    assertEquals(code, 2);
+    assertMatch(stderr, /^Error: \S+file cannot be written: .*\n$/);
+  });
+
   it("says where the data is if there is none", async () => {
     await assertRefused(
-      "train_cifar10.ts",
+      "examples/train_cifar10.ts",
       ["--data", "/nowhere"],
       "/nowhere has no data_batch_1.bin: CIFAR-10 comes from " +
-        "https://www.cs.toronto.edu/~kriz/cifar.html,\nfile cifar-10-binary.tar.gz, " +
+        "https://www.cs.toronto.edu/~kriz/cifar.html, file cifar-10-binary.tar.gz, " +
         "MD5 c32a1d4ab5d03f1284b67883e8d87530; --download fetches it",
     );
   });
@@ -209,30 +234,45 @@ describe("deno task cifar10", () => {
     const damaged = await Deno.makeTempDir();
     await Deno.writeFile(`${damaged}/data_batch_1.bin`, new Uint8Array(3073));
     const message = "data_batch_1.bin must have 30730000 bytes, 10000 records of 3073: it has 3073";
-    await assertRefused("train_cifar10.ts", ["--data", damaged], message);
+    await assertRefused("examples/train_cifar10.ts", ["--data", damaged], message);
     await assertRefused(
-      "train_cifar10.ts",
+      "examples/train_cifar10.ts",
       [...small, "--checkpoint", `${damaged}/data_batch_1.bin`],
       `${damaged}/data_batch_1.bin cannot be resumed from: bytes must be a checkpoint of encodeCheckpoint`,
     );
+    await Deno.remove(`${damaged}/data_batch_1.bin`);
+    await Deno.mkdir(`${damaged}/data_batch_1.bin`);
+    const dir = await run("examples/train_cifar10.ts", ["--data", damaged]);
+    assertEquals(dir.code, 2);
+    assertMatch(dir.stderr, /^Error: EISDIR.*\n$/);
     // More is asked for than one file holds, and the second is missing.
-    const { code, stderr } = await run("train_cifar10.ts", ["--data", folder]);
+    const { code, stderr } = await run("examples/train_cifar10.ts", ["--data", folder]);
     assertEquals(code, 2);
     assertMatch(stderr, /^Error: .*data_batch_2\.bin.*\n$/);
   });
 
   it("says in one line what is wrong with its options, and which it has", async () => {
     await assertRefused(
-      "train_cifar10.ts",
+      "examples/train_cifar10.ts",
       ["--recipe", "cake"],
       '--recipe must be one of check, overfit, epoch, course, deep: received "cake"',
     );
     await assertRefused(
-      "train_cifar10.ts",
+      "examples/train_cifar10.ts",
       ["--crop", "0.5"],
-      '--crop must be a whole number of 0 or more: received "0.5"',
+      '--crop must be a whole number from 0 to 32: received "0.5"',
     );
-    const { stdout } = await run("train_cifar10.ts", ["--help"]);
+    await assertRefused(
+      "examples/train_cifar10.ts",
+      ["--reg", "Infinity"],
+      '--reg must be a number from 0 to 1000: received "Infinity"',
+    );
+    await assertRefused(
+      "examples/train_cifar10.ts",
+      ["--recipe", "check", "--epochs", "3"],
+      "--epochs must be left out with --recipe check, which trains nothing",
+    );
+    const { stdout } = await run("examples/train_cifar10.ts", ["--help"]);
     for (const name of ["recipe", "data", "download", "checkpoint", "crop", "mirror", "out"]) {
       assertMatch(stdout, new RegExp(`\n  --${name} `));
     }

@@ -6,7 +6,7 @@
 
 import { type Cifar10Data, getCifar10Data } from "../../mod.ts";
 import { type Archive, fetchArchive } from "./download.ts";
-import { InputError } from "./options.ts";
+import { InputError } from "../../tools/options.ts";
 
 /** The binary version, as its author publishes it. */
 export const archive: Archive = {

@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
-import { InputError } from "./options.ts";
+import { InputError } from "../../tools/options.ts";
 import { progressBar } from "./progress.ts";
 
 /** An archive on the web. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { InputError } from "./options.ts";
+import { InputError } from "../../tools/options.ts";
 
 /** Bytes with a shape. */
 export interface Idx {

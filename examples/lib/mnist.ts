@@ -10,10 +10,13 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { type Tensor, tensor } from "../../mod.ts";
 import { readIdx } from "./idx.ts";
-import { InputError } from "./options.ts";
+import { InputError } from "../../tools/options.ts";
 
 /** Digits of the training file that are kept for validation: its last. */
 const VALIDATION = 5000;
+
+/** Rows and columns of a digit. */
+const SIDE = 28;
 
 /** Mean and standard deviation of the training pixels, on a scale from 0 to 1. */
 const MEAN = 0.1307, DEVIATION = 0.3081;
@@ -66,14 +69,18 @@ async function packagedFolder(): Promise<string> {
 interface Digits {
   readonly images: Uint8Array;
   readonly labels: Uint8Array;
-  /** Rows and columns of pixels. */
-  readonly size: readonly number[];
 }
 
 async function readDigits(folder: string, prefix: string): Promise<Digits> {
   const imagesPath = join(folder, `${prefix}-images-idx3-ubyte`);
   const labelsPath = join(folder, `${prefix}-labels-idx1-ubyte`);
-  const { shape: [count, ...size], data: images } = await readIdx(imagesPath, 3);
+  const { shape: [count, rows, columns], data: images } = await readIdx(imagesPath, 3);
+  if (count === 0 || rows !== SIDE || columns !== SIDE) {
+    throw new InputError(
+      `${imagesPath} must have digits of ${SIDE} x ${SIDE} pixels: ` +
+        `it has ${count} of ${rows} x ${columns}`,
+    );
+  }
   const { data: labels } = await readIdx(labelsPath, 1);
   if (labels.length !== count) {
     throw new InputError(
@@ -86,16 +93,16 @@ async function readDigits(folder: string, prefix: string): Promise<Digits> {
       `${labelsPath} must have labels from 0 to 9: number ${wrong} is ${labels[wrong]}`,
     );
   }
-  return { images, labels, size };
+  return { images, labels };
 }
 
 function part(
-  { images, labels, size: [H, W] }: Digits,
+  { images, labels }: Digits,
   from: number,
   count: number,
 ): [Tensor<Float32Array>, Uint8Array] {
-  const pixels = images.subarray(from * H * W, (from + count) * H * W);
+  const size = SIDE * SIDE, pixels = images.subarray(from * size, (from + count) * size);
   const data = new Float32Array(pixels.length);
   for (let i = 0; i < data.length; i++) data[i] = (pixels[i] / 255 - MEAN) / DEVIATION;
-  return [tensor(data, [count, 1, H, W]), labels.subarray(from, from + count)];
+  return [tensor(data, [count, 1, SIDE, SIDE]), labels.subarray(from, from + count)];
 }

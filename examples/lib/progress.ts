@@ -39,6 +39,42 @@ export function percent(part: number): string {
   return Number.isNaN(part) ? "-" : `${(100 * part).toFixed(1)}%`;
 }
 
+/** A warning on a line of its own, in place of a bar, which goes on below it. */
+export function warn(message: string): void {
+  // The bar comes back in the end to the place that the terminal has saved.
+  const [clear, save] = process.stderr.isTTY ? ["\r\x1b[K", "\x1b7"] : ["", ""];
+  process.stderr.write(`${clear}Warning: ${message}\n${save}`);
+}
+
+/**
+ * Does what takes long, and hears Ctrl-C meanwhile.
+ *
+ * @param bar The bar that shows how far it is. It stops in the end, which gives the terminal its cursor
+ * and its line wrap back.
+ * @param work What is done; it starts the bar. The signal is aborted by the first Ctrl-C; the next one ends the program.
+ * @param patient Whether it heeds the signal. If not, the first Ctrl-C ends the program.
+ * @returns What the work returned.
+ */
+export async function whileBarRuns<T>(
+  bar: SingleBar,
+  work: (signal: AbortSignal) => Promise<T>,
+  patient = true,
+): Promise<T> {
+  const stop = new AbortController();
+  const onInterrupt = () => {
+    if (patient && !stop.signal.aborted) return stop.abort();
+    bar.stop();
+    Deno.exit(130);
+  };
+  Deno.addSignalListener("SIGINT", onInterrupt);
+  try {
+    return await work(stop.signal);
+  } finally {
+    bar.stop();
+    Deno.removeSignalListener("SIGINT", onInterrupt);
+  }
+}
+
 /**
  * Trains with a bar, until Ctrl-C is pressed: then the iteration is finished and what was reached counts.
  * A second Ctrl-C ends the program at once.
@@ -48,24 +84,18 @@ export function percent(part: number): string {
  * @returns What was reached.
  */
 export async function trainWithBar(
-  solver: Solver<Float32Array>,
+  solver: Pick<Solver<Float32Array>, "iteration" | "iterations" | "trainAsync">,
   options: TrainOptions = {},
 ): Promise<TrainResult> {
-  const stop = new AbortController();
-  const onInterrupt = () => {
-    if (stop.signal.aborted) Deno.exit(130);
-    stop.abort();
-  };
-  Deno.addSignalListener("SIGINT", onInterrupt);
   const bar = progressBar(
     "{bar} {value}/{total} | loss {loss} | train {train} val {val} | {rate} images/s | {left} left",
   );
   const none = { loss: "-", train: "-", val: "-", rate: "-", left: "-" };
-  bar.start(solver.iterations, solver.iteration, none);
-  try {
-    return await solver.trainAsync({
+  return await whileBarRuns(bar, (signal) => {
+    bar.start(solver.iterations, solver.iteration, none);
+    return solver.trainAsync({
       ...options,
-      signal: stop.signal,
+      signal,
       onProgress: (progress) => {
         bar.update(progress.iteration, {
           loss: progress.loss.toFixed(4),
@@ -77,8 +107,5 @@ export async function trainWithBar(
         options.onProgress?.(progress);
       },
     });
-  } finally {
-    bar.stop();
-    Deno.removeSignalListener("SIGINT", onInterrupt);
-  }
+  });
 }

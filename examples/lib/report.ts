@@ -4,7 +4,18 @@
  * @module
  */
 
-import type { BlockNet } from "../../mod.ts";
+import type { BlockNet, TrainResult } from "../../mod.ts";
+
+/** How far a training came, and why no further. */
+export function outcome({ end, iteration, iterations, epoch, loss }: TrainResult): string {
+  const stopped = end === "stopped" ? "stopped by Ctrl-C after " : "";
+  return `${stopped}${iteration} of ${iterations} iterations, ${epoch} epochs, loss ${loss}`;
+}
+
+/** The exit code of a training: 130 after Ctrl-C, as shells have it. */
+export function exitCode({ end }: TrainResult): number {
+  return end === "stopped" ? 130 : 0;
+}
 
 /** Rows of words in columns that stand below each other. */
 export function table(rows: readonly (readonly string[])[]): string {

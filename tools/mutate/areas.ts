@@ -18,7 +18,7 @@ export interface Area {
  */
 export const areas: readonly Area[] = [
   { folder: "codegen", tests: ["codegen", "generated"] },
-  { folder: "examples/lib", tests: ["download", "train_mnist", "train_cifar10"] },
+  { folder: "examples/lib", tests: ["download", "progress", "train_mnist", "train_cifar10"] },
   {
     folder: "kernels",
     tests: ["shape", "simd_special", "cost", "generated", "conv_layers", "simd_conv", "codegen"],
@@ -54,7 +54,7 @@ export const areas: readonly Area[] = [
       "cost",
     ],
   },
-  { folder: "tools", tests: ["mutate"] },
+  { folder: "tools", tests: ["mutate", "options", "files", "train_mnist"] },
 ];
 
 /** Files below the areas' folders that are not mutated: made by programs, or tables of data. */

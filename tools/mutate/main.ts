@@ -5,16 +5,7 @@
  */
 
 import { fileURLToPath } from "node:url";
-import {
-  flag,
-  helpText,
-  InputError,
-  path,
-  readOptions,
-  runCommand,
-  text,
-  whole,
-} from "../../examples/lib/options.ts";
+import { flag, InputError, path, runCommand, SEEDS, type Values, whole } from "../options.ts";
 import { areaOf, areas, excluded, testsOf } from "./areas.ts";
 import { type Equivalent, withoutEquivalents } from "./equivalents.ts";
 import { draw, hash, type Mutant, mutantsOf } from "./mutants.ts";
@@ -28,11 +19,15 @@ const about = "Plants faults one by one, and runs the tests of their area: which
 const SAMPLE_SCORE = 0.7;
 
 const options = {
-  count: whole(300, 1, "faults in all, drawn evenly over files"),
-  seed: whole(231, 0, "seed of the draw"),
-  area: text("folders or files to draw from, separated by commas; all if left out"),
-  workers: whole(1, 1, "how many run side by side, each in a copy of the tree"),
-  sample: whole(undefined, 1, `draws so many and fails if under ${percent(SAMPLE_SCORE)} die`),
+  count: whole(300, [1, 100_000], "faults in all, drawn evenly over files"),
+  seed: whole(231, SEEDS, "seed of the draw"),
+  area: path("folders or files to draw from, separated by commas; all if left out"),
+  workers: whole(1, [1, 64], "how many run side by side, each in a copy of the tree"),
+  sample: whole(
+    undefined,
+    [1, 100_000],
+    `draws so many and fails if under ${percent(SAMPLE_SCORE)} die`,
+  ),
   report: path("a Markdown file for the scores and the survivors"),
   results: path("a file of results: what it holds of unchanged files is not run again"),
   list: flag("prints the faults that would be planted, and ends"),
@@ -88,13 +83,8 @@ async function readResults(file: string | undefined): Promise<Map<string, Result
   return new Map(results.map((result: Result) => [result.id, result]));
 }
 
-async function main(): Promise<number> {
-  const values = readOptions(options, Deno.args);
-  if (values === undefined) {
-    console.log(helpText("deno task mutate", about, options));
-    return 0;
-  }
-  const { seed, workers, area, sample, report, results: resultsFile } = values;
+async function main(values: Values<typeof options>): Promise<number> {
+  const { seed, workers, area = "", sample, report, results: resultsFile } = values;
   const count = sample ?? values.count;
   const { drawn, texts, files, equivalents, stale } = await plan(count, seed, area);
   for (const { file, snippet } of stale) {
@@ -187,4 +177,4 @@ async function main(): Promise<number> {
   return 1;
 }
 
-await runCommand(main);
+await runCommand({ usage: "deno task mutate", about, options }, main);

@@ -1,0 +1,67 @@
+/**
+ * A training that is kept in a file, and resumed from it.
+ *
+ * @module
+ */
+
+import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, type Solver } from "../../mod.ts";
+import { type OwnFile, ownFile, replaceFile, statOf, systemReason } from "../../tools/files.ts";
+import { InputError } from "../../tools/options.ts";
+import { warn } from "./progress.ts";
+
+/** The file of a training's checkpoint; no other process has it. */
+export class CheckpointFile implements AsyncDisposable {
+  readonly #given: string;
+  readonly #file: OwnFile;
+
+  private constructor(given: string, file: OwnFile) {
+    this.#given = given;
+    this.#file = file;
+  }
+
+  /**
+   * Takes a file for this process.
+   *
+   * @param path The file; it may be missing, but not its folder.
+   * @returns The file.
+   * @throws {InputError} If it cannot be written, or another process trains with it.
+   */
+  static async open(path: string): Promise<CheckpointFile> {
+    return new CheckpointFile(path, await ownFile(path));
+  }
+
+  /**
+   * Continues where the file's training stopped; a missing file has nothing to continue.
+   *
+   * @param solver The solver.
+   * @throws {InputError} If the file is not a checkpoint of this training.
+   */
+  async resume(solver: Solver<Float32Array>): Promise<void> {
+    if (await statOf(this.#file.path) === undefined) return;
+    try {
+      solver.resume(decodeCheckpoint(await Deno.readFile(this.#file.path)));
+    } catch (error) {
+      throw new InputError(`${this.#given} cannot be resumed from: ${(error as Error).message}`);
+    }
+    console.error(`resumed from ${this.#given} after ${solver.iteration} iterations`);
+  }
+
+  /** Keeps where a training stands; a disk that is full is no reason to end it. */
+  readonly keep = async (checkpoint: Checkpoint): Promise<void> => {
+    try {
+      await replaceFile(this.#file.path, encodeCheckpoint(checkpoint));
+    } catch (error) {
+      const reason = systemReason(error);
+      if (reason === undefined) throw error;
+      warn(
+        `${this.#given} cannot be written after ${checkpoint.iteration} iterations: ${reason}; ` +
+          `what it held before stays`,
+      );
+    }
+  };
+
+  /** Lets the file go. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,101 @@
+import { describe, it } from "@std/testing/bdd";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { clock, percent } from "../examples/lib/progress.ts";
+import { type Labels, type Model, Solver, type Tensor, zeros } from "../mod.ts";
+import { runText } from "./command.ts";
+
+/** A program that trains with a bar; the solver is one that only reports. */
+const program = (trainAsync: string, after = "") =>
+  `import { trainWithBar } from "ROOT/examples/lib/progress.ts";
+   await trainWithBar({ iterations: 10, iteration: 0, trainAsync: ${trainAsync} } as never);
+   ${after}`;
+
+/** Runs a command on a terminal. */
+const onTerminal = (command: string[]) => ["script", "-qec", command.join(" "), "/dev/null"];
+/** Linux's script takes the command as an option. */
+const hasTerminals = Deno.build.os === "linux";
+
+describe("a solver's progress", () => {
+  it("tells the time left: of the iterations, and of the accuracies still to be measured", () => {
+    const { now } = performance;
+    let seconds = 0;
+    // By this clock an iteration takes 2 seconds and a measurement of both accuracies 10.
+    performance.now = () => 1000 * seconds;
+    const model = {
+      params: { w: zeros([1]) },
+      loss: (_: Tensor, y?: Labels) => {
+        seconds += y === undefined ? 5 : 2;
+        const out = zeros([2, 2]);
+        return y === undefined ? out : { loss: 0, grads: { w: zeros([1]) } };
+      },
+    } as unknown as Model;
+    const x = zeros([2, 1]), y = [0, 1];
+    const options = { batchSize: 1, numEpochs: 3, verbose: false };
+    const left: number[] = [], rates: number[] = [];
+    try {
+      new Solver(model, { xTrain: x, yTrain: y, xVal: x, yVal: y }, options).train({
+        onProgress: ({ secondsLeft, imagesPerSecond }) => {
+          left.push(secondsLeft);
+          rates.push(imagesPerSecond);
+        },
+      });
+    } finally {
+      performance.now = now;
+    }
+    // Six iterations; measured after the first and after each epoch of two.
+    assertEquals(left, [5 * 2 + 30, 4 * 2 + 20, 3 * 2 + 20, 2 * 2 + 10, 2 + 10, 0]);
+    assertEquals(rates, Array(6).fill(0.5));
+  });
+});
+
+describe("trainWithBar()", () => {
+  it("shows where the training is, the time left in minutes and seconds", async () => {
+    const { stderr } = await runText(program(`(options) => {
+      options.onProgress({ iteration: 4, loss: 1.25, trainAcc: 0.5, valAcc: NaN,
+        imagesPerSecond: 1234.4, secondsLeft: 3725.2 });
+      return Promise.resolve();
+    }`));
+    assertMatch(
+      stderr,
+      / 4\/10 \| loss 1\.2500 \| train 50\.0% val - \| 1234 images\/s \| 62:06 left\n/,
+    );
+    assertEquals([clock(0), clock(0.2), clock(59.5), clock(65)], ["0:00", "0:01", "1:00", "1:05"]);
+    assertEquals([percent(0.9614), percent(NaN)], ["96.1%", "-"]);
+  });
+
+  it("hears Ctrl-C while it trains, and leaves it to the system afterwards", async () => {
+    const interrupted = program(
+      `({ signal }) => {
+        Deno.kill(Deno.pid, "SIGINT");
+        return new Promise((resolve) => signal.onabort = resolve);
+      }`,
+      `console.log("ended");`,
+    );
+    const { code, stdout } = await runText(interrupted);
+    assertEquals([code, stdout], [0, "ended\n"]);
+    const afterwards = program(
+      `() => Promise.resolve()`,
+      `console.log("ended");
+       Deno.kill(Deno.pid, "SIGINT");
+       setTimeout(() => console.log("never"), 10_000);`,
+    );
+    const { code: signalled, stdout: before } = await runText(afterwards);
+    assertEquals([signalled, before], [130, "ended\n"]);
+  });
+
+  it("gives the terminal back at a second Ctrl-C", { skip: !hasTerminals }, async () => {
+    const { code, stdout } = await runText(
+      program(`({ signal }) => {
+        signal.onabort = () => Deno.kill(Deno.pid, "SIGINT");
+        Deno.kill(Deno.pid, "SIGINT");
+        return new Promise((resolve) => setTimeout(resolve, 20_000));
+      }`),
+      onTerminal,
+    );
+    assertEquals(code, 130);
+    for (const [what, off, on] of [["cursor", "[?25l", "[?25h"], ["line wrap", "[?7l", "[?7h"]]) {
+      assert(stdout.includes(off), `the ${what} was never hidden`);
+      assert(stdout.lastIndexOf(on) > stdout.lastIndexOf(off), `the ${what} does not come back`);
+    }
+  });
+});
