@@ -129,6 +129,28 @@ describe("getCifar10Data()", () => {
     );
   });
 
+  it("cancels a stream that it does not read to its end", async () => {
+    const wrong = made("data_batch_1.bin").subarray(0, RECORD);
+    wrong[0] = 10;
+    let cancelled = 0, returned = 0;
+    const stream = () =>
+      new ReadableStream<Uint8Array>({
+        pull: (controller) => controller.enqueue(wrong),
+        cancel: () => void cancelled++,
+      });
+    async function* iterable() {
+      try {
+        for (;;) yield await wrong;
+      } finally {
+        returned++;
+      }
+    }
+    for (const readFile of [stream, iterable]) {
+      await assertRejects(() => getCifar10Data({ readFile }), RangeError, "record 0 is 10");
+    }
+    assertEquals([cancelled, returned], [1, 1]);
+  });
+
   it("refuses options that cannot be", async () => {
     const attempt = (options: Cifar10Options) => () => getCifar10Data(options);
     const readFile = () => new Uint8Array(0);
