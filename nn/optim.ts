@@ -116,10 +116,7 @@ export function sgd<A extends FloatArray>(
   dw: Tensor<A>,
   config: OptimConfig = {},
 ): Update<A> {
-  const { learningRate } = prepare(w, dw, config, SGD);
-  const weights = w.data, gradient = dw.data;
-  for (let i = 0; i < weights.length; i++) weights[i] -= learningRate * gradient[i];
-  return { nextW: w, config };
+  return stepOf(prepareStep.sgd, w, dw, config);
 }
 
 /**
@@ -148,14 +145,7 @@ export function sgdMomentum<A extends FloatArray>(
   dw: Tensor<A>,
   config: OptimConfig = {},
 ): Update<A> {
-  const { learningRate, momentum, velocity } = prepare(w, dw, config, MOMENTUM);
-  const weights = w.data, gradient = dw.data, steps = velocity.data;
-  for (let i = 0; i < weights.length; i++) {
-    const step = momentum * steps[i] - learningRate * gradient[i];
-    steps[i] = step;
-    weights[i] += step;
-  }
-  return { nextW: w, config };
+  return stepOf(prepareStep.sgdMomentum, w, dw, config);
 }
 
 /**
@@ -184,15 +174,7 @@ export function sgdNesterovMomentum<A extends FloatArray>(
   dw: Tensor<A>,
   config: OptimConfig = {},
 ): Update<A> {
-  const { learningRate, momentum, velocity } = prepare(w, dw, config, MOMENTUM);
-  const weights = w.data, gradient = dw.data, steps = velocity.data;
-  for (let i = 0; i < weights.length; i++) {
-    const old = steps[i];
-    const step = momentum * old - learningRate * gradient[i];
-    steps[i] = step;
-    weights[i] += step + momentum * (step - old);
-  }
-  return { nextW: w, config };
+  return stepOf(prepareStep.sgdNesterovMomentum, w, dw, config);
 }
 
 /**
@@ -220,15 +202,7 @@ export function adagrad<A extends FloatArray>(
   dw: Tensor<A>,
   config: OptimConfig = {},
 ): Update<A> {
-  const { learningRate, epsilon, cache } = prepare(w, dw, config, ADAGRAD);
-  const weights = w.data, gradient = dw.data, squares = cache.data;
-  for (let i = 0; i < weights.length; i++) {
-    const d = gradient[i];
-    const square = squares[i] + d * d;
-    squares[i] = square;
-    weights[i] -= learningRate * d / (Math.sqrt(square) + epsilon);
-  }
-  return { nextW: w, config };
+  return stepOf(prepareStep.adagrad, w, dw, config);
 }
 
 /**
@@ -258,16 +232,7 @@ export function rmsprop<A extends FloatArray>(
   dw: Tensor<A>,
   config: OptimConfig = {},
 ): Update<A> {
-  const { learningRate, decayRate, epsilon, cache } = prepare(w, dw, config, RMSPROP);
-  const weights = w.data, gradient = dw.data, squares = cache.data;
-  const newRate = 1 - decayRate;
-  for (let i = 0; i < weights.length; i++) {
-    const d = gradient[i];
-    const square = decayRate * squares[i] + newRate * (d * d);
-    squares[i] = square;
-    weights[i] -= learningRate * d / (Math.sqrt(square) + epsilon);
-  }
-  return { nextW: w, config };
+  return stepOf(prepareStep.rmsprop, w, dw, config);
 }
 
 /**
@@ -299,10 +264,7 @@ export function adam<A extends FloatArray>(
   dw: Tensor<A>,
   config: OptimConfig = {},
 ): Update<A> {
-  const settings = prepare(w, dw, config, ADAM);
-  adamStep(w, dw, settings, 1);
-  config.t = settings.t + 1;
-  return { nextW: w, config };
+  return stepOf(prepareStep.adam, w, dw, config);
 }
 
 /**
@@ -331,10 +293,7 @@ export function adamw<A extends FloatArray>(
   dw: Tensor<A>,
   config: OptimConfig = {},
 ): Update<A> {
-  const settings = prepare(w, dw, config, ADAMW);
-  adamStep(w, dw, settings, 1 - settings.learningRate * settings.weightDecay);
-  config.t = settings.t + 1;
-  return { nextW: w, config };
+  return stepOf(prepareStep.adamw, w, dw, config);
 }
 
 const share = within(0, 1);
@@ -368,43 +327,119 @@ const ADAM = {
 };
 const ADAMW = { ...ADAM, weightDecay: option(within(0), 1e-2) };
 
-/** A step of adam for a parameter of which `keep` is kept. */
-function adamStep(
+/**
+ * Checks everything that a step needs, writes nothing, and gives what does the step. The name is what
+ * messages call the config, "config" if it is left out.
+ */
+export type PrepareStep = (
   w: Tensor,
   dw: Tensor,
+  config: OptimConfig,
+  name?: string,
+) => () => void;
+
+/** What a rule does to the numbers of a parameter, by its settings. */
+type Apply<T> = (w: FloatArray, dw: FloatArray, settings: T, config: OptimConfig) => void;
+
+/** A rule from the settings that it reads and what it does then. */
+function rule<T>(
+  settings: { readonly [K in keyof T]: Reader<T[K]> },
+  apply: Apply<T>,
+): PrepareStep {
+  return (w, dw, config, prefix = "config") => {
+    checkTensor("w", w);
+    checkTensorShape("dw", dw, w.shape, "w");
+    checkSameDType({ w, dw });
+    const read = readOptions(prefix, config, settings);
+    for (const name in settings) {
+      if (settings[name] !== memory as unknown) continue;
+      read[name] = tensorLike(`${prefix}.${name}`, read[name], w, "w") as T[typeof name];
+    }
+    return () => apply(w.data, dw.data, Object.assign(config, read), config);
+  };
+}
+
+/** One step of a parameter on its own. */
+function stepOf<A extends FloatArray>(
+  prepare: PrepareStep,
+  w: Tensor<A>,
+  dw: Tensor<A>,
+  config: OptimConfig,
+): Update<A> {
+  prepare(w, dw, config)();
+  return { nextW: w, config };
+}
+
+/** Every update rule in two parts, so that all parameters can be checked before one is changed. */
+export const prepareStep: Readonly<Record<UpdateRuleName, PrepareStep>> = {
+  sgd: rule(SGD, (w, dw, { learningRate }) => {
+    for (let i = 0; i < w.length; i++) w[i] -= learningRate * dw[i];
+  }),
+  sgdMomentum: rule(MOMENTUM, (w, dw, { learningRate, momentum, velocity: { data: steps } }) => {
+    for (let i = 0; i < w.length; i++) {
+      const step = momentum * steps[i] - learningRate * dw[i];
+      steps[i] = step;
+      w[i] += step;
+    }
+  }),
+  sgdNesterovMomentum: rule(
+    MOMENTUM,
+    (w, dw, { learningRate, momentum, velocity: { data: steps } }) => {
+      for (let i = 0; i < w.length; i++) {
+        const old = steps[i];
+        const step = momentum * old - learningRate * dw[i];
+        steps[i] = step;
+        w[i] += step + momentum * (step - old);
+      }
+    },
+  ),
+  adagrad: rule(ADAGRAD, (w, dw, { learningRate, epsilon, cache: { data: squares } }) => {
+    for (let i = 0; i < w.length; i++) {
+      const d = dw[i];
+      const square = squares[i] + d * d;
+      squares[i] = square;
+      w[i] -= learningRate * d / (Math.sqrt(square) + epsilon);
+    }
+  }),
+  rmsprop: rule(
+    RMSPROP,
+    (w, dw, { learningRate, decayRate, epsilon, cache: { data: squares } }) => {
+      const newRate = 1 - decayRate;
+      for (let i = 0; i < w.length; i++) {
+        const d = dw[i];
+        const square = decayRate * squares[i] + newRate * (d * d);
+        squares[i] = square;
+        w[i] -= learningRate * d / (Math.sqrt(square) + epsilon);
+      }
+    },
+  ),
+  adam: rule(ADAM, (w, dw, settings, config) => adamStep(w, dw, settings, config, 1)),
+  adamw: rule(ADAMW, (w, dw, settings, config) => {
+    adamStep(w, dw, settings, config, 1 - settings.learningRate * settings.weightDecay);
+  }),
+};
+
+/** A step of adam for a parameter of which `keep` is kept. */
+function adamStep(
+  w: FloatArray,
+  dw: FloatArray,
   settings: Read<typeof ADAM>,
+  config: OptimConfig,
   keep: number,
 ): void {
   const { learningRate, beta1, beta2, epsilon } = settings;
   const t = settings.t + 1;
-  const weights = w.data, gradient = dw.data, means = settings.m.data, squares = settings.v.data;
+  const means = settings.m.data, squares = settings.v.data;
   const newMean = 1 - beta1, newSquare = 1 - beta2;
   // Both corrections are the same for every number: divide here, multiply in the loop.
   const rate = learningRate / (1 - power(beta1, t)), correction = 1 / (1 - power(beta2, t));
-  for (let i = 0; i < weights.length; i++) {
-    const d = gradient[i];
+  for (let i = 0; i < w.length; i++) {
+    const d = dw[i];
     const mean = beta1 * means[i] + newMean * d;
     const square = beta2 * squares[i] + newSquare * (d * d);
     means[i] = mean;
     squares[i] = square;
-    weights[i] = keep * weights[i] - rate * mean / (Math.sqrt(square * correction) + epsilon);
+    w[i] = keep * w[i] - rate * mean / (Math.sqrt(square * correction) + epsilon);
   }
-}
-
-/** Checks everything, then fills in what the config lacks. */
-function prepare<T>(
-  w: unknown,
-  dw: unknown,
-  config: OptimConfig,
-  settings: { readonly [K in keyof T]: Reader<T[K]> },
-): T {
-  checkTensor("w", w);
-  checkTensorShape("dw", dw, w.shape, "w");
-  checkSameDType({ w, dw });
-  const read = readOptions("config", config, settings);
-  for (const name in settings) {
-    if (settings[name] !== memory as unknown) continue;
-    read[name] = tensorLike(`config.${name}`, read[name], w, "w") as T[typeof name];
-  }
-  return Object.assign(config, read);
+  config.t = t;
 }
