@@ -136,10 +136,10 @@ export type {
   TrainEnd,
   TrainOptions,
   TrainResult,
-} from "./nn/solver.ts";
+} from "./nn/solver_options.ts";
 export { Solver } from "./nn/solver.ts";
 export type { Checkpoint } from "./nn/checkpoint.ts";
-export { decodeCheckpoint, encodeCheckpoint } from "./nn/checkpoint.ts";
+export { decodeCheckpoint, encodeCheckpoint } from "./nn/checkpoint_file.ts";
 export type { CosineOptions, Schedule, StepOptions, WarmupOptions } from "./nn/schedules.ts";
 export { cosineSchedule, stepSchedule } from "./nn/schedules.ts";
 export type {

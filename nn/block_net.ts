@@ -36,10 +36,10 @@ import {
   whole,
   within,
 } from "./checks.ts";
-import { copyOf } from "./checkpoint.ts";
 import type { BatchnormParams } from "./layers/batchnorm.ts";
 import { checkLabels, softmaxLoss } from "./layers/loss.ts";
 import type { Labels, LossAndGradients, Model, ModelState } from "./model.ts";
+import { copyOf } from "./plain_data.ts";
 import { checkRandom, RandomState } from "./random.ts";
 import { type ArrayOf, full, zeros } from "./tensor.ts";
 
@@ -237,7 +237,7 @@ export class BlockNet<D extends DType = "float64"> implements Model<ArrayOf<D>> 
    * @returns The state, plain data.
    */
   getState(): ModelState {
-    const statistics = copyOf(this.#statistics());
+    const statistics = copyOf(this.#statistics(), "statistics");
     return this.#drawsMasks()
       ? { statistics, random: this.#setting.random.getState() }
       : { statistics };

@@ -75,6 +75,25 @@ export function checkFunction<F extends (...args: never[]) => unknown>(
 }
 
 /**
+ * Checks that a value is an object with certain keys and no others.
+ *
+ * @param name What the message calls it.
+ * @param value The value to check.
+ * @param keys The keys.
+ * @throws {TypeError} If it is no object, lacks a key, or has another.
+ */
+export function checkKeys(
+  name: string,
+  value: unknown,
+  keys: readonly string[],
+): asserts value is Record<string, unknown> {
+  checkOptions(name, value, keys);
+  for (const key of keys) {
+    if (!Object.hasOwn(value, key)) checkType(false, name, `have ${keys.join(", ")}`, value);
+  }
+}
+
+/**
  * Checks that a cache comes from the forward pass that belongs to a backward pass.
  *
  * @param cache The value to check.
@@ -82,10 +101,7 @@ export function checkFunction<F extends (...args: never[]) => unknown>(
  * @throws {TypeError} If it is no object, lacks a key, or has another.
  */
 export function checkCache(cache: unknown, keys: readonly string[]): void {
-  checkOptions("cache", cache, keys);
-  for (const key of keys) {
-    if (!(key in cache)) checkType(false, "cache", `have ${keys.join(", ")}`, cache);
-  }
+  checkKeys("cache", cache, keys);
 }
 
 /**

@@ -11,7 +11,7 @@ import { checkTensor, checkType, checkWhole, isBytes, isObject } from "../kernel
 import { dtypeOf } from "../kernels/tensor.ts";
 import { checkBoolean, checkFunction, option, readDType, readOptions, whole } from "./checks.ts";
 import type { RandomState } from "./random.ts";
-import type { Augment } from "./solver.ts";
+import type { Augment } from "./solver_options.ts";
 import { type ArrayOf, type DType, type FloatArray, newArray, type Tensor } from "./tensor.ts";
 
 /** Bytes of one picture: 3 planes, red, green and blue, of 32 rows of 32. */

@@ -6,123 +6,30 @@
  * @module
  */
 
+import { checkNumber, checkWhole } from "../kernels/check.ts";
+import { accuracyOf, gather, zerosForModel } from "./accuracy.ts";
+import { checkCheckpoint, type Checkpoint } from "./checkpoint.ts";
+import { type Read, readOptions } from "./checks.ts";
+import type { Labels, LossAndGradients, Model, ModelState } from "./model.ts";
+import type { OptimConfig } from "./optim.ts";
+import { copyOf } from "./plain_data.ts";
+import { checkOneSource, copyRandom, RandomState, type RandomStateData } from "./random.ts";
 import {
-  checkNonEmpty,
-  checkOptions,
-  checkTensor,
-  checkType,
-  checkWhole,
-  isObject,
-} from "../kernels/check.ts";
-import { show, sizeOf } from "../kernels/tensor.ts";
-import {
-  checkBatch,
-  checkBoolean,
-  checkFunction,
-  checkTensorsLike,
-  option,
-  type Read,
-  readOptions,
-  whole,
-  within,
-} from "./checks.ts";
-import { type Checkpoint, copyOf } from "./checkpoint.ts";
-import { checkLabels } from "./layers/loss.ts";
-import type { Labels, Model, ModelState } from "./model.ts";
-import { type OptimConfig, type UpdateRule, type UpdateRuleName, updateRules } from "./optim.ts";
-import { checkOneSource, checkRandom, RandomState, type RandomStateData } from "./random.ts";
-import type { Schedule } from "./schedules.ts";
-import { type FloatArray, type Tensor, zerosLike } from "./tensor.ts";
-
-/** What a solver trains on, and what it measures by. Both dtypes go with any model. */
-export interface SolverData {
-  /** Examples to train on, (N, ...). */
-  readonly xTrain: Tensor;
-  /** Their labels. */
-  readonly yTrain: Labels;
-  /** Examples to validate on, (M, ...). */
-  readonly xVal: Tensor;
-  /** Their labels. */
-  readonly yVal: Labels;
-}
-
-/** Changes a batch (N, ...) in place before the model sees it. */
-export type Augment = (x: Tensor, random: RandomState) => void;
-
-/** How a {@linkcode Solver} trains: the course's keyword arguments, and a few more. */
-export interface SolverOptions {
-  /** The update rule: a name, in the course's spelling too, or a function. "sgd" if left out. */
-  readonly updateRule?: UpdateRuleName | UpdateRule;
-  /** The update rule's settings, learningRate among them. */
-  readonly optimConfig?: OptimConfig;
-  /** What the learning rate is multiplied by after each epoch. 1 if left out. */
-  readonly lrDecay?: number;
-  /** What the learning rate is multiplied by besides, by how far the training is. 1 if left out. */
-  readonly schedule?: Schedule;
-  /** Examples in a batch. 100 if left out. */
-  readonly batchSize?: number;
-  /** How many times as many examples as there are to train on are drawn. 10 if left out. */
-  readonly numEpochs?: number;
-  /** Examples on which the training accuracy is measured. 1,000 if left out; null for all. */
-  readonly numTrainSamples?: number | null;
-  /** Examples on which the validation accuracy is measured. All if left out or null. */
-  readonly numValSamples?: number | null;
-  /** A line is printed every so many iterations. 10 if left out. */
-  readonly printEvery?: number;
-  /** Whether lines are printed at all. True if left out. */
-  readonly verbose?: boolean;
-  /** Stops after so many epochs without a better validation accuracy. Never if left out. */
-  readonly patience?: number;
-  /** Changes each batch, for example {@linkcode cropAndMirror}. */
-  readonly augment?: Augment;
-  /** Seeds the draw of batches. 0 if left out. */
-  readonly seed?: number;
-  /** The random numbers themselves, in place of a seed: the course has one stream for all. */
-  readonly random?: RandomState;
-}
-
-/** How far a training is. */
-export interface Progress {
-  /** Iterations done. */
-  readonly iteration: number;
-  /** Iterations in all. */
-  readonly iterations: number;
-  /** Epochs done. */
-  readonly epoch: number;
-  /** Epochs in all. */
-  readonly epochs: number;
-  /** The loss of the last batch; NaN before the first. */
-  readonly loss: number;
-  /** The last training accuracy; NaN before the first. */
-  readonly trainAcc: number;
-  /** The last validation accuracy; NaN before the first. */
-  readonly valAcc: number;
-  /** Examples trained on in a second, without the time for accuracies. */
-  readonly imagesPerSecond: number;
-  /** How long the rest takes if it goes on like this. */
-  readonly secondsLeft: number;
-}
-
-/** How a training ended: all iterations done, stopped by its signal, or out of patience. */
-export type TrainEnd = "done" | "stopped" | "patience";
-
-/** What a training reached. */
-export interface TrainResult extends Progress {
-  /** How it ended. */
-  readonly end: TrainEnd;
-}
-
-/** How a training is watched and stopped. */
-export interface TrainOptions {
-  /** Ends the training after the iteration that it is aborted in. */
-  readonly signal?: AbortSignal;
-  /** Called after every iteration. */
-  readonly onProgress?: (progress: Progress) => void;
-  /** Called with a checkpoint every few epochs; trainAsync waits for what it returns. */
-  readonly onCheckpoint?: (checkpoint: Checkpoint) => void | Promise<void>;
-  /** Epochs between checkpoints. 1 if left out. */
-  readonly checkpointEvery?: number;
-}
+  checkData,
+  checkExamples,
+  checkModel,
+  checkSamples,
+  type Progress,
+  SETTINGS,
+  type SolverData,
+  type SolverOptions,
+  TRAIN,
+  type TrainEnd,
+  type TrainOptions,
+  type TrainResult,
+} from "./solver_options.ts";
+import type { FloatArray, Tensor } from "./tensor.ts";
+import { Timing } from "./timing.ts";
 
 /** How long trainAsync keeps the event loop waiting, if an iteration does not take longer. */
 const TURN_MILLISECONDS = 50;
@@ -175,21 +82,24 @@ export class Solver<A extends FloatArray = FloatArray> {
   readonly #data: SolverData;
   readonly #options: Read<typeof SETTINGS>;
   readonly #random: RandomState;
+  /** Where the random numbers stood before the iteration that is under way. */
+  readonly #beforeStep = new RandomState(0);
   readonly #perEpoch: number;
   /** The batch, filled anew by each iteration. */
   readonly #batch: { readonly x: Tensor<A>; readonly y: Int32Array };
   #optimConfigs: Record<string, OptimConfig>;
   #iteration = 0;
   #checkPending = false;
-  #trainAcc = NaN;
-  #valAcc = NaN;
+  /** Where valAccHistory has its first maximum. */
+  #bestCheck = 0;
   #bestModelState: ModelState | null = null;
   /** Where the training stands while the model has the best parameters instead. */
   #parked: Standing<A> | undefined;
   /** Where the random numbers stood before a measurement that is under way. */
   #beforeCheck: RandomStateData | undefined;
   #running = false;
-  readonly #clock = { iterations: 0, iterationSeconds: 0, checks: 0, checkSeconds: 0 };
+  readonly #iterationTime = new Timing();
+  readonly #checkTime = new Timing();
 
   /**
    * A solver at its start.
@@ -214,13 +124,15 @@ export class Solver<A extends FloatArray = FloatArray> {
     checkOneSource("options", seed, random);
     this.#random = random ?? new RandomState(seed ?? 0);
     const names = Object.keys(model.params);
-    this.#optimConfigs = Object.fromEntries(names.map((name) => [name, copyOf(optimConfig)]));
+    this.#optimConfigs = Object.fromEntries(
+      names.map((name) => [name, copyOf(optimConfig, "optimConfig")]),
+    );
     const { batchSize, numEpochs } = this.#options;
     const [numTrain, ...example] = data.xTrain.shape;
     this.#perEpoch = Math.max(Math.floor(numTrain / batchSize), 1);
     this.iterations = numEpochs * this.#perEpoch;
     this.#batch = {
-      x: this.#zeros([batchSize, ...example]),
+      x: zerosForModel(model, [batchSize, ...example]),
       y: new Int32Array(batchSize),
     };
   }
@@ -306,7 +218,7 @@ export class Solver<A extends FloatArray = FloatArray> {
     checkExamples("x", x, "y", y);
     checkSamples("numSamples", numSamples);
     checkWhole("batchSize", batchSize, 1);
-    return finish(this.#accuracy(x, y, numSamples, batchSize));
+    return finish(accuracyOf(this.model, x, y, this.#picks(x, numSamples), batchSize));
   }
 
   /**
@@ -333,23 +245,32 @@ export class Solver<A extends FloatArray = FloatArray> {
       bestValAcc: this.bestValAcc,
       bestParams: this.bestParams ?? null,
       bestModelState: this.#bestModelState,
-    });
+    }, "checkpoint");
   }
 
   /**
    * Continues where a checkpoint was taken: with the same model, data and options, train then gives bit
-   * for bit the losses of a training that was never interrupted.
+   * for bit what a training gives that was never interrupted. If it is refused, nothing has changed.
    *
    * @param checkpoint What {@linkcode Solver.checkpoint} returned.
-   * @throws {TypeError} If it is no checkpoint, that of another model or update rule, or the solver is
-   * training.
-   * @throws {RangeError} If it is that of another batch size, or another number of examples.
+   * @throws {TypeError} If it is no checkpoint, that of another model or update rule, the update rule is a
+   * function without a name of its own, or the solver is training.
+   * @throws {RangeError} If it is that of another batch size, or another number of examples, or a number
+   * in it is out of range.
    */
   resume(checkpoint: Checkpoint): void {
     if (this.#running) throw new TypeError("Cannot resume while the solver is training");
-    this.#checkFits(checkpoint);
-    const from = copyOf(checkpoint);
-    this.#restore({ ...from, params: from.params as Record<string, Tensor<A>> });
+    const { updateRule, batchSize, schedule } = this.#options;
+    const numTrain = this.#data.xTrain.shape[0];
+    checkCheckpoint(checkpoint, { model: this.model, updateRule, batchSize, numTrain });
+    if (schedule !== undefined) checkRates("checkpoint.optimConfigs", checkpoint.optimConfigs);
+    const from = copyOf(checkpoint, "checkpoint");
+    const { params, modelState, random } = from;
+    this.#restoreOr(this.#standing(), () => {
+      // Only the model can tell whether a state is one of its own: that of the end is tried first.
+      if (from.bestModelState !== null) this.model.setState?.(from.bestModelState);
+      this.#restore({ params: params as Record<string, Tensor<A>>, modelState, random });
+    });
     this.#parked = undefined;
     this.#optimConfigs = from.optimConfigs as Record<string, OptimConfig>;
     this.#iteration = from.iteration;
@@ -357,8 +278,7 @@ export class Solver<A extends FloatArray = FloatArray> {
     this.lossHistory = from.lossHistory as number[];
     this.trainAccHistory = from.trainAccHistory as number[];
     this.valAccHistory = from.valAccHistory as number[];
-    this.#trainAcc = this.trainAccHistory.at(-1) ?? NaN;
-    this.#valAcc = this.valAccHistory.at(-1) ?? NaN;
+    this.#bestCheck = indexOfMax(this.valAccHistory);
     this.bestValAcc = from.bestValAcc;
     this.bestParams = from.bestParams as Record<string, Tensor<A>> | null ?? undefined;
     this.#bestModelState = from.bestModelState;
@@ -384,34 +304,43 @@ export class Solver<A extends FloatArray = FloatArray> {
           }
         }
         if (this.#checkPending) {
-          yield* this.#measure();
-          this.trainAccHistory.push(this.#trainAcc);
-          this.valAccHistory.push(this.#valAcc);
-          this.#checkPending = false;
+          const accuracies = yield* this.#measure();
+          this.#record(accuracies);
           if (verbose) {
+            const { trainAcc, valAcc } = accuracies;
             console.log(
               `(Epoch ${this.epoch} / ${this.#options.numEpochs}) ` +
-                `train acc: ${this.#trainAcc.toFixed(6)}; val_acc: ${this.#valAcc.toFixed(6)}`,
+                `train acc: ${trainAcc.toFixed(6)}; val_acc: ${valAcc.toFixed(6)}`,
             );
           }
         }
         onProgress?.(this.#progress());
-        if (
-          onCheckpoint !== undefined && this.#iteration % (checkpointEvery * this.#perEpoch) === 0
-        ) {
+        // A checkpoint of what diverged would take the place of one that can go on.
+        const isDue = this.#iteration % (checkpointEvery * this.#perEpoch) === 0;
+        if (onCheckpoint !== undefined && isDue && !this.#diverged) {
           yield onCheckpoint(this.checkpoint());
         }
       }
+      let reached: TrainResult = { ...this.#progress(), end };
+      if (end === "diverged") {
+        const hint = `The loss became ${reached.loss} in iteration ${reached.iteration}: ` +
+          "try a lower learning rate";
+        if (verbose) console.log(hint);
+        reached = { ...reached, hint };
+      }
       const measured = this.#isCheckPoint(this.#iteration) && !this.#checkPending;
       if (end === "stopped" && this.#iteration > 0 && !measured) {
-        // What was reached counts, but leaves no trace in what a resumed training would do.
+        // Told, but not recorded, and no candidate for the best: a training that goes on from here
+        // must be the one that was never stopped.
         const before = this.#random.getState();
-        yield* this.#measure();
+        reached = { ...reached, ...yield* this.#measure() };
         this.#random.setState(before);
       }
       this.#park();
-      return { ...this.#progress(), end };
+      return reached;
     } finally {
+      // A measurement that did not come to its end will be made again, with the same numbers.
+      if (this.#beforeCheck !== undefined) this.#random.setState(this.#beforeCheck);
       this.#beforeCheck = undefined;
       this.#running = false;
     }
@@ -419,14 +348,19 @@ export class Solver<A extends FloatArray = FloatArray> {
 
   /** Why there is nothing more to do; undefined if there is. */
   #ended(signal: AbortSignal | undefined): TrainEnd | undefined {
+    if (this.#diverged) return "diverged";
     if (signal?.aborted) return "stopped";
     if (this.#checkPending) return undefined;
     if (this.#iteration >= this.iterations) return "done";
-    const { patience } = this.#options;
+    const { patience = Infinity } = this.#options;
     // The first entry is that of the first iteration, not of an epoch.
-    const best = this.valAccHistory.indexOf(Math.max(...this.valAccHistory));
-    const waited = this.valAccHistory.length - 1 - Math.max(best, 0);
-    return patience !== undefined && waited >= patience ? "patience" : undefined;
+    const waited = this.valAccHistory.length - 1 - this.#bestCheck;
+    return waited >= patience ? "patience" : undefined;
+  }
+
+  /** Whether the last loss was no number that one can learn from. */
+  get #diverged(): boolean {
+    return !Number.isFinite(this.lossHistory.at(-1) ?? 0);
   }
 
   /** Whether accuracies are measured after an iteration: the first, the last, and the last of an epoch. */
@@ -434,97 +368,123 @@ export class Solver<A extends FloatArray = FloatArray> {
     return iteration === 1 || iteration === this.iterations || iteration % this.#perEpoch === 0;
   }
 
-  /** One iteration: a batch, its gradients, an update of every parameter. */
+  /** One iteration: a batch, its gradients, an update of every parameter. If it throws, nothing changed. */
   #step(): void {
     const start = performance.now();
+    copyRandom(this.#random, this.#beforeStep);
+    const modelState = this.model.getState?.() ?? null;
+    const undo = () => {
+      if (modelState !== null) this.model.setState?.(modelState);
+      copyRandom(this.#beforeStep, this.#random);
+    };
+    const factor = this.#options.schedule?.(this.#iteration / this.iterations);
+    let loss: number;
+    try {
+      const result = this.#lossOfBatch();
+      loss = result.loss;
+      checkNumber("The loss of the model", loss);
+      if (Number.isFinite(loss)) this.#update(result.grads, factor);
+      else undo();
+    } catch (error) {
+      undo();
+      throw error;
+    }
+    this.lossHistory.push(loss);
+    this.#iteration++;
+    this.#checkPending = Number.isFinite(loss) && this.#isCheckPoint(this.#iteration);
+    this.#iterationTime.add(performance.now() - start);
+  }
+
+  /** Draws a batch, and gives its loss and gradients. */
+  #lossOfBatch(): LossAndGradients<A> {
     const { xTrain, yTrain } = this.#data;
-    const { updateRule, batchSize, augment, schedule, lrDecay } = this.#options;
+    const { batchSize, augment } = this.#options;
     const { x, y } = this.#batch;
     const picks = this.#random.choice(xTrain.shape[0], batchSize);
     gather(xTrain, picks, x.data);
     for (let i = 0; i < batchSize; i++) y[i] = yTrain[picks[i]];
     augment?.(x, this.#random);
-
-    const { params } = this.model;
-    const { loss, grads } = this.model.loss(x, y);
-    const factor = schedule?.(this.#iteration / this.iterations);
-    const epochEnds = (this.#iteration + 1) % this.#perEpoch === 0;
-    for (const name of Object.keys(params)) {
-      const config = this.#optimConfigs[name], rate = config.learningRate;
-      if (factor !== undefined) config.learningRate = rate! * factor;
-      const { nextW, config: next } = updateRule.step(params[name], grads[name], config);
-      if (factor !== undefined) next.learningRate = rate;
-      if (epochEnds && next.learningRate !== undefined) next.learningRate *= lrDecay;
-      params[name] = nextW;
-      this.#optimConfigs[name] = next;
-    }
-    this.lossHistory.push(loss);
-    this.#iteration++;
-    this.#checkPending = this.#isCheckPoint(this.#iteration);
-    this.#clock.iterations++;
-    this.#clock.iterationSeconds += (performance.now() - start) / 1000;
+    return this.model.loss(x, y);
   }
 
-  /** Both accuracies, and the best parameters if these are they. */
-  *#measure(): Generator<void> {
+  /** Updates every parameter with its learning rate times a factor, or none. */
+  #update(grads: Readonly<Record<string, Tensor<A>>>, factor: number | undefined): void {
+    const { updateRule, lrDecay } = this.#options;
+    const { params } = this.model, configs = this.#optimConfigs;
+    const rates = Object.entries(configs).map(([name, { learningRate }]) =>
+      [name, learningRate] as const
+    );
+    const setRates = (configs: Record<string, OptimConfig>, factor: number) => {
+      for (const [name, rate] of rates) configs[name].learningRate = rate! * factor;
+    };
+    if (factor !== undefined) setRates(configs, factor);
+    try {
+      const updated = updateRule.update(params, grads, configs);
+      Object.assign(params, updated.params);
+      this.#optimConfigs = updated.configs;
+    } finally {
+      if (factor !== undefined) {
+        setRates(configs, 1);
+        setRates(this.#optimConfigs, 1);
+      }
+    }
+    const epochEnds = (this.#iteration + 1) % this.#perEpoch === 0;
+    for (const config of Object.values(this.#optimConfigs)) {
+      if (epochEnds && config.learningRate !== undefined) config.learningRate *= lrDecay;
+    }
+  }
+
+  /** Both accuracies. */
+  *#measure(): Generator<void, Accuracies> {
     const start = performance.now();
     const { xTrain, yTrain, xVal, yVal } = this.#data;
     const { numTrainSamples, numValSamples } = this.#options;
     this.#beforeCheck = this.#random.getState();
-    this.#trainAcc = yield* this.#accuracy(xTrain, yTrain, numTrainSamples, CHECK_BATCH);
-    this.#valAcc = yield* this.#accuracy(xVal, yVal, numValSamples, CHECK_BATCH);
+    const trainPicks = this.#picks(xTrain, numTrainSamples);
+    const trainAcc = yield* accuracyOf(this.model, xTrain, yTrain, trainPicks, CHECK_BATCH);
+    const valPicks = this.#picks(xVal, numValSamples);
+    const valAcc = yield* accuracyOf(this.model, xVal, yVal, valPicks, CHECK_BATCH);
     this.#beforeCheck = undefined;
-    if (this.#valAcc > this.bestValAcc || this.bestParams === undefined) {
-      this.bestValAcc = this.#valAcc;
-      this.bestParams = copyOf(this.model.params);
-      // Batch-normalisation's running statistics belong to the parameters that they were seen with.
-      this.#bestModelState = this.model.getState?.() ?? null;
-    }
-    this.#clock.checks++;
-    this.#clock.checkSeconds += (performance.now() - start) / 1000;
+    this.#checkTime.add(performance.now() - start);
+    return { trainAcc, valAcc };
   }
 
-  *#accuracy(
-    x: Tensor,
-    y: Labels,
-    numSamples: number | null,
-    batchSize: number,
-  ): Generator<void, number> {
-    const [N, ...example] = x.shape;
-    const picks = numSamples !== null && N > numSamples
+  /** Keeps accuracies, and the parameters if they are the best so far. */
+  #record({ trainAcc, valAcc }: Accuracies): void {
+    this.trainAccHistory.push(trainAcc);
+    this.valAccHistory.push(valAcc);
+    if (valAcc > this.valAccHistory[this.#bestCheck]) {
+      this.#bestCheck = this.valAccHistory.length - 1;
+    }
+    this.#checkPending = false;
+    if (valAcc <= this.bestValAcc && this.bestParams !== undefined) return;
+    this.bestValAcc = valAcc;
+    this.bestParams = copyOf(this.model.params, "model.params");
+    // Batch-normalisation's running statistics belong to the parameters that they were seen with.
+    this.#bestModelState = this.model.getState?.() ?? null;
+  }
+
+  /** All examples, or so many drawn. */
+  #picks({ shape: [N] }: Tensor, numSamples: number | null): Int32Array {
+    return numSamples !== null && N > numSamples
       ? this.#random.choice(N, numSamples)
       : Int32Array.from({ length: N }, (_, i) => i);
-    const count = picks.length, size = sizeOf(example);
-    const batch = this.#zeros([Math.min(batchSize, count), ...example]);
-    let correct = 0;
-    for (let start = 0; start < count; start += batchSize) {
-      const batchPicks = picks.subarray(start, start + batchSize), n = batchPicks.length;
-      gather(x, batchPicks, batch.data);
-      const part = { data: batch.data.subarray(0, n * size) as A, shape: [n, ...example] };
-      const scores = this.model.loss(part);
-      for (let i = 0; i < n; i++) {
-        if (highest(scores, i) === y[batchPicks[i]]) correct++;
-      }
-      yield;
-    }
-    return correct / count;
   }
 
   #progress(): Progress {
-    const { iterations, iterationSeconds, checks, checkSeconds } = this.#clock;
     const left = this.iterations - this.#iteration;
     const checksLeft = Math.ceil(left / this.#perEpoch);
-    const perIteration = iterationSeconds / Math.max(iterations, 1);
+    const perIteration = this.#iterationTime.mean;
     return {
       iteration: this.#iteration,
       iterations: this.iterations,
       epoch: this.epoch,
       epochs: this.#options.numEpochs,
       loss: this.lossHistory.at(-1) ?? NaN,
-      trainAcc: this.#trainAcc,
-      valAcc: this.#valAcc,
+      trainAcc: this.trainAccHistory.at(-1) ?? NaN,
+      valAcc: this.valAccHistory.at(-1) ?? NaN,
       imagesPerSecond: perIteration > 0 ? this.#options.batchSize / perIteration : 0,
-      secondsLeft: left * perIteration + checksLeft * checkSeconds / Math.max(checks, 1),
+      secondsLeft: left * perIteration + checksLeft * this.#checkTime.mean,
     };
   }
 
@@ -540,44 +500,35 @@ export class Solver<A extends FloatArray = FloatArray> {
     this.#random.setState(random);
   }
 
+  /** Does what may throw half-way; if it does, the model stands where it stood. */
+  #restoreOr(before: Standing<A>, change: () => void): void {
+    try {
+      change();
+    } catch (error) {
+      this.#restore(before);
+      throw error;
+    }
+  }
+
   /** Gives the model the best parameters, and remembers where the training stands. */
   #park(): void {
     if (this.bestParams === undefined) return;
     this.#parked = this.#standing();
     const { random } = this.#parked;
     const modelState = this.#bestModelState;
-    this.#restore({ params: copyOf(this.bestParams), modelState, random });
+    this.#restore({ params: copyOf(this.bestParams, "bestParams"), modelState, random });
   }
 
   #unpark(): void {
     if (this.#parked !== undefined) this.#restore(this.#parked);
     this.#parked = undefined;
   }
+}
 
-  /** Zeros of the model's dtype. */
-  #zeros(shape: readonly number[]): Tensor<A> {
-    const [first] = Object.values(this.model.params);
-    return zerosLike(first, shape);
-  }
-
-  #checkFits(checkpoint: unknown): asserts checkpoint is Checkpoint {
-    const own = this.checkpoint();
-    checkOptions("checkpoint", checkpoint, Object.keys(own));
-    const { params, updateRule } = checkpoint;
-    checkType(isObject(params), "checkpoint", "have params", checkpoint);
-    checkTensorsLike("checkpoint.params", params, this.model.params, "the model's");
-    if (updateRule !== own.updateRule) {
-      throw new TypeError(
-        `checkpoint must be of the update rule ${own.updateRule}: it is of ${updateRule}`,
-      );
-    }
-    for (const name of ["batchSize", "numTrain"] as const) {
-      if (checkpoint[name] === own[name]) continue;
-      throw new RangeError(
-        `checkpoint must be of ${name} ${own[name]}: it is of ${name} ${checkpoint[name]}`,
-      );
-    }
-  }
+/** What a measurement gives. */
+interface Accuracies {
+  readonly trainAcc: number;
+  readonly valAcc: number;
 }
 
 /** Where a model and the random numbers stand. */
@@ -594,104 +545,15 @@ function finish<T>(run: Generator<unknown, T>): T {
   return step.value;
 }
 
-/** Copies the examples that are picked into a batch; types are converted. */
-function gather({ data, shape: [N] }: Tensor, picks: Int32Array, to: FloatArray): void {
-  const size = data.length / N;
-  for (const [i, pick] of picks.entries()) {
-    to.set(data.subarray(pick * size, (pick + 1) * size), i * size);
-  }
-}
-
-/** The column of a row's first maximum; a NaN wins, as in numpy's argmax. */
-function highest({ data, shape: [, classes] }: Tensor, row: number): number {
+function indexOfMax(values: readonly number[]): number {
   let best = 0;
-  for (let c = 1; c < classes; c++) {
-    const value = data[row * classes + c], max = data[row * classes + best];
-    if (value > max || (value !== value && max === max)) best = c;
-  }
+  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
   return best;
 }
 
-/** An update rule and its name in our spelling: "sgdMomentum" for the course's "sgd_momentum". */
-interface NamedRule {
-  readonly name: string;
-  readonly step: UpdateRule;
-}
-
-function readRule(option: string, value: unknown = "sgd"): NamedRule {
-  if (typeof value === "function") return { name: value.name, step: value as UpdateRule };
-  const name = typeof value === "string"
-    ? value.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
-    : "";
-  const known = Object.keys(updateRules);
-  checkType(known.includes(name), option, `be one of ${known.join(", ")}, or a function`, value);
-  return { name, step: updateRules[name as UpdateRuleName] };
-}
-
-/** Checks a number of examples, null for all. */
-function checkSamples(name: string, value: unknown): asserts value is number | null {
-  if (value !== null) checkWhole(name, value, 1);
-}
-
-function checkConfig(name: string, value: unknown): asserts value is OptimConfig {
-  checkType(isObject(value), name, "be an object", value);
-}
-
-function checkSignal(name: string, value: unknown): asserts value is AbortSignal {
-  checkType(value instanceof AbortSignal, name, "be an AbortSignal", value);
-}
-
-/** The options of a solver. */
-const SETTINGS = {
-  updateRule: readRule,
-  optimConfig: option(checkConfig, {} as OptimConfig),
-  lrDecay: option(within(0), 1),
-  schedule: option(checkFunction<Schedule>),
-  batchSize: option(whole(1), 100),
-  numEpochs: option(whole(1), 10),
-  numTrainSamples: option(checkSamples, 1000),
-  numValSamples: option(checkSamples, null),
-  printEvery: option(whole(1), 10),
-  verbose: option(checkBoolean, true),
-  patience: option(whole(1)),
-  augment: option(checkFunction<Augment>),
-  seed: option(whole(0)),
-  random: option(checkRandom),
-};
-
-/** The options of a training. */
-const TRAIN = {
-  signal: option(checkSignal),
-  onProgress: option(checkFunction<NonNullable<TrainOptions["onProgress"]>>),
-  onCheckpoint: option(checkFunction<NonNullable<TrainOptions["onCheckpoint"]>>),
-  checkpointEvery: option(whole(1), 1),
-};
-
-function checkModel(model: unknown): asserts model is Model {
-  const { params, loss } = (model ?? {}) as Partial<Model>;
-  const isModel = isObject(params) && typeof loss === "function";
-  checkType(isModel, "model", "have params and loss", model);
-  for (const [name, value] of Object.entries(params)) checkTensor(`model.params.${name}`, value);
-  if (Object.keys(params).length === 0) throw new TypeError("model.params must not be empty");
-}
-
-function checkExamples(xName: string, x: unknown, yName: string, y: unknown): void {
-  checkBatch(xName, x);
-  checkNonEmpty(xName, x.shape, 0);
-  checkLabels(yName, y, x.shape[0]);
-}
-
-function checkData(data: unknown): asserts data is SolverData {
-  checkType(isObject(data), "data", "have xTrain, yTrain, xVal and yVal", data);
-  const { xTrain, yTrain, xVal, yVal } = data as Partial<SolverData>;
-  checkExamples("xTrain", xTrain, "yTrain", yTrain);
-  checkExamples("xVal", xVal, "yVal", yVal);
-  const [train, val] = [xTrain, xVal].map((x) => x!.shape);
-  if (show(train.slice(1)) !== show(val.slice(1))) {
-    throw new RangeError(
-      `xTrain and xVal must have examples of one shape: they have shapes ${show(train)} and ${
-        show(val)
-      }`,
-    );
+/** Checks that there are learning rates for a schedule to multiply. */
+function checkRates(name: string, configs: Readonly<Record<string, OptimConfig>>): void {
+  for (const [key, { learningRate }] of Object.entries(configs)) {
+    checkNumber(`${name}.${key}.learningRate`, learningRate);
   }
 }

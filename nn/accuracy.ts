@@ -1,0 +1,70 @@
+/**
+ * How many examples a model gets right.
+ *
+ * @module
+ */
+
+import { type FloatArray, sizeOf, type Tensor } from "../kernels/tensor.ts";
+import type { Labels, Model } from "./model.ts";
+import { zerosLike } from "./tensor.ts";
+
+/**
+ * The part of examples whose highest score is that of their label.
+ *
+ * @param model Gives the scores; it pauses after each batch.
+ * @param x Examples, (N, ...).
+ * @param y Their labels.
+ * @param picks Which of the examples.
+ * @param batchSize How many are put through the model at a time.
+ * @returns A number from 0 to 1.
+ */
+export function* accuracyOf<A extends FloatArray>(
+  model: Model<A>,
+  x: Tensor,
+  y: Labels,
+  picks: Int32Array,
+  batchSize: number,
+): Generator<void, number> {
+  const example = x.shape.slice(1);
+  const count = picks.length, size = sizeOf(example);
+  const batch = zerosForModel(model, [Math.min(batchSize, count), ...example]);
+  let correct = 0;
+  for (let start = 0; start < count; start += batchSize) {
+    const batchPicks = picks.subarray(start, start + batchSize), n = batchPicks.length;
+    gather(x, batchPicks, batch.data);
+    const part = { data: batch.data.subarray(0, n * size) as A, shape: [n, ...example] };
+    const scores = model.loss(part);
+    for (let i = 0; i < n; i++) {
+      if (highest(scores, i) === y[batchPicks[i]]) correct++;
+    }
+    yield;
+  }
+  return correct / count;
+}
+
+/** Zeros of the model's dtype. */
+export function zerosForModel<A extends FloatArray>(
+  { params }: Model<A>,
+  shape: readonly number[],
+): Tensor<A> {
+  const [first] = Object.values(params);
+  return zerosLike(first, shape);
+}
+
+/** Copies the examples that are picked into a batch; types are converted. */
+export function gather({ data, shape: [N] }: Tensor, picks: Int32Array, to: FloatArray): void {
+  const size = data.length / N;
+  for (const [i, pick] of picks.entries()) {
+    to.set(data.subarray(pick * size, (pick + 1) * size), i * size);
+  }
+}
+
+/** The column of a row's first maximum; a NaN wins, as in numpy's argmax. */
+function highest({ data, shape: [, classes] }: Tensor, row: number): number {
+  let best = 0;
+  for (let c = 1; c < classes; c++) {
+    const value = data[row * classes + c], max = data[row * classes + best];
+    if (value > max || (value !== value && max === max)) best = c;
+  }
+  return best;
+}

@@ -1,0 +1,190 @@
+/**
+ * A checkpoint as bytes.
+ *
+ * The bytes are a safetensors file, https://huggingface.co/docs/safetensors: other programs can read
+ * the tensors from it under names such as "params.W1". All that is no tensor stands as JSON in the
+ * file's metadata, and before it the checksum of all other bytes of the file, at a place that is known
+ * without reading the JSON. Format 1 had no checksum.
+ *
+ * @module
+ */
+
+import { checkShape, checkType, isBytes, isObject } from "../kernels/check.ts";
+import { dtypeOf, sizeOf, type Tensor } from "../kernels/tensor.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { checkKeys } from "./checks.ts";
+import { crc32 } from "./crc32.ts";
+import { pack, unpack } from "./plain_data.ts";
+import { newArray } from "./tensor.ts";
+
+/** The names that safetensors has for our dtypes. */
+const NAMES = { float64: "F64", float32: "F32" } as const;
+const FORMAT = "cnn-layers checkpoint 2", FORMAT_1 = "cnn-layers checkpoint 1";
+
+/** How a file goes on after the 8 bytes of the header's length, up to the digits of the checksum. */
+const BEGINNING = `{"__metadata__":{"format":"${FORMAT}","crc32":"`;
+const CHECKSUM_AT = 8 + BEGINNING.length, CHECKSUM_END = CHECKSUM_AT + 8;
+
+/** A tensor's entry in the header of the file. */
+interface Entry {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data_offsets: readonly [number, number];
+}
+
+/**
+ * A checkpoint as bytes, to the last bit: a safetensors file.
+ *
+ * @example
+ * ```ts
+ * import { decodeCheckpoint, encodeCheckpoint, full, RandomState, Solver, ThreeLayerConvNet } from "@cnn-layers/cnn-layers";
+ *
+ * const model = new ThreeLayerConvNet({ inputDim: [1, 4, 4], numFilters: 2, filterSize: 3, hiddenDim: 4, numClasses: 2 });
+ * const x = new RandomState(0).randn([4, 1, 4, 4]), y = [0, 1, 0, 1];
+ * const solver = new Solver(model, { xTrain: x, yTrain: y, xVal: x, yVal: y });
+ * const bytes = encodeCheckpoint(solver.checkpoint()); // to a file, IndexedDB, a server ...
+ * solver.resume(decodeCheckpoint(bytes));
+ * ```
+ *
+ * @param checkpoint What {@linkcode Solver.checkpoint} returned.
+ * @returns The bytes.
+ * @throws {TypeError} If it holds something else than plain data.
+ */
+export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
+  const tensors = new Map<string, Tensor>();
+  const rest = pack(checkpoint, "checkpoint", tensors);
+  const metadata = { format: FORMAT, crc32: "00000000", checkpoint: JSON.stringify(rest) };
+  const header: [string, unknown][] = [["__metadata__", metadata]];
+  let size = 0;
+  for (const [name, { data, shape }] of tensors) {
+    const data_offsets = [size, size += data.byteLength] as const;
+    header.push([name, { dtype: NAMES[dtypeOf(data)], shape, data_offsets } satisfies Entry]);
+  }
+  const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
+  // Spaces after the header keep the tensors' numbers at multiples of 8 bytes.
+  const start = 8 + Math.ceil(text.length / 8) * 8;
+  const bytes = new Uint8Array(start + size);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(start - 8), true);
+  bytes.fill(0x20, 8, start);
+  bytes.set(text, 8);
+  let offset = start;
+  for (const { data } of tensors.values()) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
+    offset += data.byteLength;
+  }
+  bytes.set(new TextEncoder().encode(checksumOf(bytes)), CHECKSUM_AT);
+  return bytes;
+}
+
+/** The checksum of all bytes but its own, as 8 digits. */
+function checksumOf(bytes: Uint8Array): string {
+  const crc = crc32(bytes.subarray(CHECKSUM_END), crc32(bytes.subarray(0, CHECKSUM_AT)));
+  return crc.toString(16).padStart(8, "0");
+}
+
+/**
+ * The checkpoint that bytes hold. See {@linkcode encodeCheckpoint} for an example.
+ *
+ * @param bytes What {@linkcode encodeCheckpoint} returned.
+ * @returns The checkpoint.
+ * @throws {TypeError} If the bytes are no Uint8Array, no checkpoint, or not as they were written.
+ * @throws {RangeError} If bytes are missing or left over.
+ */
+export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
+  checkType(isBytes(bytes), "bytes", "be a Uint8Array", bytes);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const length = bytes.length < 8 ? NaN : Number(view.getBigUint64(0, true));
+  if (!(8 + length <= bytes.length)) {
+    throw new RangeError(`A checkpoint must hold its whole header: it has ${bytes.length} bytes`);
+  }
+  const start = 8 + length;
+  const { checksum, checkpoint, entries } = parsed(() => readHeader(bytes.subarray(8, start)));
+  const expected = start + (entries.at(-1)?.[1].data_offsets[1] ?? 0);
+  if (expected !== bytes.length) {
+    throw new RangeError(
+      `A checkpoint must have as many bytes as its header says, ${expected}: it has ${bytes.length}`,
+    );
+  }
+  return parsed(() => {
+    const found = checksum === undefined ? undefined : checksumOf(bytes);
+    if (found !== checksum) {
+      throw new TypeError(`its bytes are damaged, as their checksum is ${found}, not ${checksum}`);
+    }
+    const tensors = new Map(entries);
+    const data = unpack(JSON.parse(checkpoint), (path) => {
+      const entry = tensors.get(path);
+      if (entry === undefined) throw new TypeError(`it has not one tensor ${path}`);
+      tensors.delete(path);
+      return tensorOf(entry, bytes.subarray(start));
+    }, checksum !== undefined);
+    const [unused] = tensors.keys();
+    if (unused !== undefined) throw new TypeError(`its tensor ${unused} has no place`);
+    return data as Checkpoint;
+  });
+}
+
+/** What the header of a file says. */
+interface Header {
+  /** Undefined in a file of format 1. */
+  readonly checksum: string | undefined;
+  /** All that is no tensor, as JSON. */
+  readonly checkpoint: string;
+  /** The tensors by name. One begins where the one before it ends. */
+  readonly entries: readonly (readonly [string, Entry])[];
+}
+
+function readHeader(bytes: Uint8Array): Header {
+  const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  const isNew = text.startsWith(BEGINNING);
+  const header = JSON.parse(text), metadata = header?.__metadata__;
+  checkType(isObject(metadata), "its metadata", "be an object", metadata);
+  const { format, crc32: checksum, checkpoint } = metadata as Record<string, unknown>;
+  if (format !== (isNew ? FORMAT : FORMAT_1)) throw new TypeError(`its format is ${format}`);
+  checkKeys("its metadata", metadata, ["format", "checkpoint", ...(isNew ? ["crc32"] : [])]);
+  checkType(typeof checkpoint === "string", "its checkpoint", "be JSON", checkpoint);
+  delete header.__metadata__;
+  const entries = Object.entries<Entry>(header);
+  let end = 0;
+  for (const [name, entry] of entries) end = checkEntry(name, entry, end);
+  return { checksum: isNew ? String(checksum) : undefined, checkpoint, entries };
+}
+
+/** Checks that a tensor lies where the one before it ends, with room for its numbers; gives its end. */
+function checkEntry(name: string, entry: unknown, start: number): number {
+  checkKeys(name, entry, ["dtype", "shape", "data_offsets"]);
+  const { dtype, shape, data_offsets } = entry;
+  const isKnown = dtype === NAMES.float64 || dtype === NAMES.float32;
+  checkType(isKnown, `The dtype of ${name}`, "be F64 or F32", dtype);
+  checkShape(`The shape of ${name}`, shape);
+  const end = start + sizeOf(shape) * bytesOf(dtype);
+  const right = Array.isArray(data_offsets) && data_offsets.length === 2 &&
+    data_offsets[0] === start && data_offsets[1] === end;
+  if (!right) {
+    throw new TypeError(`${name} must lie at [${start},${end}]: it lies at [${data_offsets}]`);
+  }
+  return end;
+}
+
+function bytesOf(dtype: string): number {
+  return dtype === NAMES.float64 ? 8 : 4;
+}
+
+function tensorOf({ dtype, shape, data_offsets: [from, to] }: Entry, bytes: Uint8Array): Tensor {
+  const data = newArray(sizeOf(shape), dtype === NAMES.float64 ? "float64" : "float32");
+  // Copied, as the numbers of a dtype need not start at a multiple of their size.
+  new Uint8Array(data.buffer).set(bytes.subarray(from, to));
+  return { data, shape };
+}
+
+/** What is read from bytes, which may be no checkpoint. */
+function parsed<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (cause) {
+    // What JSON.parse has to say is about the bytes, not about a checkpoint.
+    const reason = cause instanceof TypeError || cause instanceof RangeError
+      ? `: ${cause.message}`
+      : "";
+    throw new TypeError(`bytes must be a checkpoint of encodeCheckpoint${reason}`, { cause });
+  }
+}
