@@ -31,6 +31,15 @@ async function codegenIn(
   return { code, out: text(stdout), err: text(stderr) };
 }
 
+/** Copies a folder with all that is in it. */
+async function copy(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to);
+  for await (const { name, isDirectory } of Deno.readDir(from)) {
+    const [source, target] = [`${from}/${name}`, `${to}/${name}`];
+    await (isDirectory ? copy(source, target) : Deno.copyFile(source, target));
+  }
+}
+
 /** Runs a program text as a file of its own, and gives what it prints. */
 async function run(folder: string, text: string): Promise<string> {
   const path = `${folder}/program.ts`;
@@ -46,6 +55,34 @@ async function run(folder: string, text: string): Promise<string> {
 describe("the generator", () => {
   it("writes what stands in kernels/generated/kernels", async () => {
     assertEquals(await differences(`${root}kernels/generated/kernels`, repositoryFiles()), []);
+  });
+  it("is checked by a command whose exit code says whether a file differs", async () => {
+    const folder = await Deno.makeTempDir();
+    for (const part of ["codegen", "kernels", "nn"]) {
+      await copy(`${root}${part}`, `${folder}/${part}`);
+    }
+    for (const file of ["deno.json", "deno.lock"]) {
+      await Deno.copyFile(`${root}${file}`, `${folder}/${file}`);
+    }
+    const command = async (...args: string[]) => {
+      const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "--quiet", "--no-check", "--allow-all", `${folder}/codegen/main.ts`, ...args],
+        cwd: folder,
+        env: { NO_COLOR: "1" },
+      }).output();
+      return { code, err: new TextDecoder().decode(stderr) };
+    };
+    assertEquals(await command("--check"), { code: 0, err: "" });
+    const [{ path, text }] = repositoryFiles();
+    const changed = `${folder}/kernels/generated/kernels/${path}`;
+    await Deno.writeTextFile(changed, `${text}\n`);
+    const { code, err } = await command("--check");
+    assertEquals(code, 1);
+    assertMatch(err, new RegExp(`${path} differs\n.*deno task codegen`));
+    assertEquals(await Deno.readTextFile(changed), `${text}\n`);
+    assertEquals((await command()).code, 0);
+    assertEquals(await Deno.readTextFile(changed), text);
+    await Deno.remove(folder, { recursive: true });
   });
   it("finds a file that differs, one that is missing and one that is stray", async () => {
     const folder = await Deno.makeTempDir();

@@ -210,6 +210,24 @@ describe("cropAndMirror()", () => {
     assertAlmostEquals(mirrored, 500, 60);
   });
 
+  it("serves both dtypes and all sizes in turn, without rounding", () => {
+    const augment = cropAndMirror();
+    const third = new RandomState(0).rand([2, 1, 4, 4]);
+    const sizes = [[2, 1, 4, 4], [2, 1, 4, 4], [1, 2, 4, 4], [2, 3, 4, 4]];
+    for (const [turn, shape] of sizes.entries()) {
+      for (const dtype of ["float32", "float64", "float32"] as const) {
+        const x = new RandomState(turn).rand(shape, dtype);
+        const y = tensor(Float64Array.from(x.data), shape);
+        augment(x, new RandomState(9));
+        cropAndMirror()(y, new RandomState(9));
+        assertEquals([...x.data], [...y.data]);
+      }
+    }
+    const kept = new Set(third.data);
+    augment(third, new RandomState(9));
+    for (const value of third.data) assert(value === 0 || kept.has(value), `${value} is rounded`);
+  });
+
   it("does the same for the same random numbers", () => {
     const x = new RandomState(0).randn([4, 3, 8, 8]), y = tensor(x.data.slice(), x.shape);
     cropAndMirror()(x, new RandomState(5));

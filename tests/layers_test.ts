@@ -355,6 +355,24 @@ describe("svmLoss() and softmaxLoss()", () => {
     }
   });
 
+  it("give the loss and gradient of scores that are all below -700, or far apart", () => {
+    const low = tensor(Float64Array.of(-1000, -1001, -1002, -745, -750, -5000), [2, 3]);
+    const high = tensor(Float64Array.of(2, 1, 0, 5, 0, -4250), [2, 3]);
+    const [ofLow, ofHigh] = [softmaxLoss(low, [2, 0]), softmaxLoss(high, [2, 0])];
+    assert(ofLow.loss > 1, `${ofLow.loss}`);
+    assertAlmostEquals(ofLow.loss, ofHigh.loss, 1e-12);
+    ofLow.dx.data.forEach((v, i) => assertAlmostEquals(v, ofHigh.dx.data[i], 1e-15));
+  });
+
+  it("count a class whose margin is exactly 0 as far enough", () => {
+    // The wrong classes are 1 below, less than 1 below, and more.
+    const x = tensor(Float64Array.of(3, 2, 2.5, 1), [1, 4]);
+    const { loss, dx } = svmLoss(x, [0]);
+    assertEquals(loss, 0.5);
+    assertSameBits([...dx.data], [-1, 0, 1, 0]);
+    assertSameBits([...svmLoss(tensor(Float64Array.of(3, 2), [1, 2]), [0]).dx.data], [0, 0]);
+  });
+
   it("refuse bad labels and empty batches", () => {
     for (const loss of [svmLoss, softmaxLoss]) {
       const x = zeros([2, 3]);

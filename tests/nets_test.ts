@@ -1,10 +1,12 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import {
+  affineForward,
   type Block,
   BlockNet,
   ConvNet,
   convNetBlocks,
+  convReluPoolForward,
   evalNumericalGradient,
   FullyConnectedNet,
   type Labels,
@@ -337,6 +339,48 @@ describe("ConvNet and BlockNet", () => {
     assertEquals(net.params.W6.shape, [5, 10]);
     assertEquals(new ConvNet({ dtype: "float32" }).params.W6.shape, [128, 10]);
     assertEquals(convNetBlocks.length, 6);
+  });
+
+  it("have the convolutions that the description leaves out, and the sizes that follow", () => {
+    const shapes = ({ params }: BlockNet) => Object.values(params).map(({ shape }) => `${shape}`);
+    const deep = shapes(new ConvNet()).filter((_, i) => i % 4 === 0);
+    assertEquals(deep, ["32,3,3,3", "32,32,3,3", "64,32,3,3", "64,64,3,3", "128,64,3,3", "128,10"]);
+    assertEquals(
+      convNetBlocks.map((block) => "pool" in block ? block.pool : undefined),
+      [undefined, 2, undefined, 2, undefined, undefined],
+    );
+  });
+
+  it("take a pool's size as its step too, and drop what is left over", () => {
+    const net = new ConvNet({ inputDim: [2, 11, 10], blocks: [{ conv: 4, pool: 3 }] });
+    assertEquals(net.params.W2.shape, [4 * 3 * 3, 10]);
+    const x = new RandomState(1).randn([2, 2, 11, 10]);
+    const { W1, b1, W2, b2 } = net.params;
+    const poolParam = { poolHeight: 3, poolWidth: 3, stride: 3 };
+    const { out } = convReluPoolForward(x, W1, b1, { stride: 1, pad: 1 }, poolParam);
+    assertEquals(net.loss(x), affineForward(out, W2, b2).out);
+  });
+
+  it("add the penalty of every layer's weights, and of nothing else", () => {
+    const make = (reg: number) =>
+      new ConvNet({
+        inputDim: [1, 6, 6],
+        blocks: [{ conv: 2, batchnorm: true }, { conv: 3 }, { affine: 5 }, { affine: 4 }],
+        reg,
+      });
+    const x = new RandomState(1).randn([3, 1, 6, 6]), y = [0, 1, 2];
+    const [without, net] = [make(0), make(0.25)];
+    const plain = without.loss(x, y), { loss, grads } = net.loss(x, y);
+    let squares = 0;
+    for (const [name, gradient] of Object.entries(grads)) {
+      const penalty = name.startsWith("W") ? 0.25 : 0;
+      if (penalty > 0) squares += sumOfSquares(net.params[name]);
+      gradient.data.forEach((value, i) => {
+        const expected = plain.grads[name].data[i] + penalty * net.params[name].data[i];
+        assertAlmostEquals(value, expected, 1e-14);
+      });
+    }
+    assertAlmostEquals(loss, plain.loss + 0.5 * 0.25 * squares, 1e-12);
   });
 
   it("start with He's weights, so that numbers keep their size through the net", () => {

@@ -39,6 +39,7 @@ const noWhole: readonly [unknown, ErrorClass, string][] = [
   [-1, RangeError, "-1"],
   [NaN, RangeError, "NaN"],
   [Infinity, RangeError, "Infinity"],
+  [2 ** 53, RangeError, "9007199254740992"],
   ["2", TypeError, '"2"'],
   [null, TypeError, "null"],
   [true, TypeError, "true"],

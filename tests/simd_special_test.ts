@@ -327,6 +327,24 @@ describe("the SIMD tier", () => {
     assertEquals(features().fused, fused);
   });
 
+  it("goes back to the arithmetic of the block around, when blocks are nested", () => {
+    const { fused } = features();
+    const reproducible = () => features().reason.includes("reproducible");
+    {
+      using _ = useArithmetic("reproducible");
+      {
+        using _ = useArithmetic("fast");
+        assertEquals([reproducible(), features().fused], [false, fused]);
+      }
+      assertEquals([reproducible(), features().fused], [true, false]);
+      {
+        using _ = useArithmetic("reproducible");
+      }
+      assertEquals(reproducible(), true);
+    }
+    assertEquals([reproducible(), features().fused], [false, fused]);
+  });
+
   it("keeps its kernels through blocks with other settings", () => {
     const shape = convShape([1, 2, 6, 6], [3, 2, 3, 3], { pad: 1 });
     const kernel = select("conv", shape, "float32");
