@@ -1,7 +1,7 @@
 /** What a solver's options and checkpoints do, seen from outside: the model counts its examples. */
 
 import { describe, it } from "@std/testing/bdd";
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
 import {
   decodeCheckpoint,
   encodeCheckpoint,
@@ -22,8 +22,8 @@ class Witness implements Model<Float64Array> {
   /** The examples of each batch that scores were asked of, or a loss. */
   readonly scored: number[][] = [];
   readonly trained: number[][] = [];
-  /** Waits this long over a loss and over scores. */
-  constructor(readonly trainMilliseconds = 0, readonly scoreMilliseconds = 0) {}
+  /** Called for every batch: "loss" or "scores". */
+  onCall: (what: "loss" | "scores") => void = () => {};
 
   loss(x: Tensor<Float64Array>): Tensor<Float64Array>;
   loss(x: Tensor<Float64Array>, y: Labels): LossAndGradients<Float64Array>;
@@ -32,17 +32,12 @@ class Witness implements Model<Float64Array> {
     y?: Labels,
   ): Tensor<Float64Array> | LossAndGradients<Float64Array> {
     (y === undefined ? this.scored : this.trained).push([...x.data]);
-    wait(y === undefined ? this.scoreMilliseconds : this.trainMilliseconds);
+    this.onCall(y === undefined ? "scores" : "loss");
     const [N] = x.shape;
     if (y === undefined) return tensor(new Float64Array(2 * N), [N, 2]);
     const W = tensor(Float64Array.of(x.data[0] + 1, -0.5), [2]);
     return { loss: x.data[0], grads: { W } };
   }
-}
-
-function wait(milliseconds: number): void {
-  const end = performance.now() + milliseconds;
-  while (performance.now() < end);
 }
 
 /** Example n is the number n; validation examples are negative. */
@@ -94,32 +89,36 @@ describe("A solver's seed", () => {
 });
 
 describe("secondsLeft", () => {
-  /** The estimate after the first accuracies, in seconds, beside the iterations that were left. */
-  const estimate = (model: Witness, numEpochs: number) => {
-    let seconds = NaN, left = 0;
-    new Solver(model, data, { ...base, numEpochs }).train({
-      onProgress: ({ iteration, iterations, secondsLeft }) => {
-        if (iteration === 5) [seconds, left] = [secondsLeft, iterations - iteration];
-      },
-    });
-    return { seconds, left };
-  };
+  /** The estimate after an iteration, by a clock that stands still but for the model's work. */
+  function estimate(at: number, milliseconds: { loss: number; scores: number }): number {
+    const model = new Witness(), { now } = performance;
+    let clock = 1000, seconds = NaN;
+    model.onCall = (what) => clock += milliseconds[what];
+    performance.now = () => clock;
+    try {
+      new Solver(model, data, { ...base, numEpochs: 5 }).train({
+        onProgress: ({ iteration, secondsLeft }) => {
+          if (iteration === at) seconds = secondsLeft;
+        },
+      });
+    } finally {
+      performance.now = now;
+    }
+    return seconds;
+  }
 
-  it("is what iterations took so far, times those that are left", () => {
-    const { seconds, left } = estimate(new Witness(5), 5);
-    // Waiting is never shorter than asked for.
-    assertEquals(left, 15);
-    assert(seconds >= 15 * 0.005, `${seconds} s for 15 iterations of 5 ms or more`);
-    const longer = estimate(new Witness(5), 50);
-    assertEquals(longer.left, 195);
-    assert(longer.seconds >= 195 * 0.005);
+  it("is what an iteration took so far, times those that are left", () => {
+    // There are 20 iterations.
+    assertAlmostEquals(estimate(5, { loss: 8, scores: 0 }), 15 * 0.008, 1e-12);
+    assertAlmostEquals(estimate(19, { loss: 8, scores: 0 }), 0.008, 1e-12);
+    assertEquals(estimate(20, { loss: 8, scores: 0 }), 0);
   });
 
   it("counts the accuracies of the epochs to come", () => {
-    // Two calls for scores a measurement: 40 and 30 examples are less than a batch of 100.
-    const { seconds, left } = estimate(new Witness(0, 10), 5);
-    assertEquals(left, 15);
-    assert(seconds >= 4 * 2 * 0.01, `${seconds} s for 4 measurements of 20 ms or more`);
+    // Two calls for scores a measurement, after iterations 1, 4, 8 ...: at 5 there were two of them.
+    assertAlmostEquals(estimate(5, { loss: 0, scores: 16 }), 4 * 2 * 0.016, 1e-12);
+    assertAlmostEquals(estimate(6, { loss: 8, scores: 16 }), 14 * 0.008 + 4 * 0.032, 1e-12);
+    assertAlmostEquals(estimate(17, { loss: 0, scores: 16 }), 0.032, 1e-12);
   });
 });
 

@@ -40,6 +40,7 @@ export const areas: readonly Area[] = [
     folder: "nn",
     tests: [
       "layers",
+      "backward_caches",
       "layer_utils",
       "normalization",
       "optim",
@@ -57,6 +58,7 @@ export const areas: readonly Area[] = [
       "nets",
       "checkpoint",
       "cost",
+      "lopsided",
     ],
   },
   { folder: "tools", tests: ["mutate", "options", "files", "train_mnist"] },
