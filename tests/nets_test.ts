@@ -294,6 +294,23 @@ describe("ThreeLayerConvNet", () => {
   });
 });
 
+describe("What a net is told nothing of", () => {
+  const shapes = ({ params }: BlockNet) => Object.values(params).map(({ shape }) => `${shape}`);
+  const deviation = (t: Tensor) => Math.sqrt(sumOfSquares(t) / t.data.length);
+
+  it("is the course's: pictures of CIFAR-10, ten classes, small weights, no penalty", () => {
+    const two = new TwoLayerNet(), full = new FullyConnectedNet([7, 6]);
+    assertEquals(shapes(two), ["3072,100", "100", "100,10", "10"]);
+    assertEquals(shapes(full), ["3072,7", "7", "7,6", "6", "6,10", "10"]);
+    assertAlmostEquals(deviation(two.params.W1), 1e-3, 1e-5);
+    assertAlmostEquals(deviation(full.params.W1), 1e-2, 3e-4);
+    assertAlmostEquals(deviation(new ThreeLayerConvNet().params.W2), 1e-3, 1e-5);
+    for (const net of [two, full, new ThreeLayerConvNet(), new ConvNet()]) {
+      assertEquals([net.reg, net.params.W1.data.constructor], [0, Float64Array]);
+    }
+  });
+});
+
 describe("ConvNet and BlockNet", () => {
   const blocks: Block[] = [
     { conv: 4, batchnorm: true },

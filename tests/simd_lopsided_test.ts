@@ -9,33 +9,11 @@ import { features } from "../kernels/simd/features.ts";
 import { simdMaxPool } from "../kernels/simd/pool.ts";
 import type { DType } from "../kernels/tensor.ts";
 import { assertAffine, assertConv, assertMaxPool, GEOMETRIES, SEED } from "./kernels.ts";
+import { LARGEST, lopsided } from "./support/sizes.ts";
 
-const LARGEST = 200_000;
 /** The most products of a case, so that the definition takes milliseconds. */
 const WORK = 1_000_000;
 const RUNS = Math.ceil(GEOMETRIES / 50);
-
-/**
- * Sizes in some order, each log-uniform up to its own limit and to what those before it leave of all
- * the work.
- */
-function sizes(limits: readonly number[]): fc.Arbitrary<number[]> {
-  const order = fc.shuffledSubarray(limits.map((_, i) => i), { minLength: limits.length });
-  const draws = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), {
-    minLength: limits.length,
-    maxLength: limits.length,
-  });
-  return fc.tuple(order, draws).map(([order, draws]) => {
-    const drawn: number[] = [];
-    let left = WORK;
-    for (const i of order) {
-      const most = Math.min(limits[i], left);
-      drawn[i] = Math.min(most, Math.floor((most + 1) ** draws[i]));
-      left = Math.floor(left / drawn[i]);
-    }
-    return drawn;
-  });
-}
 
 function check<T>(cases: fc.Arbitrary<T>, property: (it: T, dtype: DType) => void): void {
   for (const dtype of ["float32", "float64"] as const) {
@@ -45,7 +23,7 @@ function check<T>(cases: fc.Arbitrary<T>, property: (it: T, dtype: DType) => voi
 
 describe(`SIMD kernels of lopsided sizes, seed ${SEED}`, () => {
   it("equal the naive loops on whole numbers in the fully-connected layer", () => {
-    check(sizes([LARGEST, LARGEST, LARGEST]), ([N, D, M], dtype) => {
+    check(lopsided([LARGEST, LARGEST, LARGEST], WORK), ([N, D, M], dtype) => {
       const { kernel, reason } = simdAffine({ D, M }, dtype, features());
       if (kernel === undefined) throw new Error(reason);
       assertAffine(kernel, { D, M }, N, dtype, "integers");
@@ -54,7 +32,7 @@ describe(`SIMD kernels of lopsided sizes, seed ${SEED}`, () => {
 
   it("equal the naive loops on whole numbers in convolutions", () => {
     const limits = [8, LARGEST, LARGEST, LARGEST, LARGEST, LARGEST, 64, 40, 40];
-    check(sizes(limits), ([N, C, F, H, W, rows, KW, strideY, strideX], dtype) => {
+    check(lopsided(limits, WORK), ([N, C, F, H, W, rows, KW, strideY, strideX], dtype) => {
       // Taller columns are another tier's.
       const KH = KW === 1 ? Math.min(rows, 64) : rows;
       const kernel = [KH, KW] as const;
@@ -73,7 +51,7 @@ describe(`SIMD kernels of lopsided sizes, seed ${SEED}`, () => {
   });
 
   it("equal the naive loops on whole numbers in pools", () => {
-    check(sizes([20, LARGEST, LARGEST, LARGEST, 5, 5, 40, 40]), (drawn, dtype) => {
+    check(lopsided([20, LARGEST, LARGEST, LARGEST, 5, 5, 40, 40], WORK), (drawn, dtype) => {
       const [N, C, H, W, KH, KW, strideY, strideX] = drawn;
       const [poolHeight, poolWidth] = [Math.min(KH, H), Math.min(KW, W)];
       const pad: [number, number] = [poolHeight >> 1, poolWidth >> 1];

@@ -117,6 +117,29 @@ describe("the course's experiments, small", () => {
 });
 
 describe("recipes", () => {
+  it("have the layers that they tell of", () => {
+    const weights = Object.entries(recipes).map(([name, { net }]) => {
+      const params = Object.entries(net(new RandomState(0), 0).params);
+      const shapes = params.filter(([name]) => name.startsWith("W"));
+      return [name, ...shapes.map(([, { shape }]) => shape.join("x"))];
+    });
+    assertEquals(weights, [
+      ["overfit", "32x3x7x7", "8192x100", "100x10"],
+      ["epoch", "32x3x7x7", "8192x500", "500x10"],
+      ["course", "32x3x5x5", "8192x256", "256x10"],
+      [
+        "deep",
+        "32x3x3x3",
+        "64x32x3x3",
+        "64x64x3x3",
+        "128x64x3x3",
+        "128x128x3x3",
+        "256x128x3x3",
+        "256x10",
+      ],
+    ]);
+  });
+
   it("all make nets for CIFAR-10's pictures", () => {
     const x = zeros([1, 3, 32, 32], "float32");
     for (const { net } of Object.values(recipes)) {

@@ -34,6 +34,8 @@ export const areas: readonly Area[] = [
       "simd_affine",
       "simd_pool",
       "simd_memory",
+      "simd_lopsided",
+      "simd_sums",
     ],
   },
   {
