@@ -58,7 +58,7 @@ describe("the generator", () => {
   });
   it("is checked by a command whose exit code says whether a file differs", async () => {
     const folder = await Deno.makeTempDir();
-    for (const part of ["codegen", "kernels", "nn"]) {
+    for (const part of ["codegen", "kernels", "nn", "tools"]) {
       await copy(`${root}${part}`, `${folder}/${part}`);
     }
     for (const file of ["deno.json", "deno.lock"]) {
