@@ -29,6 +29,8 @@ export interface TapOffset {
 
 /** Where a tensor's rows or columns lie in those of a walk. */
 export interface View {
+  /** How many the tensor has. */
+  readonly size: number;
   /** Where the tensor's first lies; negative if some are left out. */
   readonly lead: number;
   /** How many the walk reaches. */
@@ -51,6 +53,11 @@ export interface Axis {
 
 /** A pass over the planes of one group; all groups are alike. */
 export interface Pass {
+  /**
+   * Whether this is the gradient of the input: its weights are rotated by 180 degrees, and it has no terms
+   * of padding, where forward sums have zeros times weights.
+   */
+  readonly gradient: boolean;
   readonly rows: Axis;
   readonly columns: Axis;
   readonly groups: number;
@@ -78,6 +85,7 @@ export function gradientTaps(K: number, stride: number, dilation: number): TapOf
 
 /** The forward walk along one axis of a window: a convolution's or a pool's. */
 function forwardAxis(
+  size: number,
   positions: number,
   K: number,
   stride: number,
@@ -88,8 +96,8 @@ function forwardAxis(
     positions,
     sourceStep: stride,
     targetStep: 1,
-    source: { lead: pad, extent: (positions - 1) * stride + extentOf(K, dilation) },
-    target: { lead: 0, extent: positions },
+    source: { size, lead: pad, extent: (positions - 1) * stride + extentOf(K, dilation) },
+    target: { size: positions, lead: 0, extent: positions },
     taps: forwardTaps(K, dilation),
   };
 }
@@ -100,6 +108,7 @@ function forwardAxis(
  */
 function gradientAxis(
   size: number,
+  outputs: number,
   K: number,
   stride: number,
   pad: number,
@@ -113,8 +122,8 @@ function gradientAxis(
     positions,
     sourceStep: 1,
     targetStep: stride,
-    source: { lead: reach - skipped, extent: positions + reach },
-    target: { lead, extent: positions * stride },
+    source: { size: outputs, lead: reach - skipped, extent: positions + reach },
+    target: { size, lead, extent: positions * stride },
     taps: gradientTaps(K, stride, dilation),
   };
 }
@@ -122,8 +131,8 @@ function gradientAxis(
 /** The walk of a window's rows and columns, forward. */
 export function windowAxes(s: WindowShape): { readonly rows: Axis; readonly columns: Axis } {
   return {
-    rows: forwardAxis(s.OH, s.KH, s.strideY, s.padTop, s.dilationY),
-    columns: forwardAxis(s.OW, s.KW, s.strideX, s.padLeft, s.dilationX),
+    rows: forwardAxis(s.H, s.OH, s.KH, s.strideY, s.padTop, s.dilationY),
+    columns: forwardAxis(s.W, s.OW, s.KW, s.strideX, s.padLeft, s.dilationX),
   };
 }
 
@@ -138,6 +147,7 @@ export function forwardPass(s: ConvShape): Pass {
   const { taps, filter, group } = weightSteps(s);
   return {
     ...windowAxes(s),
+    gradient: false,
     groups: s.groups,
     inputs: s.C / s.groups,
     outputs: s.F / s.groups,
@@ -149,8 +159,9 @@ export function forwardPass(s: ConvShape): Pass {
 export function gradientPass(s: ConvShape): Pass {
   const { taps, filter, group } = weightSteps(s);
   return {
-    rows: gradientAxis(s.H, s.KH, s.strideY, s.padTop, s.dilationY),
-    columns: gradientAxis(s.W, s.KW, s.strideX, s.padLeft, s.dilationX),
+    rows: gradientAxis(s.H, s.OH, s.KH, s.strideY, s.padTop, s.dilationY),
+    gradient: true,
+    columns: gradientAxis(s.W, s.OW, s.KW, s.strideX, s.padLeft, s.dilationX),
     groups: s.groups,
     inputs: s.F / s.groups,
     outputs: s.C / s.groups,
@@ -164,30 +175,47 @@ export interface Phase {
   readonly rest: number;
   /** How many targets. */
   readonly count: number;
-  /** The taps by their places in the source, in the source's order; the taps' numbers in the kernel. */
-  readonly taps: readonly { readonly k: number; readonly from: number }[];
+  /** The taps that reach them, in the order of the source. Both of their steps are the same in a phase. */
+  readonly taps: readonly PhaseTap[];
 }
 
-/**
- * The phases of an axis: its targets by which taps reach them. Target rest + i * step takes its taps from
- * the source at i + from, counted from the source's first real number.
- *
- * @param axis The axis.
- * @param size How many targets are real.
- */
-export function phasesOf({ targetStep: step, source, target, taps }: Axis, size: number): Phase[] {
-  const reaching = new Map<number, { k: number; from: number }[]>();
+/** A tap of a phase: target number i takes tap k from the source at i * sourceStep + from. */
+export interface PhaseTap {
+  readonly k: number;
+  /** Counted from the source's first real number. */
+  readonly from: number;
+}
+
+/** The phases of an axis: its targets by which taps reach them. Forward, there is one. */
+export function phasesOf({ targetStep: step, source, target, taps }: Axis): Phase[] {
+  const reaching = new Map<number, PhaseTap[]>();
   for (const [k, { from, to }] of taps.entries()) {
-    reaching.set(to, [...reaching.get(to) ?? [], { k, from }]);
+    const others = reaching.get(to);
+    if (others === undefined) reaching.set(to, [{ k, from }]);
+    else others.push({ k, from });
   }
-  return Array.from({ length: Math.min(step, size) }, (_, rest) => {
+  return Array.from({ length: Math.min(step, target.size) }, (_, rest) => {
     const place = rest + target.lead;
     const first = Math.floor(place / step) - source.lead;
     const found = reaching.get(place % step) ?? [];
     return {
       rest,
-      count: Math.ceil((size - rest) / step),
+      count: Math.ceil((target.size - rest) / step),
       taps: found.map(({ k, from }) => ({ k, from: from + first })).sort((a, b) => a.from - b.from),
     };
   });
+}
+
+/** Rows or columns that the phases read: how many before the source's first, and how many in all. */
+export function haloOf(
+  { sourceStep }: Axis,
+  phases: readonly Phase[],
+): { readonly before: number; readonly extent: number } {
+  let first = 0, end = 0;
+  for (const { taps, count } of phases) {
+    if (taps.length === 0) continue;
+    first = Math.min(first, taps[0].from);
+    end = Math.max(end, (count - 1) * sourceStep + taps[taps.length - 1].from + 1);
+  }
+  return { before: -first, extent: end - first };
 }

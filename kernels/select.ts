@@ -136,8 +136,8 @@ export function registerKernels(
 
 /** The tiers that take part in the present choice. */
 function allowed(): readonly KernelTier[] {
-  const first = choice === "auto" ? 0 : tiers.findIndex(({ tier }) => tier === choice);
-  return tiers.slice(first);
+  if (choice === "auto" || choice === "simd") return tiers;
+  return tiers.slice(tiers.findIndex(({ tier }) => tier === choice));
 }
 
 /**
@@ -161,24 +161,16 @@ function answerOf<O extends Operation>(
   return answer;
 }
 
-/** The first tier that serves a geometry and an epilogue, and what those before it say. */
-function choose<O extends Operation>(
+/** A tier's kernel for a geometry and an epilogue; undefined if it does not serve them. */
+function offered<O extends Operation>(
+  tier: KernelTier,
   operation: O,
   shape: ShapeOf<O>,
   dtype: DType,
   epilogue: Epilogue,
-): { readonly kernel: KernelOf<O>; readonly reasons: readonly string[] } {
-  beginCall();
-  const refusals: string[] = [];
-  for (const tier of allowed()) {
-    const { kernel, reason } = answerOf(tier, operation, shape, dtype);
-    if (kernel !== undefined && finishes(tier, operation, epilogue)) {
-      return { kernel, reasons: [`${tier.tier}: ${reason}`, ...refusals] };
-    }
-    const why = kernel === undefined ? reason : "does not serve this epilogue";
-    refusals.push(`${tier.tier}: ${why}`);
-  }
-  throw new Error(`No tier serves this ${operation}: ${refusals.join("; ")}`);
+): KernelOf<O> | undefined {
+  const { kernel } = answerOf(tier, operation, shape, dtype);
+  return finishes(tier, operation, epilogue) ? kernel : undefined;
 }
 
 /**
@@ -196,17 +188,29 @@ export function select<O extends Operation>(
   dtype: DType,
   epilogue: Epilogue = NO_EPILOGUE,
 ): KernelOf<O> {
-  return choose(operation, shape, dtype, epilogue).kernel;
+  beginCall();
+  for (const tier of allowed()) {
+    const kernel = offered(tier, operation, shape, dtype, epilogue);
+    if (kernel !== undefined) return kernel;
+  }
+  const fields = Object.keys({ ...shape, ...epilogue });
+  throw new Error(`No tier serves a ${operation} with these fields: ${fields.join(", ")}`);
 }
 
-/** Which kernel {@linkcode select} gives for a geometry, and why. */
+/** Which kernel {@linkcode select} gives for a geometry, and why: what that tier and those before say. */
 export function explain<O extends Operation>(
   operation: O,
   shape: ShapeOf<O>,
   dtype: DType,
 ): Explanation {
-  const { kernel: { name, tier }, reasons } = choose(operation, shape, dtype, NO_EPILOGUE);
-  return { name, tier, reason: reasons.join("; ") };
+  const { name, tier } = select(operation, shape, dtype);
+  const reasons: string[] = [];
+  for (const each of allowed()) {
+    const reason = `${each.tier}: ${answerOf(each, operation, shape, dtype).reason}`;
+    if (each.tier === tier) return { name, tier, reason: [reason, ...reasons].join("; ") };
+    reasons.push(reason);
+  }
+  throw new Error(`No tier is called ${tier}`);
 }
 
 /** Calls after which engines have replaced quickly compiled code by optimised code. */

@@ -92,8 +92,10 @@ export function finishes(
   operation: Operation,
   epilogue: Epilogue,
 ): boolean {
-  const known: readonly string[] = operations[operation]?.epilogue ?? [];
-  return Object.keys(epilogue).every((field) =>
-    epilogue[field as keyof Epilogue] === undefined || known.includes(field)
-  );
+  const known = operations[operation]?.epilogue;
+  for (const field in epilogue) {
+    const name = field as keyof Epilogue;
+    if (epilogue[name] !== undefined && !known?.includes(name)) return false;
+  }
+  return true;
 }

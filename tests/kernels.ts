@@ -126,7 +126,7 @@ export function assertConv(
   const { C, H, W, F, KH, KW, OH, OW } = shape;
   const inputs = {
     x: made(N * C * H * W, dtype, fill),
-    w: made(F * C * KH * KW, dtype, fill),
+    w: made(F * C / shape.groups * KH * KW, dtype, fill),
     b: made(F, dtype, fill),
     dout: made(N * F * OH * OW, dtype, fill),
   };

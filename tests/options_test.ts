@@ -145,7 +145,7 @@ describe("every task that is a program of ours", () => {
 
   it("is among them", () => {
     const tasks = scripts.map(([, task]) => task);
-    for (const task of ["train", "cifar10", "codegen", "notebooks", "bench:peers", "tune"]) {
+    for (const task of ["train", "cifar10", "codegen", "notebooks", "bench:peers"]) {
       assert(tasks.includes(task), task);
     }
   });

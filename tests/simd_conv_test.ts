@@ -1,26 +1,21 @@
 import { describe, it } from "@std/testing/bdd";
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertNotEquals,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import fc from "fast-check";
-import { convConfigs, convConfigShape } from "../codegen/configs.ts";
 import type { WeightedKernel } from "../kernels/kernel.ts";
 import { naiveConv } from "../kernels/naive/conv.ts";
 import { useArithmetic } from "../kernels/select.ts";
-import { convLabel, type ConvShape, convShape } from "../kernels/shape.ts";
+import { type ConvShape, convShape } from "../kernels/shape.ts";
 import type { DType, FloatArray } from "../kernels/tensor.ts";
-import { planForward } from "../kernels/simd/conv_forward.ts";
+import { forwardPass, gradientPass } from "../kernels/passes.ts";
+import { planDirect } from "../kernels/simd/direct.ts";
 import { features } from "../kernels/simd/features.ts";
-import { convTiles, type Tile, tileKey } from "../kernels/simd/plan.ts";
+import { simdConv } from "../kernels/simd/conv.ts";
+import { type ConvSchedule, scheduleConv } from "../kernels/simd/schedule.ts";
+import { convTiles, type Tile } from "../kernels/simd/tiles.ts";
 import { simdTier } from "../kernels/simd/tier.ts";
-import { tuned } from "../kernels/simd/tuned.ts";
 import { vectors } from "../kernels/simd/vector.ts";
 import { winogradPays } from "../kernels/simd/winograd.ts";
-import { GEOMETRIES, type Inputs, numbers, runPasses, SEED } from "./kernels.ts";
+import { assertConv, GEOMETRIES, type Inputs, numbers, runPasses, SEED } from "./kernels.ts";
 import { ask } from "../kernels/tier.ts";
 
 const dtypes: readonly DType[] = ["float32", "float64"];
@@ -97,11 +92,30 @@ const winogradGeometries: fc.Arbitrary<Case> = fc.oneof(
   }))
 );
 
+/** Groups and dilation, one filter and one channel a group among them. */
+const groupedGeometries: fc.Arbitrary<Case> = fc.record({
+  N: fc.integer({ min: 1, max: 2 }),
+  groups: fc.oneof(fc.integer({ min: 1, max: 7 }), fc.constant(24)),
+  C: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 4 })),
+  F: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 6 })),
+  H: fc.integer({ min: 1, max: 14 }),
+  W: fc.oneof(fc.integer({ min: 1, max: 14 }), fc.integer({ min: 15, max: 33 })),
+  kernel: fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 5 })),
+  stride: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
+  dilation: fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })),
+  pad: fc.tuple(fc.nat(5), fc.nat(5), fc.nat(5), fc.nat(5)),
+}).filter(({ H, W, kernel: [KH, KW], dilation: [dy, dx], pad: [top, left, bottom, right] }) =>
+  dy * (KH - 1) + 1 <= H + top + bottom && dx * (KW - 1) + 1 <= W + left + right
+).map(({ N, C, F, H, W, groups, kernel, ...params }) => {
+  const w = [F * groups, C, ...kernel];
+  return { N, shape: convShape([N, C * groups, H, W], w, { ...params, groups }) };
+});
+
 /** The same, where the algorithm pays for every pass. */
 const winogradCases = (dtype: DType) =>
-  winogradGeometries.filter(({ shape: { F, C, H, W, KH, KW, OH, OW } }) =>
-    winogradPays(vectors[dtype], { channels: C, filters: F, KH, KW, OH, OW }) &&
-    winogradPays(vectors[dtype], { channels: F, filters: C, KH, KW, OH: H, OW: W })
+  winogradGeometries.filter(({ shape }) =>
+    winogradPays(vectors[dtype], forwardPass(shape)) &&
+    winogradPays(vectors[dtype], gradientPass(shape))
   );
 
 function inputsFor({ N, shape }: Case, dtype: DType, next: (u: number) => number): Inputs {
@@ -118,7 +132,9 @@ function simdKernel(shape: ConvShape, dtype: DType): WeightedKernel {
   const { kernel, reason } = ask(simdTier, "conv", shape, dtype);
   if (kernel === undefined) throw new Error(reason);
   assertEquals(kernel.tier, "simd");
-  const name = new RegExp(`^conv-.*-${dtype === "float32" ? "f32" : "f64"}(-winograd)?-simd$`);
+  const name = new RegExp(
+    `^conv-.*-${dtype === "float32" ? "f32" : "f64"}(-winograd|-depthwise)?-simd$`,
+  );
   assertMatch(kernel.name, name);
   return kernel;
 }
@@ -235,7 +251,9 @@ describe(`Winograd's algorithm over ${GEOMETRIES / 4} geometries, seed ${SEED}`,
         const [winograd, direct] = [dout.slice(), dout.slice()];
         assertMatch(simdKernel(shape, dtype).name, /-winograd-simd$/);
         simdKernel(shape, dtype).forward(1, x, w, winograd, { bias: b });
-        planForward(shape, vectors[dtype], features(), false).make()(1, x, w, b, direct);
+        const { forward } = scheduleConv(shape, vectors[dtype], features());
+        planDirect(forwardPass(shape), vectors[dtype], features().fused, forward)
+          .make({})(1, x, w, direct, {});
 
         const whole = (array: FloatArray) => Array.from(array, (value) => BigInt(value / unit));
         const xs = whole(x), ws = whole(w), taps = 16 * K * K;
@@ -296,75 +314,79 @@ describe(`Winograd's algorithm over ${GEOMETRIES / 4} geometries, seed ${SEED}`,
   }
 });
 
-describe(`tuned tiles over ${GEOMETRIES / 10} geometries, seed ${SEED}`, () => {
-  const passes = ["forward", "dx", "dw"] as const;
+describe(`SIMD convolution with groups and dilation over ${GEOMETRIES} geometries, seed ${SEED}`, () => {
+  for (const dtype of dtypes) {
+    it(`gives the definition's numbers on whole numbers, ${dtype}`, () => {
+      const property = fc.property(groupedGeometries, ({ N, shape }) => {
+        assertConv(simdKernel(shape, dtype), shape, N, dtype, "integers");
+      });
+      fc.assert(property, { numRuns: GEOMETRIES, seed: SEED });
+    });
+
+    it(`runs depthwise kernels of their own, ${dtype}`, () => {
+      for (const K of [3, 5]) {
+        for (const stride of [1, 2]) {
+          const params = { stride, pad: (K - 1) / 2, groups: 20 };
+          const shape = convShape([1, 20, 15, 17], [20, 1, K, K], params);
+          assertMatch(simdKernel(shape, dtype).name, /-depthwise-simd$/);
+          for (const fill of ["integers", "reals"] as const) {
+            assertConv(simdKernel(shape, dtype), shape, 2, dtype, fill);
+          }
+        }
+      }
+    });
+  }
+});
+
+describe(`schedules handed in, over ${GEOMETRIES / 10} geometries, seed ${SEED}`, () => {
   const tiles = fc.record({
     filters: fc.integer({ min: 1, max: 8 }),
     width: fc.integer({ min: 1, max: 5 }),
   });
 
-  /** Runs with a tile for every pass of a shape, in place of whatever is recorded. */
-  function withTiles(shape: ConvShape, dtype: DType, tile: Tile, run: () => void): void {
-    const before = new Map(tuned);
-    for (const pass of passes) {
-      for (const name of [pass, `winograd ${pass}`] as const) {
-        tuned.set(tileKey(convLabel(shape), dtype, name), tile);
-      }
-    }
-    try {
-      run();
-    } finally {
-      tuned.clear();
-      for (const [key, tile] of before) tuned.set(key, tile);
-    }
+  /** The schedule of a shape with another tile, other unrolling and other images together. */
+  function withTile(
+    shape: ConvShape,
+    dtype: DType,
+    tile: Tile,
+    unrolledTaps: number,
+  ): ConvSchedule {
+    const { forward, dx, dw } = scheduleConv(shape, vectors[dtype], features());
+    const more = { tile, unrolledTaps, imageBatch: tile.width };
+    return { forward: { ...forward, ...more }, dx: { ...dx, ...more }, dw: { ...dw, ...more } };
   }
 
   for (const dtype of dtypes) {
-    it(`of any size give the definition's numbers on whole numbers, ${dtype}`, () => {
+    it(`give the definition's numbers on whole numbers, ${dtype}`, () => {
       const cases = fc.oneof(geometries, wideGeometries, winogradGeometries);
-      const property = fc.property(cases, tiles, (it, tile) => {
-        withTiles(it.shape, dtype, tile, () => {
-          const { reason } = ask(simdTier, "conv", it.shape, dtype);
-          const said = `${tile.filters}x${tile.width}`;
-          for (const pass of passes) assertStringIncludes(reason, `${pass} ${said}`);
-          checkExact(it, dtype);
-        });
+      const unrolled = fc.constantFrom(1, 9, 16);
+      const property = fc.property(cases, tiles, unrolled, (it, tile, unrolledTaps) => {
+        const schedule = withTile(it.shape, dtype, tile, unrolledTaps);
+        const { kernel, reason } = simdConv(it.shape, dtype, features(), schedule);
+        assert(kernel, reason);
+        assertConv(kernel!, it.shape, it.N, dtype, "integers");
       });
       fc.assert(property, { numRuns: Math.ceil(GEOMETRIES / 20), seed: SEED });
     });
   }
 
-  it("change the code, and are only for their own shape, dtype and pass", () => {
-    const shape = convShape([1, 3, 9, 9], [6, 3, 3, 3], { stride: 2 });
-    const others = convShape([1, 3, 9, 10], [6, 3, 3, 3], { stride: 2 });
-    const reason = (shape: ConvShape, dtype: DType) => ask(simdTier, "conv", shape, dtype).reason;
-    const before = reason(shape, "float64");
-    withTiles(shape, "float64", { filters: 2, width: 3 }, () => {
-      assertMatch(reason(shape, "float64"), /tuned tiles: forward 2x3, dx 2x3, dw 2x3$/);
-      assertEquals(reason(others, "float64").includes("tuned"), false);
-      assertEquals(reason(shape, "float32").includes("tuned"), false);
+  it("run the algorithm that they say", () => {
+    const shape = convShape([1, 16, 8, 8], [16, 16, 3, 3], { pad: 1 });
+    const schedule = scheduleConv(shape, vectors.float32, features());
+    assertEquals(schedule.forward.algorithm, "winograd");
+    const direct = { ...schedule.forward, algorithm: "direct" } as const;
+    const { kernel } = simdConv(shape, "float32", features(), {
+      forward: direct,
+      dx: direct,
+      dw: direct,
     });
-    assertEquals(reason(shape, "float64"), before);
+    assertMatch(kernel!.name, /3x3-s1p1-f32-simd$/);
+    assertConv(kernel!, shape, 2, "float32", "integers");
+  });
+
+  it("change the tiles", () => {
     const tiles = convTiles(6, 9, 9, 2, { filters: 2, width: 3 });
     assertEquals(tiles.map(({ size, times }) => ({ size, times })), [{ size: 2, times: 3 }]);
     assertNotEquals(tiles, convTiles(6, 9, 9, 2));
-  });
-
-  it("that are recorded name a pass, a convolution of the table, and fit the registers", () => {
-    const keys = new Set(
-      convConfigs.flatMap((config) =>
-        dtypes.flatMap((dtype) =>
-          passes.flatMap((pass) =>
-            ([pass, `winograd ${pass}`] as const).map((name) =>
-              tileKey(convLabel(convConfigShape(config)), dtype, name)
-            )
-          )
-        )
-      ),
-    );
-    for (const [key, { filters, width }] of tuned) {
-      assert(keys.has(key), key);
-      assert(filters * width <= 12, `${key} ${filters}x${width}`);
-    }
   });
 });

@@ -1,37 +1,37 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
+import type { Epilogue } from "../kernels/epilogue.ts";
 import { naiveConv } from "../kernels/naive/conv.ts";
 import { type ConvShape, convShape } from "../kernels/shape.ts";
 import type { DType, FloatArray } from "../kernels/tensor.ts";
-import { planBackwardData } from "../kernels/simd/conv_data.ts";
-import { planForward } from "../kernels/simd/conv_forward.ts";
-import { planBackwardWeights } from "../kernels/simd/conv_weights.ts";
+import { forwardPass, gradientPass } from "../kernels/passes.ts";
+import { planDirect } from "../kernels/simd/direct.ts";
+import { planDirectWeights } from "../kernels/simd/direct_weights.ts";
 import { features } from "../kernels/simd/features.ts";
-import { type Layout, MEMORY_LIMIT, reserve, scratch } from "../kernels/simd/memory.ts";
+import type { ImageRun, WeightRun } from "../kernels/runner.ts";
+import { type Layout, MEMORY_LIMIT, type Plan, reserve, scratch } from "../kernels/simd/memory.ts";
 import { simdTier } from "../kernels/simd/tier.ts";
 import { vectors } from "../kernels/simd/vector.ts";
-import {
-  planWinogradData,
-  planWinogradForward,
-  planWinogradWeights,
-  winogradServes,
-} from "../kernels/simd/winograd.ts";
+import { scheduleConv } from "../kernels/simd/schedule.ts";
+import { planWinograd, planWinogradWeights, winogradServes } from "../kernels/simd/winograd.ts";
 import { ask } from "../kernels/tier.ts";
 
 const SEED = Number(Deno.env.get("SIMD_SEED") ?? Date.now() % 2 ** 31);
 const SHAPES = Number(Deno.env.get("SIMD_SHAPES") ?? 10_000);
 
 const shapes: fc.Arbitrary<ConvShape> = fc.record({
+  groups: fc.integer({ min: 1, max: 5 }),
   C: fc.integer({ min: 1, max: 4 }),
-  H: fc.integer({ min: 3, max: 9 }),
-  W: fc.integer({ min: 3, max: 17 }),
+  H: fc.integer({ min: 5, max: 9 }),
+  W: fc.integer({ min: 5, max: 17 }),
   F: fc.integer({ min: 1, max: 7 }),
   kernel: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
   stride: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
   pad: fc.tuple(fc.nat(2), fc.nat(2), fc.nat(2), fc.nat(2)),
-}).map(({ C, H, W, F, kernel, stride, pad }) =>
-  convShape([1, C, H, W], [F, C, ...kernel], { stride, pad })
+  dilation: fc.tuple(fc.integer({ min: 1, max: 2 }), fc.integer({ min: 1, max: 2 })),
+}).map(({ C, H, W, F, groups, kernel, ...params }) =>
+  convShape([1, C * groups, H, W], [F * groups, C, ...kernel], { ...params, groups })
 );
 
 function ramp(length: number, dtype: DType): FloatArray {
@@ -65,47 +65,45 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
       const vector = vectors[dtype];
       let winogradRuns = 0;
       const check = (shape: ConvShape) => {
-        const { C, H, W, F, KH, KW, OH, OW } = shape;
-        const x = ramp(C * H * W, dtype), w = ramp(F * C * KH * KW, dtype), b = ramp(F, dtype);
-        const dout = ramp(F * OH * OW, dtype);
+        const { C, H, W, F, KH, KW, OH, OW, groups } = shape;
+        const x = ramp(C * H * W, dtype), w = ramp(F * C / groups * KH * KW, dtype);
+        const dout = ramp(F * OH * OW, dtype), bias = ramp(F, dtype);
         const naive = naiveConv(shape);
+        const { fused } = features();
+        const schedule = scheduleConv(shape, vector, features());
+        const forward = forwardPass(shape), gradient = gradientPass(shape);
         const empty = (like: FloatArray) => like.slice().fill(NaN);
 
-        const expectedOut = empty(dout), out = empty(dout);
-        naive.forward(1, x, w, expectedOut, { bias: b });
-        const forward = planForward(shape, vector, features(), false);
-        inDirtyMemory(forward.layout, () => forward.make()(1, x, w, b, out));
-        assertEquals(out, expectedOut);
-
-        const expectedDx = empty(x), dx = empty(x);
+        const expectedOut = empty(dout), expectedDx = empty(x), expectedDw = empty(w);
+        const expectedDb = empty(bias), db = empty(bias), dw = empty(w);
+        naive.forward(1, x, w, expectedOut, { bias });
         naive.backwardData(1, dout, w, expectedDx);
-        const data = planBackwardData(shape, vector, features());
-        inDirtyMemory(data.layout, () => data.make()(1, dout, w, dx));
-        assertEquals(dx, expectedDx);
-
-        const expectedDw = empty(w), dw = empty(w), expectedDb = empty(b), db = empty(b);
         naive.backwardWeights(1, x, dout, expectedDw, expectedDb);
-        const weights = planBackwardWeights(shape, vector, features());
-        inDirtyMemory(weights.layout, () => weights.make()(1, x, dout, dw, db));
-        assertEquals(dw, expectedDw);
-        assertEquals(db, expectedDb);
 
-        if (!winogradServes(shape)) return;
-        const { fused } = features();
-        const fast = planWinogradForward(shape, vector, fused, false);
-        const fastWeights = planWinogradWeights(shape, vector, fused);
-        if (fast === undefined || fastWeights === undefined) return;
-        inDirtyMemory(fast.layout, () => assertEquals(fast.make()(1, x, w, b, out.fill(NaN)), 1));
-        assertEquals(out, expectedOut);
-        dw.fill(NaN);
-        inDirtyMemory(fastWeights.layout, () => assert(fastWeights.make()(1, x, dout, dw, db)));
-        assertEquals(dw, expectedDw);
+        const run = (
+          { layout, make }: Plan<ImageRun>,
+          source: FloatArray,
+          expected: FloatArray,
+          epilogue: Epilogue,
+        ) => {
+          const target = empty(expected);
+          inDirtyMemory(layout, () => make(epilogue)(1, source, w, target, epilogue));
+          assertEquals(target, expected);
+        };
+        const runWeights = ({ layout, make }: Plan<WeightRun>) => {
+          inDirtyMemory(layout, () => assert(make({})(1, x, dout, dw.fill(NaN), db.fill(NaN))));
+          assertEquals(dw, expectedDw);
+          assertEquals(db, expectedDb);
+        };
+        run(planDirect(forward, vector, fused, schedule.forward), x, expectedOut, { bias });
+        run(planDirect(gradient, vector, fused, schedule.dx), dout, expectedDx, {});
+        runWeights(planDirectWeights(forward, vector, fused, schedule.dw));
+        if (!winogradServes(forward) || schedule.dw.algorithm !== "winograd") return;
+        run(planWinograd(forward, vector, fused, schedule.forward), x, expectedOut, { bias });
+        runWeights(planWinogradWeights(forward, vector, fused, schedule.dw));
         winogradRuns++;
-        const fastData = planWinogradData(shape, vector, fused);
-        if (fastData === undefined) return;
-        const runData = () => fastData.make()(1, dout, w, undefined, dx.fill(NaN));
-        inDirtyMemory(fastData.layout, () => assertEquals(runData(), 1));
-        assertEquals(dx, expectedDx);
+        if (schedule.dx.algorithm !== "winograd") return;
+        run(planWinograd(gradient, vector, fused, schedule.dx), dout, expectedDx, {});
       };
       const forWinograd = shapes.map(({ C, H, W, F, KH, KW }) => {
         const kernel = [3 + 2 * ((KH + KW) % 3), 1 + 2 * KW] as const;

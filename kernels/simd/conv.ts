@@ -4,124 +4,146 @@
  * @module
  */
 
-import { planBackwardData } from "./conv_data.ts";
-import { planForward } from "./conv_forward.ts";
-import { planBackwardWeights } from "./conv_weights.ts";
+import type { Epilogue } from "../epilogue.ts";
+import { NO_EPILOGUE } from "../epilogue.ts";
+import type { WeightedKernel } from "../kernel.ts";
+import { naiveConv } from "../naive/conv.ts";
+import { forwardPass, gradientPass, type Pass } from "../passes.ts";
+import { type ImageRun, runImages, runWeights, type WeightRun } from "../runner.ts";
+import { convLabel, type ConvShape } from "../shape.ts";
+import type { DType } from "../tensor.ts";
+import type { Answer } from "../tier.ts";
+import { planDirect } from "./direct.ts";
+import { planDirectWeights } from "./direct_weights.ts";
 import type { Features } from "./features.ts";
 import { MEMORY_LIMIT, type Plan, reserve } from "./memory.ts";
-import { tileKey, type TilePass } from "./plan.ts";
-import { tuned } from "./tuned.ts";
+import { type ConvSchedule, type Schedule, scheduleConv } from "./schedule.ts";
 import { vectors } from "./vector.ts";
-import {
-  planWinogradData,
-  planWinogradForward,
-  planWinogradWeights,
-  winogradServes,
-} from "./winograd.ts";
-import type { WeightedKernel } from "../kernel.ts";
-import type { Answer } from "../tier.ts";
-import { naiveConv } from "../naive/conv.ts";
-import { convLabel, type ConvShape } from "../shape.ts";
-import { type DType, newArray } from "../tensor.ts";
+import { planWinograd, planWinogradWeights } from "./winograd.ts";
 
-/** Taps of a row, or of a kernel that is one column, that stand straight in the code. */
+/** Taps of a row, or of a kernel that is one column, that are written out. */
 const WIDEST_KERNEL = 64;
 
-/** Phases of a row, or of rows, that stand straight in the code: as many as the stride. */
+/** Phases of a row, or of rows, that are written out: as many as the stride. */
 const LARGEST_STRIDE = 64;
 
-/** The kernel for a geometry, or why there is none. */
+/** Why there is no kernel for a geometry; undefined if there may be one. */
+function refusal({ KH, KW, strideY, strideX }: ConvShape): string | undefined {
+  if (KW > WIDEST_KERNEL) return `kernels wider than ${WIDEST_KERNEL} would be too much code`;
+  if (KW === 1 && KH > WIDEST_KERNEL) {
+    return `columns taller than ${WIDEST_KERNEL} would be too much code`;
+  }
+  if (Math.max(strideY, strideX) > LARGEST_STRIDE) {
+    return `strides above ${LARGEST_STRIDE} would be too much code`;
+  }
+  return undefined;
+}
+
+/** An attempt of a call, and what it needs of the memory. */
+interface Attempt<Run> {
+  readonly size: number;
+  readonly run: Run;
+}
+
+/** A plan as an attempt, compiled when an epilogue first comes. */
+function imageAttempt({ layout, make }: Plan<ImageRun>): Attempt<ImageRun> {
+  const runs: ImageRun[] = [];
+  const run: ImageRun = (N, source, w, target, epilogue) => {
+    const variant = (epilogue.bias ? 2 : 0) + (epilogue.relu ? 1 : 0);
+    return (runs[variant] ??= make(epilogue))(N, source, w, target, epilogue);
+  };
+  return { size: layout.size, run };
+}
+
+function weightAttempt({ layout, make }: Plan<WeightRun>): Attempt<WeightRun> {
+  let run: WeightRun | undefined;
+  return { size: layout.size, run: (...args) => (run ??= make(NO_EPILOGUE))(...args) };
+}
+
+/** A plan of direct sums behind another attempt: it is made only if it ever runs. */
+function later<Args extends unknown[], R>(
+  plan: () => Attempt<(...args: Args) => R>,
+): (...args: Args) => R {
+  let run: ((...args: Args) => R) | undefined;
+  return (...args) => (run ??= plan().run)(...args);
+}
+
+/** The kernel for a geometry, or why there is none; by a schedule of one's own, if one is given. */
 export function simdConv(
   given: ConvShape,
   dtype: DType,
   features: Features,
+  ownSchedule?: ConvSchedule,
 ): Answer<WeightedKernel> {
-  if (given.KW > WIDEST_KERNEL) {
-    return { reason: `kernels wider than ${WIDEST_KERNEL} would be too much code` };
-  }
-  if (given.KW === 1 && given.KH > WIDEST_KERNEL) {
-    return { reason: `columns taller than ${WIDEST_KERNEL} would be too much code` };
-  }
-  if (Math.max(given.strideY, given.strideX) > LARGEST_STRIDE) {
-    return { reason: `strides above ${LARGEST_STRIDE} would be too much code` };
-  }
+  const reason = refusal(given);
+  if (reason !== undefined) return { reason };
   const shape = flattened(given);
   const vector = vectors[dtype];
-  const { C, H, W, F, OH, OW } = shape;
-
-  // Tiles of this very shape, where they are known to be faster than the rule's.
-  const label = convLabel(given);
-  const tunedPasses: string[] = [];
-  const tile = (pass: TilePass) => {
-    const found = tuned.get(tileKey(label, dtype, pass));
-    if (found !== undefined) tunedPasses.push(`${pass} ${found.filters}x${found.width}`);
-    return found;
-  };
-  const [outTile, dxTile, dwTile] = [tile("forward"), tile("dx"), tile("dw")];
-
-  // What is planned counts for the memory; what is made is compiled when it first runs.
-  let size = 0;
-  const later = <Run>({ layout, make }: Plan<Run>): () => Run => {
-    size = Math.max(size, layout.size);
-    return lazy(make);
-  };
-
-  // Winograd's algorithm goes first where it pays and fits, and leaves to the others what is not finite.
   const { fused } = features;
-  const ifPays = <Run>(plan: Plan<Run> | undefined) =>
-    plan && plan.layout.size <= MEMORY_LIMIT ? later(plan) : undefined;
-  const serves = features.reassociate && winogradServes(shape);
-  const fastTile = serves ? tile("winograd forward") : undefined;
-  const planFast = (relu: boolean) => planWinogradForward(shape, vector, fused, relu, fastTile);
-  const planWinograd = () => ({
-    forward: ifPays(planFast(false)),
-    data: ifPays(planWinogradData(shape, vector, fused, tile("winograd dx"))),
-    weights: ifPays(planWinogradWeights(shape, vector, fused, tile("winograd dw"))),
-  });
-  const winograd: Partial<ReturnType<typeof planWinograd>> = serves ? planWinograd() : {};
-  // As large as the pass without relu.
-  const fastRelu = winograd.forward && lazy(() => planFast(true)?.make());
+  const { C, H, W, F, OH, OW } = shape;
+  const schedule = ownSchedule ?? scheduleConv(shape, vector, features);
+  const forward = forwardPass(shape), gradient = gradientPass(shape);
 
-  // A direct pass behind another, which needs about as much memory, is planned only if it ever runs.
-  const direct = <Run>(other: unknown, plan: () => Plan<Run>): () => Run =>
-    other === undefined ? later(plan()) : lazy(() => plan().make());
-  const planOut = (relu: boolean) => planForward(shape, vector, features, relu, outTile);
-  const planDx = () => planBackwardData(shape, vector, features, dxTile);
-  const planDw = () => planBackwardWeights(shape, vector, features, dwTile);
-  const forward = direct(winograd.forward, () => planOut(false));
-  const forwardRelu = direct(forward, () => planOut(true));
-  const data = direct(winograd.data, planDx);
-  const weights = direct(winograd.weights, planDw);
-
+  // What is planned counts for the memory. Winograd's algorithm goes first where it is scheduled and
+  // fits, and leaves to direct sums what is not finite.
+  let size = 0;
+  const algorithms = new Set<string>();
+  function attempts<Run extends ImageRun | WeightRun>(
+    { algorithm }: Schedule,
+    winograd: () => Attempt<Run>,
+    direct: () => Attempt<Run>,
+  ): Run[] {
+    const first = algorithm === "winograd" ? winograd() : undefined;
+    if (first === undefined || first.size > MEMORY_LIMIT) {
+      const only = direct();
+      size = Math.max(size, only.size);
+      if (algorithm === "depthwise") algorithms.add(algorithm);
+      return [only.run];
+    }
+    size = Math.max(size, first.size);
+    algorithms.add(algorithm);
+    return [first.run, later(direct as () => Attempt<never>) as Run];
+  }
+  const imageAttempts = (pass: Pass, schedule: Schedule) =>
+    attempts(
+      schedule,
+      () => imageAttempt(planWinograd(pass, vector, fused, schedule)),
+      () => imageAttempt(planDirect(pass, vector, fused, schedule)),
+    );
+  const forwardAttempts = imageAttempts(forward, schedule.forward);
+  const gradientAttempts = imageAttempts(gradient, schedule.dx);
+  const weightAttempts = attempts(
+    schedule.dw,
+    () => weightAttempt(planWinogradWeights(forward, vector, fused, schedule.dw)),
+    () => weightAttempt(planDirectWeights(forward, vector, fused, schedule.dw)),
+  );
   const missing = reserve(size);
   if (missing !== undefined) return { reason: missing };
 
-  const special = Object.values(winograd).some((run) => run !== undefined) ? "-winograd" : "";
+  const naive: ImageRun = (N, dout, w, dx, epilogue) => {
+    naiveConv(shape).backwardData(N, dout, w, dx, epilogue);
+    return N;
+  };
+  const xSize = C * H * W, outSize = F * OH * OW;
+  const forwardSizes = { source: xSize, target: outSize };
+  const gradientSizes = { source: outSize, target: xSize };
+  gradientAttempts.push(naive);
+  const special = [...algorithms].map((name) => `-${name}`).join("");
   const kernel: WeightedKernel = {
-    name: `conv-${label}-${dtype === "float32" ? "f32" : "f64"}${special}-simd`,
+    name: `conv-${convLabel(given)}-${dtype === "float32" ? "f32" : "f64"}${special}-simd`,
     tier: "simd",
-    forward(N, x, w, out, { bias, relu }) {
-      const b = bias ?? newArray(F, dtype);
-      const first = relu ? fastRelu : winograd.forward;
-      const done = first?.()?.(N, x, w, b, out) ?? 0;
-      if (done === N) return;
-      const run = (relu ? forwardRelu : forward)();
-      run(N - done, x.subarray(done * C * H * W), w, b, out.subarray(done * F * OH * OW));
+    forward(N, x, w, out, epilogue) {
+      runImages(forwardAttempts, forwardSizes, N, x, w, out, epilogue);
     },
-    backwardData(N, dout, w, dx) {
-      const done = winograd.data?.()(N, dout, w, undefined, dx) ?? 0;
-      if (done === N) return;
-      const restOut = dout.subarray(done * F * OH * OW), restX = dx.subarray(done * C * H * W);
-      if (data()(N - done, restOut, w, restX)) return;
-      naiveConv(shape).backwardData(N - done, restOut, w, restX);
+    backwardData(N, dout, w, dx, epilogue = NO_EPILOGUE) {
+      runImages(gradientAttempts, gradientSizes, N, dout, w, dx, epilogue);
     },
-    backwardWeights(N, x, dout, dw, db = newArray(F, dtype)) {
-      if (!winograd.weights?.()(N, x, dout, dw, db)) weights()(N, x, dout, dw, db);
+    backwardWeights(N, x, dout, dw, db) {
+      runWeights(weightAttempts, N, x, dout, dw, db);
     },
   };
-  const how = special === "" ? "" : ", Winograd's algorithm";
-  const tiles = tunedPasses.length === 0 ? "" : `, tuned tiles: ${tunedPasses.join(", ")}`;
-  return { kernel, reason: features.reason + how + tiles };
+  const how = algorithms.has("winograd") ? ", Winograd's algorithm" : "";
+  return { kernel, reason: features.reason + how };
 }
 
 /** A 1x1 kernel that takes every position: the rows are as good as one long row. */
@@ -130,10 +152,4 @@ function flattened(shape: ConvShape): ConvShape {
   const everyPosition = KH * KW * strideY * strideX === 1 &&
     padTop + padLeft + padBottom + padRight === 0;
   return everyPosition ? { ...shape, H: 1, W: H * W, OH: 1, OW: H * W } : shape;
-}
-
-/** A function that makes its value when it is first asked. */
-function lazy<T>(make: () => T): () => T {
-  let value: T | undefined;
-  return () => value ??= make();
 }

@@ -6,7 +6,7 @@
  */
 
 import type { Assembly, Func } from "./assembler.ts";
-import type { ColumnTile, TileBlock } from "./plan.ts";
+import type { ColumnTile, TileBlock } from "./tiles.ts";
 import type { Planes } from "./planes.ts";
 import { multiplyAdd, pushSum, pushZero, splatLane, takeOver, type Vector } from "./vector.ts";
 
@@ -30,9 +30,9 @@ export interface TapConv {
   /** One bias a filter; none is zero. */
   readonly bias?: number;
   /** Whether negative outputs become 0. */
-  readonly relu: boolean;
-  /** Whether the function has parameters that are added to input's, output's and weights' starts. */
-  readonly moved?: boolean;
+  readonly relu?: boolean;
+  /** Whether the function has parameters that are added to input's, output's, weights' and bias's starts. */
+  readonly relocatable?: boolean;
 }
 
 /** Taps that a loop over channels should have, so that the loop itself costs little. */
@@ -43,18 +43,19 @@ const LOOP_TAPS = 8;
  * code in a slow form, and replace it by optimised code when a function is next called.
  */
 export function writeConv(assembly: Assembly, name: string, conv: TapConv): Func {
-  const { vector: { bytes }, channels, tiles, input, output, taps, tapRows, moved } = conv;
+  const { vector: { bytes }, channels, tiles, input, output, taps, tapRows, relocatable } = conv;
   const weightBytes = channels * taps.length * tapRows.times * bytes;
   const parts = tiles.map((block) => {
     const part = assembly.func(`${name}${block.size}`, ["i32", "i32", "i32", "i32"]);
     writeBlock(part, conv, block);
     return part;
   });
-  const f = assembly.func(name, moved ? ["i32", "i32", "i32"] : []);
+  const f = assembly.func(name, relocatable ? ["i32", "i32", "i32", "i32"] : []);
   const [x, out, weights, bias, block] = f.locals("i32", 5);
-  pushSum(f, input.start, moved && 0).set(x);
-  pushSum(f, output.start, moved && 1).set(out);
-  pushSum(f, conv.weights, moved && 2).set(weights).const(conv.bias ?? 0).set(bias);
+  pushSum(f, input.start, relocatable && 0).set(x);
+  pushSum(f, output.start, relocatable && 1).set(out);
+  pushSum(f, conv.weights, relocatable && 2).set(weights);
+  pushSum(f, conv.bias ?? 0, relocatable && 3).set(bias);
   for (const [i, { size, times }] of tiles.entries()) {
     f.repeat(block, times, () => {
       f.get(x).get(out).get(weights).get(bias).call(parts[i]);

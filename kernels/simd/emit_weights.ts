@@ -8,7 +8,7 @@
  */
 
 import type { Assembly, Func, Local } from "./assembler.ts";
-import type { WeightTiles } from "./plan.ts";
+import type { WeightTiles } from "./tiles.ts";
 import type { Planes } from "./planes.ts";
 import { multiplyAdd, pushMask, pushSum, pushZero, takeOut, type Vector } from "./vector.ts";
 
@@ -32,8 +32,8 @@ export interface WeightSums {
   readonly sums: number;
   /** Whether sums are whole before they are added to the vectors, as those of many terms always are. */
   readonly apart?: boolean;
-  /** Whether the function has parameters instead that are added to x's, dout's and sums' starts. */
-  readonly moved?: boolean;
+  /** Whether the function has parameters before that are added to x's, dout's and sums' starts. */
+  readonly relocatable?: boolean;
 }
 
 /** Vectors of a row, or of several, that are multiplied in straight code. */
@@ -42,7 +42,7 @@ const UNROLL = 8;
 
 /** Writes the sums as a function that calls another for each block of filters: see `writeConv`. */
 export function writeWeightSums(assembly: Assembly, name: string, job: WeightSums): Func {
-  const { tiles: { blocks, channels, tapRows }, x, dout, images, moved } = job;
+  const { tiles: { blocks, channels, tapRows }, x, dout, images, relocatable } = job;
   const parts = blocks.map(({ size }) => {
     const part = assembly.func(`${name}${size}`, ["i32", "i32", "i32", "i32"]);
     writeBlock(part, job, size);
@@ -50,15 +50,16 @@ export function writeWeightSums(assembly: Assembly, name: string, job: WeightSum
   });
   const taps = channels.flatMap(({ times, groups }) => Array(times).fill(groups.flat().length));
   const filterSums = tapRows.times * taps.reduce((a, b) => a + b, 0);
-  const f = assembly.func(name, moved ? ["i32", "i32", "i32"] : images ? ["i32"] : []);
+  const params = (relocatable ? 3 : 0) + (images ? 1 : 0);
+  const f = assembly.func(name, Array<"i32">(params).fill("i32"));
   const [xAt, doutAt, sums, block] = f.locals("i32", 4);
-  pushSum(f, x.start, moved && 0).set(xAt);
-  pushSum(f, dout.start, moved && 1).set(doutAt);
-  pushSum(f, job.sums, moved && 2).set(sums);
+  pushSum(f, x.start, relocatable && 0).set(xAt);
+  pushSum(f, dout.start, relocatable && 1).set(doutAt);
+  pushSum(f, job.sums, relocatable && 2).set(sums);
   for (const [i, { size, times }] of blocks.entries()) {
     f.repeat(block, times, () => {
       f.get(xAt).get(doutAt).get(sums);
-      if (images) f.get(0);
+      if (images) f.get(params - 1);
       else f.const(1);
       f.call(parts[i]);
       f.advance(doutAt, size * dout.plane).advance(sums, size * filterSums * 16);
@@ -238,7 +239,7 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
   }
 }
 
-/** Writes the sums of dout's planes, onto one vector a filter; a parameter may move dout's start. */
+/** Writes the sums of dout's planes, onto one vector a filter; parameters may move both starts. */
 export function writeBiasSums(
   f: Func,
   vector: Vector,
@@ -246,7 +247,8 @@ export function writeBiasSums(
   numbers: number,
   dout: number,
   sums: number,
-  moved?: Local,
+  doutMoved?: Local,
+  sumsMoved?: Local,
 ): void {
   const { lanes, mostTerms } = vector;
   const parts = f.locals("v128", 4);
@@ -262,7 +264,8 @@ export function writeBiasSums(
     }
     f.op(vector.add).set(parts[part]);
   };
-  pushSum(f, dout, moved).set(from).const(sums).set(sum);
+  pushSum(f, dout, doutMoved).set(from);
+  pushSum(f, sums, sumsMoved).set(sum);
   f.repeat(filter, filters, () => {
     for (const [i, part] of parts.entries()) {
       if (i > 0 || long) pushZero(f);

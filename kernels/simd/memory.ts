@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { Epilogue } from "../epilogue.ts";
 import type { Assembly } from "./assembler.ts";
 import { Scratch } from "../scratch.ts";
 import type { DType, FloatArray } from "../tensor.ts";
@@ -123,5 +124,6 @@ export class Layout {
 /** A pass that is planned: what it needs of the memory, and how to assemble and compile it. */
 export interface Plan<Run> {
   readonly layout: Layout;
-  readonly make: () => Run;
+  /** The pass with an epilogue; that of weight gradients has none. */
+  readonly make: (epilogue: Epilogue) => Run;
 }

@@ -211,8 +211,8 @@ export interface Padded {
   readonly planes: Planes;
   /** Numbers from one phase of a row to the next. */
   readonly pitch: number;
-  /** Copies images from the first to before the end to where they come in. */
-  load(memory: FloatArray, images: FloatArray, first: number, end: number): void;
+  /** Copies images from the first to before the end, a step apart, to where they come in. */
+  load(memory: FloatArray, images: FloatArray, first: number, end: number, step?: number): void;
   /** Sets the borders to zero: once a call, as other kernels use the memory in between. */
   clear(memory: FloatArray): void;
   /** Writes the copy from an image to the planes, if it takes one; parameters may move the image's. */
@@ -235,8 +235,8 @@ export function padded(layout: Layout, vector: Vector, name: string, shape: Padd
   const stagedStep = images === 1 ? length * bytes : skewed(length * bytes);
   const staged = layout.region(name, images * stagedStep);
   const image = { start: staged, plane: H * W * bytes, row: W * bytes };
-  const load: Padded["load"] = (memory, images, first, end) => {
-    for (let i = first, at = staged; i < end; i++, at += stagedStep) {
+  const load: Padded["load"] = (memory, images, first, end, step = 1) => {
+    for (let i = first, at = staged; i < end; i += step, at += stagedStep) {
       memory.set(images.subarray(i * length, (i + 1) * length), at / bytes);
     }
   };

@@ -22,6 +22,7 @@ export const simdTier: KernelTier = {
   tier: "simd",
   operations: {
     conv: {
+      fields: ["dilationY", "dilationX", "groups"],
       epilogue: ["bias", "relu"],
       plan: (shape, dtype) => ifAvailable((available) => simdConv(shape, dtype, available)),
     },

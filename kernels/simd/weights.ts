@@ -10,7 +10,7 @@
 
 import type { Assembly } from "./assembler.ts";
 import { type Layout, scratch } from "./memory.ts";
-import { pieces, type Run } from "./plan.ts";
+import { pieces, type Run } from "./tiles.ts";
 import { noteFinite, type Vector } from "./vector.ts";
 import type { FloatArray } from "../tensor.ts";
 
@@ -42,21 +42,21 @@ export function eachOutput(
  * @param vector The kind of numbers.
  * @param inputs How many inputs there are.
  * @param steps The weights from one input, row and column to the next.
- * @param check Where a vector stays zero as long as every weight is finite, if that matters.
+ * @param nonFiniteFlag Where a vector stays zero as long as every weight is finite, if that matters.
  */
 export function writePacking(
   assembly: Assembly,
   vector: Vector,
   inputs: number,
   steps: { readonly input: number; readonly row: number; readonly column: number },
-  check?: number,
+  nonFiniteFlag?: number,
 ): void {
   const f = assembly.func("pack", ["i32", "i32", "i32", "i32", "i32"]);
   const [from, to, step, rows, columns] = [0, 1, 2, 3, 4];
   const [input, row, column, rowAt, at] = f.locals("i32", 5);
   const [weight, notFinite] = f.locals("v128", 2);
   const { bytes } = vector;
-  if (check !== undefined) f.const(check).at("v128.load").set(notFinite);
+  if (nonFiniteFlag !== undefined) f.const(nonFiniteFlag).at("v128.load").set(notFinite);
   f.repeat(input, inputs, () => {
     f.get(from).set(rowAt);
     f.countDown(row, rows, () => {
@@ -64,7 +64,7 @@ export function writePacking(
       f.countDown(column, columns, () => {
         f.get(at).at(vector.loadSplat).set(weight);
         f.get(to).get(weight).laneAt(vector.storeLane, 0);
-        if (check !== undefined) noteFinite(f, vector, weight, notFinite);
+        if (nonFiniteFlag !== undefined) noteFinite(f, vector, weight, notFinite);
         f.advance(at, steps.column * bytes);
         f.advanceBy(to, step);
       });
@@ -72,7 +72,7 @@ export function writePacking(
     });
     f.advance(from, steps.input * bytes);
   });
-  if (check !== undefined) f.const(check).get(notFinite).at("v128.store");
+  if (nonFiniteFlag !== undefined) f.const(nonFiniteFlag).get(notFinite).at("v128.store");
 }
 
 /** Images of so many terms a lane, after which sums should be taken out and go on in float64. */

@@ -69,7 +69,6 @@ export const areas: readonly Area[] = [
 /** Files below the areas' folders that are not mutated: made by programs, or tables of data. */
 export const excluded: readonly RegExp[] = [
   /^kernels\/generated\/kernels\//,
-  /^kernels\/simd\/tuned\.ts$/,
   /^tools\/mutate\/(main|workers)\.ts$/,
 ];
 

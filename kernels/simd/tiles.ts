@@ -8,8 +8,6 @@
  * @module
  */
 
-import type { DType } from "../tensor.ts";
-
 /** Some sizes in a row that are equal. */
 export interface Run {
   readonly size: number;
@@ -30,8 +28,17 @@ export function pieces(runs: readonly Run[]): number[] {
   return runs.flatMap(({ size, times }) => Array<number>(times).fill(size));
 }
 
-/** Taps that stand straight in the code; a kernel with more is looped over by rows. */
-export const STRAIGHT_TAPS = 16;
+/** Taps that are written out; a kernel with more is looped over by rows. */
+export const MAX_UNROLLED_TAPS = 16;
+
+/** Taps of a depthwise kernel, which are all written out. */
+export const DEPTHWISE_TAPS = 49;
+
+/** Weights of a depthwise kernel that stay in registers beside the sums. */
+export const RESIDENT_TAPS = 9;
+
+/** Rows of a depthwise tile: with resident weights, and without. */
+const DEPTHWISE_ROWS = [5, 8];
 
 /** Filters of a convolution's tile: five and two vectors of outputs is the best that fits. */
 const FILTERS = 5;
@@ -52,19 +59,11 @@ function filterBlocks(filters: number): Run[] {
 /** Vectors of a tile for 1, 2, ... filters. A single filter's inputs need no registers of their own. */
 const VECTORS = [[7, 8, 6], [4], [3], [2], [2]];
 
-/** The size of a register tile that takes the place of the rule's. */
+/** The size of a register tile. */
 export interface Tile {
   readonly filters: number;
   /** Vectors of outputs beside the filters, or taps of a weight gradient. */
   readonly width: number;
-}
-
-/** The passes of a convolution that have tiles of their own. */
-export type TilePass = `${"" | "winograd "}${"forward" | "dx" | "dw"}`;
-
-/** The name of a tile in tuned.ts, for example "3x31x31-25x3x3-s2p1 float64 forward". */
-export function tileKey(label: string, dtype: DType, pass: TilePass): string {
-  return `${label} ${dtype} ${pass}`;
 }
 
 /** Some columns of a tile: vectors that start at these numbers of the row. */
@@ -154,6 +153,20 @@ function columnTiles(width: number, columns: number, lanes: number): ColumnTile[
   return tiles;
 }
 
+/** The tiles of a depthwise convolution's planes: a column of vectors, as many rows as pay. */
+export function depthwiseTiles(
+  planes: number,
+  rows: number,
+  columns: number,
+  lanes: number,
+  taps: number,
+): TileBlock[] {
+  const tiles = columnTiles(1, columns, lanes);
+  const most = DEPTHWISE_ROWS[taps <= RESIDENT_TAPS ? 0 : 1];
+  const runs = evenRuns(rows, most).map(({ size, times }) => ({ rows: size, times, tiles }));
+  return [{ size: 1, times: planes, rows: runs }];
+}
+
 /** Some channels in a row, and for each the groups of taps: where their inputs lie, in bytes. */
 export interface ChannelRun extends Run {
   readonly groups: readonly (readonly number[])[];
@@ -170,6 +183,9 @@ export interface WeightTiles {
   /** Whether the taps of a group are neighbours, so that they can share their loads. */
   readonly shifted: boolean;
 }
+
+/** Sums of a depthwise weight gradient that stay in registers. */
+const MOST_WEIGHT_SUMS = 10;
 
 /** Filters of a tile beside 0, 1, ... taps. */
 const TILE_FILTERS = [0, 5, 4, 3, 2, 2];
@@ -216,6 +232,16 @@ export function weightTiles(
     channels: [{ size: 1, times: C, groups }],
     tapRows: KW === 1 || KH === 1 ? once : { times: KH, step: offsets[1][0] - offsets[0][0] },
     shifted: shifted && KW > 1,
+  };
+}
+
+/** The tiles of a depthwise weight gradient: one filter, and as many taps as registers hold. */
+export function depthwiseWeightTiles(offsets: readonly (readonly number[])[]): WeightTiles {
+  return {
+    blocks: [{ size: 1, times: 1 }],
+    channels: [{ size: 1, times: 1, groups: grouped(offsets.flat(), MOST_WEIGHT_SUMS) }],
+    tapRows: { times: 1, step: 0 },
+    shifted: false,
   };
 }
 

@@ -1,0 +1,173 @@
+/**
+ * Sums of taps as the pass says: the forward pass of a convolution, and the gradient of its input, which
+ * is a transposed convolution's forward pass.
+ *
+ * Groups are run one after the other by the same code, a few of them at a time in the memory.
+ *
+ * @module
+ */
+
+import type { Epilogue } from "../epilogue.ts";
+import type { Pass } from "../passes.ts";
+import type { ImageRun } from "../runner.ts";
+import type { FloatArray } from "../tensor.ts";
+import { Assembly, type Func } from "./assembler.ts";
+import { type TapConv, writeConv } from "./emit_conv.ts";
+import { writeDepthwise } from "./emit_depthwise.ts";
+import { compile, Layout, type Plan, scratch } from "./memory.ts";
+import { layoutPass, type PhaseSum } from "./pass_layout.ts";
+import type { Schedule } from "./schedule.ts";
+import { convTiles, depthwiseTiles } from "./tiles.ts";
+import type { Vector } from "./vector.ts";
+import { eachOutput, writePacking } from "./weights.ts";
+
+/** Bytes of source planes that groups held at a time should fill. */
+const GROUP_BYTES = 1 << 18;
+
+/** How many groups are held at a time: a divisor of all, so that each part of an image is like it. */
+export function groupBatch({ groups, inputs, rows, columns }: Pass, { bytes }: Vector): number {
+  const size = inputs * rows.source.extent * columns.source.extent * bytes;
+  let batch = Math.min(groups, Math.max(1, Math.floor(GROUP_BYTES / size)));
+  while (groups % batch !== 0) batch--;
+  return batch;
+}
+
+/** Plans a pass. */
+export function planDirect(
+  pass: Pass,
+  vector: Vector,
+  fused: boolean,
+  schedule: Schedule,
+): Plan<ImageRun> {
+  const { rows, columns, groups, inputs, outputs, weights } = pass;
+  const { bytes, lanes, dtype } = vector;
+  const layout = new Layout();
+  const batch = groupBatch(pass, vector);
+  const parts = groups / batch;
+  const { source, target, sums, phaseCount, tapStep, step, writeMerge } = layoutPass(
+    layout,
+    vector,
+    { rows, columns, groups: batch, inputs, outputs },
+  );
+  const KW = columns.taps.length;
+  const rawWeights = layout.region("weights", groups * weights.group * bytes);
+  const packedWeights = layout.region("packed weights", groups * weights.group * bytes);
+  const biases = layout.region("biases", groups * outputs * phaseCount * bytes);
+  const nonFiniteFlag = pass.gradient ? layout.region("non-finite flag", 16) : undefined;
+  const groupStep = { weights: weights.group * bytes, biases: outputs * phaseCount * bytes };
+  const depthwise = schedule.algorithm === "depthwise";
+
+  /** The convolution of a sum; weights of the sums before come first in each group. */
+  function convOf(sum: PhaseSum, weightsBefore: number): TapConv {
+    const { y, x } = sum.phases[0];
+    const unrolled = y.taps.length * x.taps.length <= schedule.unrolledTaps;
+    return {
+      vector,
+      fused,
+      channels: inputs,
+      tiles: depthwise
+        ? depthwiseTiles(sum.count, sum.rows, sum.columns, lanes, y.taps.length * x.taps.length)
+        : convTiles(sum.count, sum.rows, sum.columns, lanes, schedule.tile),
+      input: sum.input,
+      output: sum.output,
+      taps: unrolled
+        ? y.taps.flatMap((_, ky) => sum.taps.map((tap) => ky * sum.tapRow + tap))
+        : sum.taps,
+      tapRows: { times: unrolled ? 1 : y.taps.length, step: sum.tapRow },
+      weights: packedWeights + weightsBefore,
+      relocatable: groups > 1,
+    };
+  }
+  let weightsBefore = 0;
+  const convs = sums.map((sum) => {
+    const conv = convOf(sum, weightsBefore);
+    weightsBefore += sum.count * inputs * conv.taps.length * conv.tapRows.times * bytes;
+    return conv;
+  });
+
+  /** Writes the sums of what is held, group by group; parameters say where weights and biases are. */
+  function writeSums(assembly: Assembly, image: Func, { bias, relu = false }: Epilogue): void {
+    const write = depthwise ? writeDepthwise : writeConv;
+    const funcs = convs.map((conv, i) =>
+      write(assembly, `sums${i}-`, {
+        ...conv,
+        bias: bias && biases + sums[i].before * bytes,
+        relu,
+      })
+    );
+    if (groups === 1) {
+      for (const f of funcs) image.call(f);
+      writeMerge(assembly, image);
+      return;
+    }
+    const [weight, biasAt] = [0, 1];
+    const [group, from, to, targetAt] = image.locals("i32", 4);
+    image.repeat(group, batch, () => {
+      for (const f of funcs) image.get(from).get(to).get(weight).get(biasAt).call(f);
+      writeMerge(assembly, image, to, targetAt);
+      image.advance(from, step.source).advance(to, step.sums).advance(targetAt, step.target);
+      image.advance(weight, groupStep.weights).advance(biasAt, groupStep.biases);
+    });
+  }
+
+  function make(epilogue: Epilogue): ImageRun {
+    const assembly = new Assembly();
+    const pad = assembly.func("pad");
+    source.write(pad);
+    const image = assembly.func("image", ["i32", "i32"]).call(pad);
+    writeSums(assembly, image, epilogue);
+    const steps = { input: weights.input, row: tapStep.row * KW, column: tapStep.column };
+    writePacking(assembly, vector, inputs, steps, nonFiniteFlag);
+    const join = compile(assembly, layout);
+
+    const targetSize = batch * outputs * rows.target.size * columns.target.size;
+    const targetStart = target / bytes;
+
+    /** Packs the weights of every convolution, in the order in which its inner loops read them. */
+    function packWeights(run: ReturnType<typeof join>): void {
+      for (const [i, { phases }] of sums.entries()) {
+        const [{ y: { taps: tapRows }, x: { taps: tapColumns } }] = phases;
+        if (tapRows.length * tapColumns.length === 0) continue;
+        const numbers = inputs * tapRows.length * tapColumns.length;
+        for (let group = 0; group < groups; group++) {
+          eachOutput(convs[i].tiles, numbers, (output, at, block) => {
+            const { y, x } = phases[Math.floor(output / outputs)];
+            const first = group * weights.group + (output % outputs) * weights.output +
+              y.taps[0].k * KW + x.taps[0].k;
+            const from = rawWeights + first * bytes;
+            const to = convs[i].weights + group * groupStep.weights + at * bytes;
+            run.pack(from, to, block * bytes, tapRows.length, tapColumns.length);
+          });
+        }
+      }
+    }
+
+    /** Sets the biases of a group's planes, once for each phase. */
+    function loadBiases(memory: FloatArray, bias: FloatArray): void {
+      for (let plane = 0, at = biases / bytes; plane < bias.length; plane += outputs) {
+        const part = bias.subarray(plane, plane + outputs);
+        for (let phase = 0; phase < phaseCount; phase++, at += outputs) memory.set(part, at);
+      }
+    }
+
+    return (N, images, w, results, { bias }) => {
+      const run = join(), memory = scratch(dtype);
+      memory.set(w, rawWeights / bytes);
+      if (nonFiniteFlag) memory.fill(0, nonFiniteFlag / bytes, nonFiniteFlag / bytes + lanes);
+      packWeights(run);
+      // The padding's zeros times infinity would be NaN, where the definition has no term.
+      if (nonFiniteFlag && memory[nonFiniteFlag / bytes] !== 0) return 0;
+      if (bias) loadBiases(memory, bias);
+      source.clear(memory);
+      // Parts of images lie one after the other, as images do.
+      for (let i = 0; i < N * parts; i++) {
+        const group = (i % parts) * batch;
+        source.load(memory, images, i, i + 1);
+        run.image(group * groupStep.weights, group * groupStep.biases);
+        results.set(memory.subarray(targetStart, targetStart + targetSize), i * targetSize);
+      }
+      return N;
+    };
+  }
+  return { layout, make };
+}

@@ -1,0 +1,129 @@
+/**
+ * The gradients of a convolution's weights and biases: image by image onto sums in the memory. Groups are
+ * summed one after the other by the same code, a few of them at a time in the memory.
+ *
+ * @module
+ */
+
+import { haloOf, type Pass, phasesOf } from "../passes.ts";
+import type { WeightRun } from "../runner.ts";
+import { Assembly } from "./assembler.ts";
+import { groupBatch } from "./direct.ts";
+import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
+import { compile, Layout, type Plan, scratch } from "./memory.ts";
+import { padded } from "./planes.ts";
+import type { Schedule } from "./schedule.ts";
+import { depthwiseWeightTiles, weightTiles } from "./tiles.ts";
+import type { Vector } from "./vector.ts";
+import { doubles, imagesPerSum, layoutSums, sumImages, writeTotals } from "./weights.ts";
+
+/** Plans dw and db for a forward pass. */
+export function planDirectWeights(
+  pass: Pass,
+  vector: Vector,
+  fused: boolean,
+  schedule: Schedule,
+): Plan<WeightRun> {
+  const { rows, columns, groups, inputs, outputs } = pass;
+  const { bytes, lanes, dtype } = vector;
+  const OH = rows.target.size, OW = columns.target.size;
+  const layout = new Layout();
+  const batch = groupBatch(pass, vector), parts = groups / batch;
+  const images = schedule.imageBatch;
+  const ys = phasesOf(rows), xs = phasesOf(columns);
+  const haloY = haloOf(rows, ys), haloX = haloOf(columns, xs);
+  const stride = columns.sourceStep;
+  const x = padded(layout, vector, "x", {
+    planes: batch * inputs,
+    H: rows.source.size,
+    W: columns.source.size,
+    top: haloY.before,
+    left: haloX.before,
+    rows: haloY.extent,
+    columns: haloX.extent,
+    stride,
+    images,
+  });
+  const dout = padded(layout, vector, "dout", {
+    planes: batch * outputs,
+    H: OH,
+    W: OW,
+    top: 0,
+    left: 0,
+    rows: OH,
+    columns: OW,
+    stride: 1,
+    images,
+  });
+  const taps = rows.taps.map(({ from: y }) =>
+    columns.taps.map(({ from }) =>
+      y * x.planes.row + ((from % stride) * x.pitch + Math.floor(from / stride)) * bytes
+    )
+  );
+  const neighbours = stride === 1 && columns.taps.length > 1 && columns.taps[1].from === 1;
+  const tiles = schedule.algorithm === "depthwise"
+    ? depthwiseWeightTiles(taps)
+    : weightTiles(outputs, inputs, taps, x.planes.plane, neighbours && lanes === 4, schedule.tile);
+  const filter = inputs * rows.taps.length * columns.taps.length;
+  const blocks = Array(groups).fill(tiles.blocks).flat();
+  const sums = layoutSums(layout, "sums", blocks, filter);
+  const biasSums = layoutSums(layout, "bias sums", [{ size: 1, times: 1 }], groups * outputs);
+  const sumStep = outputs * filter * 16;
+
+  function make(): WeightRun {
+    const assembly = new Assembly();
+    const pad = assembly.func("pad", ["i32", "i32"]);
+    x.write(pad, { from: 0, to: 1 });
+    const biases = assembly.func("biases", ["i32", "i32"]);
+    const planes = batch * outputs;
+    writeBiasSums(biases, vector, planes, OH * OW, dout.staged, biasSums.vectors, 0, 1);
+    const weights = writeWeightSums(assembly, "weights", {
+      vector,
+      fused,
+      tiles,
+      x: { ...x.planes, row: rows.sourceStep * x.planes.row },
+      dout: dout.planes,
+      rows: OH,
+      columns: OW,
+      images: { x: x.step.planes, dout: dout.step.planes },
+      sums: sums.vectors,
+      relocatable: true,
+    });
+    const run = assembly.func("imageBatch", ["i32", "i32", "i32"]);
+    const [count, biasAt, sumsAt] = [0, 1, 2];
+    const [image, staged, planesAt, doutAt, group, xAt] = run.locals("i32", 6);
+    run.countDown(image, count, () => {
+      run.get(staged).get(planesAt).call(pad).get(doutAt).get(biasAt).call(biases);
+      run.advance(staged, x.step.staged).advance(planesAt, x.step.planes);
+      run.advance(doutAt, dout.step.staged);
+    });
+    run.const(0).set(doutAt);
+    run.repeat(group, batch, () => {
+      run.get(xAt).get(doutAt).get(sumsAt).get(count).call(weights);
+      run.advance(xAt, inputs * x.planes.plane).advance(doutAt, outputs * dout.planes.plane);
+      run.advance(sumsAt, sumStep);
+    });
+    writeTotals(assembly, vector);
+    const join = compile(assembly, layout);
+
+    const most = imagesPerSum(vector, (OH * OW) / lanes);
+    return (N, xs, douts, dw, db) => {
+      const run = join(), memory = scratch(dtype);
+      x.clear(memory);
+      sumImages([sums, biasSums], run.total, N, images, most, (first, end) => {
+        for (let part = 0; part < parts; part++) {
+          const from = first * parts + part, to = end * parts;
+          x.load(memory, xs, from, to, parts);
+          dout.load(memory, douts, from, to, parts);
+          const outputsBefore = part * batch * outputs;
+          run.imageBatch(end - first, outputsBefore * 16, outputsBefore * filter * 16);
+        }
+      });
+      dw.set(doubles(sums.totals, dw.length));
+      db?.set(doubles(biasSums.totals, db.length));
+      return true;
+    };
+  }
+
+  return { layout, make };
+}

@@ -1,0 +1,186 @@
+/**
+ * Where a pass's planes lie in the memory: the source padded and split as the walk needs, the target in
+ * phases that are merged into its rows.
+ *
+ * So every phase of the target is a sum of taps at stride 1. Forward there is one phase; the gradient at
+ * stride s has one for each remainder of its rows and columns. Phases whose taps lie alike are computed
+ * as one, as if their targets were more planes.
+ *
+ * @module
+ */
+
+import { type Axis, haloOf, type Phase, phasesOf } from "../passes.ts";
+import type { Assembly, Func, Local } from "./assembler.ts";
+import type { Layout } from "./memory.ts";
+import { mergeRow, type Padded, padded, type Planes, writeCopy } from "./planes.ts";
+import { pushSum, type Vector } from "./vector.ts";
+
+/** What is laid out: a pass, or as much of it as is held at a time. */
+export interface Walk {
+  readonly rows: Axis;
+  readonly columns: Axis;
+  /** Groups of planes that are held at a time. */
+  readonly groups: number;
+  /** Planes of a group that are read. */
+  readonly inputs: number;
+  /** Planes of a group that are written. */
+  readonly outputs: number;
+}
+
+/** Phases whose taps lie alike: one sum of taps, for all their planes of a group. */
+export interface PhaseSum {
+  readonly phases: readonly { readonly y: Phase; readonly x: Phase }[];
+  /** Planes of a group, and those of the sums before. */
+  readonly count: number;
+  readonly before: number;
+  /** Rows and columns of a plane of targets. */
+  readonly rows: number;
+  readonly columns: number;
+  /** The first tap of target (0, 0); `row` is the step from one row of targets to the next. */
+  readonly input: Planes;
+  readonly output: Planes;
+  /** Byte offsets of a row's taps, and from one row of taps to the next. */
+  readonly taps: readonly number[];
+  readonly tapRow: number;
+}
+
+/** A pass in the memory. */
+export interface PassLayout {
+  readonly source: Padded;
+  /** Where the target lies at last, and its bytes. */
+  readonly target: number;
+  readonly sums: readonly PhaseSum[];
+  /** Phases of all sums. */
+  readonly phaseCount: number;
+  /** Steps from one tap of a phase to the next in the kernel. */
+  readonly tapStep: { readonly row: number; readonly column: number };
+  /** Bytes from one group to the next. */
+  readonly step: { readonly source: number; readonly sums: number; readonly target: number };
+  /** Writes the merge of a group's sums into the target, if it takes one; locals may move both. */
+  writeMerge(assembly: Assembly, f: Func, from?: Local, to?: Local): void;
+}
+
+function groupPhases(ys: readonly Phase[], xs: readonly Phase[]): PhaseSum["phases"][] {
+  const groups = new Map<string, { y: Phase; x: Phase }[]>();
+  // Rows last: rows of a group, whose planes follow each other, are then merged by the same code.
+  for (const x of xs) {
+    for (const y of ys) {
+      const key = [y.taps.length, y.taps[0]?.from, x.taps.length, x.taps[0]?.from].join();
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, [{ y, x }]);
+      else group.push({ y, x });
+    }
+  }
+  return [...groups.values()];
+}
+
+/** The steps from one tap of a phase to the next, in the kernel and in the source. */
+function tapSteps(phases: readonly Phase[]): { readonly k: number; readonly from: number } {
+  const [first, second] = phases.find(({ taps }) => taps.length > 1)?.taps ?? [];
+  if (second === undefined) return { k: 0, from: 0 };
+  return { k: second.k - first.k, from: second.from - first.from };
+}
+
+/** Lays out a pass. */
+export function layoutPass(layout: Layout, vector: Vector, walk: Walk): PassLayout {
+  const { rows, columns, groups, inputs, outputs } = walk;
+  const { bytes, lanes } = vector;
+  const ys = phasesOf(rows), xs = phasesOf(columns);
+  const haloY = haloOf(rows, ys), haloX = haloOf(columns, xs);
+  const stride = columns.sourceStep;
+  const source = padded(layout, vector, "source", {
+    planes: groups * inputs,
+    H: rows.source.size,
+    W: columns.source.size,
+    top: haloY.before,
+    left: haloX.before,
+    rows: haloY.extent,
+    columns: haloX.extent,
+    stride,
+  });
+  const sourceRow = source.planes.row;
+  /** The byte of a place in a row of the source, which is split by the stride. */
+  const columnByte = (from: number) => {
+    const place = haloX.before + from;
+    return ((place % stride) * source.pitch + Math.floor(place / stride)) * bytes;
+  };
+
+  const H = rows.target.size, W = columns.target.size;
+  const target = layout.region("target", groups * outputs * H * W * bytes);
+  const result: Planes = { start: target, plane: H * W * bytes, row: W * bytes };
+  const all = groupPhases(ys, xs);
+  // Whole rows of a single phase are stored where they belong; others are merged from their planes.
+  const stored = columns.targetStep === 1 && W >= lanes && all.every(({ length }) => length === 1);
+  const row = Math.max(Math.ceil(W / columns.targetStep), lanes) * bytes;
+  const plane = Math.ceil(H / rows.targetStep) * row;
+  const phaseCount = ys.length * xs.length;
+  const step = {
+    source: inputs * source.planes.plane,
+    sums: stored ? outputs * result.plane : phaseCount * outputs * plane,
+    target: outputs * result.plane,
+  };
+  const phasePlanes = stored ? 0 : layout.region("phases", groups * step.sums);
+  const stepY = tapSteps(ys), stepX = tapSteps(xs);
+  /** Where the planes of a phase start. */
+  const starts = new Map<string, number>();
+  const sums = all.map((phases): PhaseSum => {
+    const [{ y, x }] = phases;
+    const before = starts.size * outputs;
+    for (const phase of phases) {
+      const at = phasePlanes + starts.size * outputs * plane;
+      starts.set(`${phase.y.rest},${phase.x.rest}`, at);
+    }
+    const none = y.taps.length * x.taps.length === 0;
+    const first = none ? 0 : columnByte(x.taps[0].from);
+    const start = none ? 0 : (haloY.before + y.taps[0].from) * sourceRow + first;
+    return {
+      phases,
+      count: phases.length * outputs,
+      before,
+      rows: Math.max(...phases.map((phase) => phase.y.count)),
+      columns: Math.max(...phases.map((phase) => phase.x.count)),
+      input: {
+        start: source.planes.start + start,
+        plane: source.planes.plane,
+        row: rows.sourceStep * sourceRow,
+      },
+      output: stored
+        ? { ...result, start: target + y.rest * W * bytes, row: rows.targetStep * W * bytes }
+        : { start: phasePlanes + before * plane, plane, row },
+      taps: none ? [] : x.taps.map(({ from }) => columnByte(from) - first),
+      tapRow: stepY.from * sourceRow,
+    };
+  });
+
+  /** Rows whose phases lie alike share their code. */
+  function writeMerge(assembly: Assembly, f: Func, from?: Local, to?: Local): void {
+    if (stored) return;
+    const merges = new Map<string, Func>();
+    for (const y of ys) {
+      const places = xs.map((x) => starts.get(`${y.rest},${x.rest}`)!);
+      const offsets = places.map((place) => place - places[0]);
+      const key = [y.count, ...offsets].join();
+      let merge = merges.get(key);
+      if (merge === undefined) {
+        merge = assembly.func(`merge${merges.size}`, ["i32", "i32"]);
+        const merged = { ...result, start: 0, row: rows.targetStep * W * bytes };
+        const copyRow = mergeRow(vector, W, offsets);
+        const planes = { start: 0, plane, row };
+        writeCopy(merge, outputs, y.count, planes, merged, copyRow, { from: 0, to: 1 });
+        merges.set(key, merge);
+      }
+      pushSum(f, places[0], from);
+      pushSum(f, target + y.rest * W * bytes, to).call(merge);
+    }
+  }
+
+  return {
+    source,
+    target,
+    sums,
+    phaseCount,
+    tapStep: { row: stepY.k, column: stepX.k },
+    step,
+    writeMerge,
+  };
+}
