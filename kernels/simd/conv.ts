@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Epilogue } from "../epilogue.ts";
 import { NO_EPILOGUE } from "../epilogue.ts";
 import type { WeightedKernel } from "../kernel.ts";
 import { naiveConv } from "../naive/conv.ts";
