@@ -13,7 +13,9 @@ import type { KernelInfo, Tier } from "./kernel.ts";
 import { naiveTier } from "./naive/tier.ts";
 import { beginCall } from "./scratch.ts";
 import { type ConvParams, convShape } from "./shape.ts";
-import { type Arithmetic, currentArithmetic, setArithmetic } from "./simd/features.ts";
+import { type Arithmetic, currentArithmetic, hasSimd, setArithmetic } from "./simd/features.ts";
+import { interpreter } from "./simd/interpreter.ts";
+import { setInterpreter } from "./simd/memory.ts";
 import { simdTier } from "./simd/tier.ts";
 import { type DType, sizeOf } from "./tensor.ts";
 import {
@@ -89,7 +91,11 @@ export function useKernels(kernels: KernelChoice): Disposable {
 /**
  * Sets how kernels compute from now on: "fast" (the default) uses fused multiply-add and Winograd's
  * algorithm where the host and the shape allow, "reproducible" neither, so that every host gives the
- * same bits.
+ * same bits for the same program. On a host whose WebAssembly has no vectors, or that has none, the same
+ * kernels are interpreted then: that is some hundred times slower than SIMD.
+ *
+ * Exponentials, logarithms, sines and powers are this library's own under both. What may still differ is
+ * which bits a NaN has, and a layer that is too large for the memory that a host gives.
  *
  * @example
  * ```ts
@@ -110,6 +116,7 @@ export function useArithmetic(arithmetic: Arithmetic): Disposable {
       `arithmetic must be one of ${arithmetics.join(", ")}: received ${describe(arithmetic)}`,
     );
   }
+  setInterpreter(interpreter);
   const previous = setArithmetic(arithmetic);
   return { [Symbol.dispose]: () => void setArithmetic(previous) };
 }
@@ -142,7 +149,8 @@ function allowed(): readonly KernelTier[] {
 
 /**
  * A tier's answer for a geometry, remembered. Every geometry of one kind lists its fields in the same
- * order; the arithmetic is part of the key, so that a block with another finds its kernels again.
+ * order; the arithmetic is part of the key, so that a block with another finds its kernels again, and
+ * whether the host has vectors, as interpreted kernels have a memory of their own.
  */
 function answerOf<O extends Operation>(
   tier: KernelTier,
@@ -151,7 +159,8 @@ function answerOf<O extends Operation>(
   dtype: DType,
 ): Answer<KernelOf<O>> {
   const sizes = Object.values(shape).join();
-  const key = `${tier.tier} ${currentArithmetic()} ${operation} ${dtype} ${sizes}`;
+  const settings = `${tier.tier} ${currentArithmetic()} ${hasSimd()}`;
+  const key = `${settings} ${operation} ${dtype} ${sizes}`;
   const known = answers.get(key) as Answer<KernelOf<O>> | undefined;
   const answer = known ?? ask(tier, operation, shape, dtype);
   // Last in the map is most recently used.

@@ -2,6 +2,7 @@ import { after, before, describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
 import { type Browser, chromium } from "playwright-core";
 import { bundles } from "./bundles.ts";
+import { TRAINING_HASH, type TrainingReport } from "./reproducible.ts";
 import type { TierReport } from "./tiers.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
@@ -31,8 +32,9 @@ describe("The bundle in Chromium", () => {
 
   before(async () => {
     if (skip) return;
-    const { mod, tiers } = await bundles();
-    const scripts: Record<string, string> = { "/mod.js": mod, "/tiers.js": tiers };
+    const scripts = Object.fromEntries(
+      Object.entries(await bundles()).map(([name, text]) => [`/${name}.js`, text]),
+    );
     server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
       const { pathname } = new URL(request.url);
       if (pathname in scripts) {
@@ -54,22 +56,26 @@ describe("The bundle in Chromium", () => {
     await server?.shutdown();
   });
 
-  /** What reportTiers() gives in a page. */
-  async function reportsOf(path: string): Promise<TierReport[]> {
+  /** What a function of a module gives in a page, called with the library. */
+  async function reportOf<T>(path: string, module: string, name: string): Promise<T> {
     if (browser === undefined || server === undefined) throw new Error("no browser");
     const page = await browser.newPage();
     try {
       await page.goto(`http://127.0.0.1:${server.addr.port}${path}`);
-      const reports = await page.evaluate<TierReport[]>(`(async () => {
+      return await page.evaluate<T>(`(async () => {
         const lib = await import("/mod.js");
-        const { reportTiers } = await import("/tiers.js");
-        return reportTiers(lib);
+        const { ${name} } = await import("/${module}.js");
+        return await ${name}(lib);
       })()`);
-      assert(reports.length > 0);
-      return reports;
     } finally {
       await page.close();
     }
+  }
+
+  async function reportsOf(path: string): Promise<TierReport[]> {
+    const reports = await reportOf<TierReport[]>(path, "tiers", "reportTiers");
+    assert(reports.length > 0);
+    return reports;
   }
 
   it("runs every tier with the naive loops' numbers", { skip }, async () => {
@@ -93,4 +99,13 @@ describe("The bundle in Chromium", () => {
     const generated = reports.filter(({ asked, tier }) => asked === "auto" && tier === "generated");
     assert(generated.length > 0);
   });
+
+  for (const [path, policy] of [["/", ""], ["/no-wasm", " under a policy without WebAssembly"]]) {
+    it(`trains to the same bits${policy}`, { skip }, async () => {
+      const report = await reportOf<TrainingReport>(path, "reproducible", "reportTraining");
+      const others = report.reasons.filter((why) => why.includes("interpreted") === (path === "/"));
+      assertEquals(others, []);
+      assertEquals(report.hash, TRAINING_HASH);
+    });
+  }
 });

@@ -37,8 +37,16 @@ export async function zippedSize(script: string): Promise<number> {
   }
 }
 
-/** mod.ts, and the checks of tiers.ts, which know mod.ts by its types alone. */
-export async function bundles(): Promise<{ readonly mod: string; readonly tiers: string }> {
-  const [mod, tiers] = await Promise.all([bundle("../mod.ts"), bundle("tiers.ts")]);
-  return { mod, tiers };
+/** Modules as text. */
+export interface Bundles {
+  readonly mod: string;
+  readonly tiers: string;
+  readonly reproducible: string;
+}
+
+/** mod.ts, and what runs on it, which knows mod.ts by its types alone. */
+export async function bundles(): Promise<Bundles> {
+  const modules = ["../mod.ts", "tiers.ts", "reproducible.ts"];
+  const [mod, tiers, reproducible] = await Promise.all(modules.map(bundle));
+  return { mod, tiers, reproducible };
 }

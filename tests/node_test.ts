@@ -1,6 +1,7 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
 import { bundles } from "./bundles.ts";
+import { TRAINING_HASH, type TrainingReport } from "./reproducible.ts";
 import type { TierReport } from "./tiers.ts";
 
 /** Node's version; undefined, with the reason printed, where there is none. */
@@ -20,9 +21,9 @@ const version = await nodeVersion();
 async function runInNode(program: string): Promise<string> {
   const directory = await Deno.makeTempDir();
   try {
-    const { mod, tiers } = await bundles();
-    await Deno.writeTextFile(`${directory}/mod.mjs`, mod);
-    await Deno.writeTextFile(`${directory}/tiers.mjs`, tiers);
+    for (const [name, text] of Object.entries(await bundles())) {
+      await Deno.writeTextFile(`${directory}/${name}.mjs`, text);
+    }
     await Deno.writeTextFile(`${directory}/main.mjs`, program);
     const { success, stdout, stderr } = await new Deno.Command("node", {
       args: [`${directory}/main.mjs`],
@@ -66,4 +67,23 @@ describe("The bundle under Node", () => {
       assert(reason?.includes("WebAssembly"), reason);
     }
   });
+
+  for (
+    const [host, prepare] of [["", ""], [" without WebAssembly", "delete globalThis.WebAssembly"]]
+  ) {
+    it(`trains to the same bits${host}`, { skip: version === undefined }, async () => {
+      const printed = await runInNode(`
+        ${prepare};
+        const lib = await import("./mod.mjs");
+        const { reportTraining } = await import("./reproducible.mjs");
+        console.log(JSON.stringify(await reportTraining(lib)));
+      `);
+      const { hash, reasons }: TrainingReport = JSON.parse(printed);
+      assertEquals(
+        reasons.filter((reason) => reason.includes("interpreted") === (host === "")),
+        [],
+      );
+      assertEquals(hash, TRAINING_HASH);
+    });
+  }
 });

@@ -17,7 +17,7 @@ import { sumRows } from "../naive/affine.ts";
 import type { AffineShape } from "../shape.ts";
 import type { DType, FloatArray } from "../tensor.ts";
 import { Assembly, type Func, type Local } from "./assembler.ts";
-import type { Features } from "./features.ts";
+import { type Features, hasSimd } from "./features.ts";
 import { compile, Layout, type Region, reserve, scratch } from "./memory.ts";
 import { multiplyAdd, pushZero, splatLane, type Vector, vectors } from "./vector.ts";
 
@@ -82,11 +82,11 @@ type Unpack = (
   bias: number,
 ) => void;
 
-/** The modules by dtype, without and with relaxed multiply-add. */
+/** The modules by dtype, without and with relaxed multiply-add, interpreted or not. */
 const kits = new Map<string, () => unknown>();
 
 function kitFor(vector: Vector, fused: boolean): Kit {
-  const key = `${vector.dtype} ${fused}`;
+  const key = `${vector.dtype} ${fused} ${hasSimd()}`;
   let kit = kits.get(key);
   if (kit === undefined) {
     kit = compile(assembleAffine(vector, fused), layout);

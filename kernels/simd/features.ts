@@ -11,8 +11,10 @@ export type Arithmetic = "fast" | "reproducible";
 
 /** What the SIMD kernels may use here. */
 export interface Features {
-  /** Whether vectors work at all. */
+  /** Whether vectors work: by the host's WebAssembly, or by the interpreter. */
   readonly simd: boolean;
+  /** Whether kernels are interpreted. */
+  readonly interpreted: boolean;
   /** Whether multiply-add may be one relaxed instruction, rounded once where the host can. */
   readonly fused: boolean;
   /** Whether faster algorithms with other intermediate sums may be used, such as Winograd's. */
@@ -42,25 +44,26 @@ let known: { readonly host: unknown; readonly simd: string | true; readonly fuse
   fused: false,
 };
 
-/** What the kernels may use now. */
-export function features(): Features {
+/** Whether the host has vectors; kernels are interpreted where it has not. */
+export function hasSimd(): boolean {
   const host: unknown = globalThis.WebAssembly;
   if (host !== known.host) known = probe(host);
-  if (known.simd !== true) {
-    return { simd: false, fused: false, reassociate: false, reason: known.simd };
-  }
+  return known.simd === true;
+}
+
+/** What the kernels may use now. */
+export function features(): Features {
+  const simd = hasSimd();
   if (arithmetic === "reproducible") {
-    return {
-      simd: true,
-      fused: false,
-      reassociate: false,
-      reason: "SIMD, reproducible arithmetic",
-    };
+    const how = simd ? "SIMD" : `interpreted, as ${known.simd}`;
+    const reason = `${how}, reproducible arithmetic`;
+    return { simd: true, interpreted: !simd, fused: false, reassociate: false, reason };
   }
-  const reason = known.fused
-    ? "SIMD with relaxed multiply-add"
-    : "SIMD without relaxed multiply-add";
-  return { simd: true, fused: known.fused, reassociate: true, reason };
+  const { fused } = known;
+  const reason = simd
+    ? `SIMD ${fused ? "with" : "without"} relaxed multiply-add`
+    : String(known.simd);
+  return { simd, interpreted: false, fused, reassociate: simd, reason };
 }
 
 /** The probes: a module is made, not only validated, as a page's policy may forbid just that. */

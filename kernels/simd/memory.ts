@@ -1,5 +1,6 @@
 /**
- * The one WebAssembly memory that all kernels share, and where a kernel's regions lie in it.
+ * The one memory that all kernels share, and where a kernel's regions lie in it. It is WebAssembly's, or
+ * the interpreter's on a host without.
  *
  * A kernel owns nothing in the memory between two calls: each call sets up what it relies on. Tensors
  * stay outside, in ordinary arrays; the memory holds one image, packed weights and sums.
@@ -9,6 +10,7 @@
 
 import type { Epilogue } from "../epilogue.ts";
 import type { Assembly } from "./assembler.ts";
+import { hasSimd } from "./features.ts";
 import { Scratch } from "../scratch.ts";
 import type { DType, FloatArray } from "../tensor.ts";
 
@@ -18,28 +20,63 @@ const MAXIMUM_PAGES = 4096;
 /** The most that a kernel may ask for, in bytes. */
 export const MEMORY_LIMIT: number = MAXIMUM_PAGES * PAGE;
 
-let memory: WebAssembly.Memory | undefined;
+/** A memory of WebAssembly's, or one like it. */
+export type Memory = Pick<WebAssembly.Memory, "buffer" | "grow">;
+/** A module's functions by name. */
+export type Functions = Record<string, (...args: number[]) => void>;
+/** Gives the functions of a module on a memory. */
+type Link = (memory: Memory) => Functions;
+
+/** What runs assembled modules. */
+export interface Machine {
+  /** A new memory, of so many pages. */
+  memory(initial: number, maximum: number): Memory;
+  /** Makes a module ready. */
+  load(bytes: Uint8Array<ArrayBuffer>): Link;
+}
+
+const webAssembly: Machine = {
+  memory: (initial, maximum) => new WebAssembly.Memory({ initial, maximum }),
+  load(bytes) {
+    const module = new WebAssembly.Module(bytes);
+    return (m) => new WebAssembly.Instance(module, { e: { m } }).exports as Functions;
+  },
+};
+
+let interpreter: Machine | undefined;
+
+/** Sets what runs modules where WebAssembly cannot: a page that does without has less to load. */
+export function setInterpreter(machine: Machine): void {
+  interpreter = machine;
+}
+
+/** What runs modules on this host. */
+function currentMachine(): Machine {
+  const machine = hasSimd() ? webAssembly : interpreter;
+  if (machine === undefined) throw new Error("Nothing can run assembled kernels here");
+  return machine;
+}
+
+/** The memory, and what made it. */
+let memory: Memory | undefined, owner: Machine | undefined;
 let singles: Float32Array = new Float32Array(0);
 let doubles: Float64Array = new Float64Array(0);
 
-type Functions = Record<string, (...args: number[]) => void>;
-
 /** The functions of modules that have joined the memory: they keep it alive, and nothing else does. */
-let joined = new WeakMap<WebAssembly.Module, Functions>();
+let joined = new WeakMap<Link, Functions>();
 
 /** A memory cannot shrink: a new one takes its place, which every module joins when it next runs. */
-const held = new Scratch(
-  () => {
-    const bytes = memory?.buffer.byteLength ?? 0;
-    return bytes > INITIAL_PAGES * PAGE ? bytes : 0;
-  },
-  () => {
-    memory = undefined;
-    joined = new WeakMap();
-    singles = new Float32Array(0);
-    doubles = new Float64Array(0);
-  },
-);
+const held = new Scratch(() => {
+  const bytes = memory?.buffer.byteLength ?? 0;
+  return bytes > INITIAL_PAGES * PAGE ? bytes : 0;
+}, release);
+
+function release(): void {
+  memory = undefined;
+  joined = new WeakMap();
+  singles = new Float32Array(0);
+  doubles = new Float64Array(0);
+}
 
 /**
  * Makes sure that the memory holds a number of bytes. It grows to the largest shape in use and no further,
@@ -50,11 +87,15 @@ const held = new Scratch(
  */
 export function reserve(bytes: number): string | undefined {
   held.need(bytes);
+  const machine = currentMachine();
+  // A page or a test may have replaced WebAssembly.
+  if (machine !== owner) release();
+  owner = machine;
   if (bytes <= singles.byteLength) return undefined;
   const size = `${Math.ceil(bytes / 2 ** 20)} MB of scratch memory for one image`;
   if (bytes > MEMORY_LIMIT) return `needs ${size}, more than ${MEMORY_LIMIT / 2 ** 20} MB`;
   try {
-    memory ??= new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES });
+    memory ??= machine.memory(INITIAL_PAGES, MAXIMUM_PAGES);
     const missing = bytes - memory.buffer.byteLength;
     if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
   } catch {
@@ -75,22 +116,19 @@ export function scratch(dtype: DType): FloatArray {
 }
 
 /**
- * Compiles a module.
+ * Compiles a module, or makes it ready for the interpreter.
  *
  * @param assembly The module.
  * @param layout What its functions need of the memory.
  * @returns A function that gives the module's functions by name, for one call: another may need others.
  */
 export function compile(assembly: Assembly, { size }: Layout): () => Functions {
-  const module = new WebAssembly.Module(assembly.bytes());
+  const link = currentMachine().load(assembly.bytes());
   return () => {
     const missing = reserve(size);
     if (missing !== undefined) throw new Error(`This kernel ${missing}`);
-    let functions = joined.get(module);
-    if (functions === undefined) {
-      const { exports } = new WebAssembly.Instance(module, { e: { m: memory! } });
-      joined.set(module, functions = exports as Functions);
-    }
+    let functions = joined.get(link);
+    if (functions === undefined) joined.set(link, functions = link(memory!));
     return functions;
   };
 }

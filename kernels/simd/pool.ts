@@ -16,6 +16,7 @@ import type { DType, FloatArray } from "../tensor.ts";
 import { poolLabel, type PoolShape } from "../shape.ts";
 import type { Answer } from "../tier.ts";
 import { Assembly, type Func, type Local } from "./assembler.ts";
+import { type Features, features } from "./features.ts";
 import { compile, Layout, type Region, reserve, scratch } from "./memory.ts";
 import { evenAndOdd, mergeRow, plainRow, writeCopy, writeMoves } from "./planes.ts";
 import { lowerAndUpper, pushMask, pushZero, type Vector, vectors } from "./vector.ts";
@@ -122,9 +123,14 @@ interface Part {
  *
  * @param shape The geometry.
  * @param dtype The number type.
+ * @param available What the host can do: found out if left out.
  * @returns The kernel, or why there is none.
  */
-export function simdMaxPool(shape: PoolShape, dtype: DType): Answer<SimdPool> {
+export function simdMaxPool(
+  shape: PoolShape,
+  dtype: DType,
+  available: Features = features(),
+): Answer<SimdPool> {
   const { C, H, W, KH, KW, OH, OW } = shape;
   if (KH * KW > TAPS) {
     return { reason: `a window of ${KH}x${KW} is more than the ${TAPS} numbers written out` };
@@ -188,7 +194,7 @@ export function simdMaxPool(shape: PoolShape, dtype: DType): Answer<SimdPool> {
       walk(N, joinBackward().pool, [xPart(x), yPart(dout)], result, naive.backward);
     },
   };
-  return { kernel, reason: "assembled for the shape" };
+  return { kernel, reason: available.interpreted ? available.reason : "assembled for the shape" };
 }
 
 /** Compiles a function "pool" of the number of planes. */

@@ -1,5 +1,6 @@
 /**
- * The SIMD tier: kernels for any shape, assembled at run time where WebAssembly allows.
+ * The SIMD tier: kernels for any shape, assembled at run time where WebAssembly allows, and interpreted
+ * elsewhere if results must be reproducible.
  *
  * @module
  */
@@ -17,7 +18,7 @@ function ifAvailable<K extends KernelInfo>(plan: (available: Features) => Answer
   return available.simd ? plan(available) : { reason: available.reason };
 }
 
-/** The tier that answers wherever WebAssembly has vectors. */
+/** The tier that answers wherever WebAssembly has vectors, and everywhere under reproducible arithmetic. */
 export const simdTier: KernelTier = {
   tier: "simd",
   operations: {
@@ -26,7 +27,9 @@ export const simdTier: KernelTier = {
       epilogue: ["bias", "relu"],
       plan: (shape, dtype) => ifAvailable((available) => simdConv(shape, dtype, available)),
     },
-    maxPool: { plan: (shape, dtype) => ifAvailable(() => simdMaxPool(shape, dtype)) },
+    maxPool: {
+      plan: (shape, dtype) => ifAvailable((available) => simdMaxPool(shape, dtype, available)),
+    },
     affine: {
       epilogue: ["bias", "relu"],
       plan: (shape, dtype) => ifAvailable((available) => simdAffine(shape, dtype, available)),
