@@ -87,7 +87,7 @@ export function checkDType(dtype: unknown): DType {
  * @param shape The value to check.
  * @param rank How many sizes it must have; any number if left out.
  * @throws {TypeError} If it is not an array of numbers, or the rank differs.
- * @throws {RangeError} If a size is negative or not whole.
+ * @throws {RangeError} If a size is negative, not whole, or too large to be exact.
  */
 export function checkShape(
   name: string,
@@ -99,8 +99,10 @@ export function checkShape(
     if (typeof size !== "number") {
       throw new TypeError(`${name} must hold numbers: received ${describe(size)} in [${shape}]`);
     }
-    if (!Number.isInteger(size) || size < 0) {
-      throw new RangeError(`${name} must hold whole sizes of 0 or more: received ${show(shape)}`);
+    if (!Number.isSafeInteger(size) || size < 0) {
+      throw new RangeError(
+        `${name} must hold whole sizes of 0 or more and below 2^53: received ${show(shape)}`,
+      );
     }
   }
   if (rank !== undefined && shape.length !== rank) {

@@ -423,10 +423,7 @@ export class Solver<A extends FloatArray = FloatArray> {
       Object.assign(params, updated.params);
       this.#optimConfigs = updated.configs;
     } finally {
-      if (factor !== undefined) {
-        setRates(configs, 1);
-        setRates(this.#optimConfigs, 1);
-      }
+      if (factor !== undefined) setRates(this.#optimConfigs, 1);
     }
     const epochEnds = (this.#iteration + 1) % this.#perEpoch === 0;
     for (const config of Object.values(this.#optimConfigs)) {

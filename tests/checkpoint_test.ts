@@ -90,6 +90,7 @@ describe("encodeCheckpoint()", () => {
       "a.b": one(1),
       a: { b: one(2), "c.d": one(3), c: { d: one(4) }, ...odd },
       "a.b.c": { $tensor: "a.b" },
+      "a\\": { b: one(10) },
       list: [one(6), [one(7)], { $number: "-0" }],
       "list.0": one(8),
     } as unknown as Checkpoint;

@@ -27,7 +27,11 @@ import { assertNumbers, sum, sumOfSquares } from "./gradients.ts";
 
 type Net = BlockNet<"float64">;
 
-/** Asserts that a net's gradients agree with central differences, each to its own error. */
+/**
+ * Asserts that a net's gradients agree with central differences, each to its own error. A difference of
+ * a few last digits of the loss is none: where normalisation takes a shift out again, such as that of a
+ * unit whose relu is open for every example, the gradient is 0, and the numerical one what rounding leaves.
+ */
 function assertNetGradients(
   net: Net,
   x: Tensor<Float64Array>,
@@ -35,10 +39,15 @@ function assertNetGradients(
   largest: Readonly<Record<string, number>>,
   h = 1e-5,
 ): void {
-  const { grads } = net.loss(x, y);
+  const { loss, grads } = net.loss(x, y);
+  const rounding = 4 * Number.EPSILON * loss / h;
   assertEquals(Object.keys(grads).sort(), Object.keys(net.params).sort());
   for (const [name, error] of Object.entries(largest)) {
     const numerical = evalNumericalGradient(() => net.loss(x, y).loss, net.params[name], h);
+    const { data } = grads[name];
+    for (let i = 0; i < data.length; i++) {
+      if (Math.abs(numerical.data[i] - data[i]) <= rounding) numerical.data[i] = data[i];
+    }
     const found = relError(numerical, grads[name]);
     assert(found <= error, `${name} is off by ${found}, more than ${error}`);
   }
@@ -321,15 +330,18 @@ describe("ConvNet and BlockNet", () => {
   ];
 
   it("have gradients that agree with central differences, with all kinds of blocks", () => {
-    const random = new RandomState(3);
-    const x = random.randn([6, 2, 16, 16]), y = random.randint(0, 4, 6);
-    const options = { inputDim: [2, 16, 16], numClasses: 4, reg: 0.05, seed: 1, random };
-    for (const list of [blocks, [...blocks.slice(0, 2), { globalAverage: true } as const]]) {
-      const net = new ConvNet({ ...options, blocks: list });
-      // Some biases are taken out by the batch normalisation behind them.
-      const { b1: _1, b3: _3, b5: _5, ...others } = net.params;
-      const names = Object.keys(others).concat(list === blocks ? [] : "b3");
-      assertNetGradients(net, x, y, Object.fromEntries(names.map((name) => [name, 1e-5])), 1e-6);
+    // The second seed has units that are open for every example.
+    for (const seed of [3, 5]) {
+      const random = new RandomState(seed);
+      const x = random.randn([6, 2, 16, 16]), y = random.randint(0, 4, 6);
+      const options = { inputDim: [2, 16, 16], numClasses: 4, reg: 0.05, seed: 1, random };
+      for (const list of [blocks, [...blocks.slice(0, 2), { globalAverage: true } as const]]) {
+        const net = new ConvNet({ ...options, blocks: list });
+        // Some biases are taken out by the batch normalisation behind them.
+        const { b1: _1, b3: _3, b5: _5, ...others } = net.params;
+        const names = Object.keys(others).concat(list === blocks ? [] : "b3");
+        assertNetGradients(net, x, y, Object.fromEntries(names.map((name) => [name, 1e-5])), 1e-6);
+      }
     }
   });
 

@@ -70,6 +70,7 @@ function noTensors(name: string): [unknown, ErrorClass, ...string[]][] {
     [{ data: new Float64Array(2), shape: ["2"] }, TypeError, name, "numbers", '"2"'],
     [{ data: new Float64Array(2), shape: [1.5] }, RangeError, name, "whole sizes", "[1.5]"],
     [{ data: new Float64Array(2), shape: [-2, -1] }, RangeError, name, "whole sizes", "[-2,-1]"],
+    [{ data: new Float64Array(0), shape: [2 ** 53, 0] }, RangeError, name, "below 2^53", "[9007"],
   ];
 }
 

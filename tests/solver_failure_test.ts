@@ -55,7 +55,8 @@ describe("An exception in the middle of an iteration", () => {
       new Solver(new NoisyNet(), data, {
         ...options,
         augment: (x, random) => {
-          x.data[0] += random.rand();
+          // One of a pair: the other waits for the next batch.
+          x.data[0] += random.randn();
           fault();
         },
       }), [1, 2, 9, 12]);

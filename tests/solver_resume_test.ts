@@ -206,6 +206,25 @@ describe("Solver.resume()", () => {
     });
   }
 
+  it("waits for a better accuracy as long as a training that was never interrupted", () => {
+    const make = () => new Solver(new NoisyNet(), data, { ...noisy, numEpochs: 40, patience: 3 });
+    const whole = make(), { end, epoch } = whole.train();
+    const best = whole.valAccHistory.indexOf(whole.bestValAcc);
+    assertEquals([end, epoch], ["patience", best + 3]);
+    assert(best > 1, "choose numbers that get better first");
+    for (let at = 1; at < whole.iteration; at += 2) {
+      const first = make(), second = make();
+      trainUpTo(first, at);
+      second.resume(first.checkpoint());
+      // A solver that has been elsewhere knows no more than a new one.
+      whole.resume(first.checkpoint());
+      for (const solver of [first, second, whole]) {
+        const { end, epoch } = solver.train();
+        assertEquals([end, epoch], ["patience", best + 3], `stopped at ${at}`);
+      }
+    }
+  });
+
   it("serves trainings of any number of epochs, at the same cost for each iteration", () => {
     const epochs = 140_000;
     const make = () => {
