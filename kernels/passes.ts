@@ -17,7 +17,7 @@
  * @module
  */
 
-import { type ConvShape, extentOf, type WindowShape } from "./shape.ts";
+import { type AveragePoolShape, type ConvShape, extentOf, type WindowShape } from "./shape.ts";
 
 /** Where a tap reads and writes, relative to the position's own place. */
 export interface TapOffset {
@@ -136,6 +136,34 @@ export function windowAxes(s: WindowShape): { readonly rows: Axis; readonly colu
   };
 }
 
+/** The gradient's walk of a window's rows and columns. */
+export function windowGradientAxes(
+  s: WindowShape,
+): { readonly rows: Axis; readonly columns: Axis } {
+  return {
+    rows: gradientAxis(s.H, s.OH, s.KH, s.strideY, s.padTop, s.dilationY),
+    columns: gradientAxis(s.W, s.OW, s.KW, s.strideX, s.padLeft, s.dilationX),
+  };
+}
+
+/** How many numbers each window of an average pool counts, output by output. */
+export function averageCounts(s: AveragePoolShape): number[] {
+  const along = (
+    { positions, sourceStep, source: { lead, size } }: Axis,
+    K: number,
+    padAfter: number,
+  ) => {
+    const first = s.countIncludePad ? -lead : 0, end = size + (s.countIncludePad ? padAfter : 0);
+    return Array.from({ length: positions }, (_, i) => {
+      const start = i * sourceStep - lead;
+      return Math.min(start + K, end) - Math.max(start, first);
+    });
+  };
+  const { rows, columns } = windowAxes(s);
+  const across = along(columns, s.KW, s.padRight);
+  return along(rows, s.KH, s.padBottom).flatMap((row) => across.map((column) => row * column));
+}
+
 /** Numbers of w in a group, and in one of its filters. */
 function weightSteps({ C, F, KH, KW, groups }: ConvShape) {
   const taps = KH * KW, filter = C / groups * taps;
@@ -159,9 +187,8 @@ export function forwardPass(s: ConvShape): Pass {
 export function gradientPass(s: ConvShape): Pass {
   const { taps, filter, group } = weightSteps(s);
   return {
-    rows: gradientAxis(s.H, s.OH, s.KH, s.strideY, s.padTop, s.dilationY),
+    ...windowGradientAxes(s),
     gradient: true,
-    columns: gradientAxis(s.W, s.OW, s.KW, s.strideX, s.padLeft, s.dilationX),
     groups: s.groups,
     inputs: s.F / s.groups,
     outputs: s.C / s.groups,

@@ -6,7 +6,7 @@ import { convShape, poolShape } from "../kernels/shape.ts";
 import { simdAffine } from "../kernels/simd/affine.ts";
 import { simdConv } from "../kernels/simd/conv.ts";
 import { features } from "../kernels/simd/features.ts";
-import { simdMaxPool } from "../kernels/simd/pool.ts";
+import { simdMaxPool } from "../kernels/simd/max_pool.ts";
 import type { DType } from "../kernels/tensor.ts";
 import { assertAffine, assertConv, assertMaxPool, GEOMETRIES, SEED } from "./kernels.ts";
 import { LARGEST, lopsided } from "./support/sizes.ts";

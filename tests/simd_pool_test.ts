@@ -5,7 +5,7 @@ import { naiveMaxPool } from "../kernels/naive/max_pool.ts";
 import type { DType, FloatArray } from "../kernels/tensor.ts";
 import { poolLabel, type PoolShape, poolShape } from "../kernels/shape.ts";
 import { scratch } from "../kernels/simd/memory.ts";
-import { simdMaxPool } from "../kernels/simd/pool.ts";
+import { simdMaxPool } from "../kernels/simd/max_pool.ts";
 import { simdTier } from "../kernels/simd/tier.ts";
 import { assertMaxPool, GEOMETRIES, numbers, SEED } from "./kernels.ts";
 import { assertSameBits } from "./support/bits.ts";

@@ -11,14 +11,20 @@ import type { TapConv } from "./emit_conv.ts";
 import { RESIDENT_TAPS, type RowTile } from "./tiles.ts";
 import { multiplyAdd, pushSum, pushZero } from "./vector.ts";
 
+/** A convolution of one channel, or a plain sum of taps: one without weights. */
+export type PlaneConv = Omit<TapConv, "channels" | "tapRows" | "weights"> & {
+  /** The weights of each output plane, tap by tap. */
+  readonly weights?: number;
+};
+
 /** Writes the convolution as a function, with the parameters of `writeConv`. */
-export function writeDepthwise(assembly: Assembly, name: string, conv: TapConv): Func {
+export function writeDepthwise(assembly: Assembly, name: string, conv: PlaneConv): Func {
   const { vector: { bytes }, tiles: [{ times, rows }], taps, input, output } = conv;
   const f = assembly.func(name, conv.relocatable ? ["i32", "i32", "i32", "i32"] : []);
   const [x, out, weights, bias, plane] = f.locals("i32", 5);
   const parameter = (i: number) => conv.relocatable && i;
   pushSum(f, output.start, parameter(1)).set(out);
-  pushSum(f, conv.weights, parameter(2)).set(weights);
+  pushSum(f, conv.weights ?? 0, parameter(2)).set(weights);
   pushSum(f, conv.bias ?? 0, parameter(3)).set(bias);
   const part = assembly.func(`${name}plane`, ["i32", "i32", "i32", "i32"]);
   writePlane(part, conv, rows);
@@ -31,17 +37,18 @@ export function writeDepthwise(assembly: Assembly, name: string, conv: TapConv):
 }
 
 /** Writes the sums of one plane; parameters say where everything is. */
-function writePlane(f: Func, conv: TapConv, rowTiles: readonly RowTile[]): void {
+function writePlane(f: Func, conv: PlaneConv, rowTiles: readonly RowTile[]): void {
   const { vector, fused, taps, input, output } = conv;
   const { bytes, lanes, loadSplat } = vector;
   const [xRow, out, weightsAt, biasAt] = [0, 1, 2, 3];
   const most = Math.max(...rowTiles.map(({ rows }) => rows));
   const sums = f.locals("v128", most);
+  const plain = conv.weights === undefined;
   const resident = taps.length <= RESIDENT_TAPS;
-  const weights = f.locals("v128", resident ? taps.length : 1);
+  const weights = f.locals("v128", plain ? 0 : resident ? taps.length : 1);
   const [value, bias] = f.locals("v128", 2);
   const [x, to, column, y] = f.locals("i32", 4);
-  if (resident) {
+  if (resident && !plain) {
     for (const [tap, weight] of weights.entries()) {
       f.get(weightsAt).at(loadSplat, tap * bytes).set(weight);
     }
@@ -50,9 +57,11 @@ function writePlane(f: Func, conv: TapConv, rowTiles: readonly RowTile[]): void 
 
   /** The products of a tile's rows, from the pointer x on. */
   function writeProducts(rows: number, at: number): void {
-    const add = (row: number, weight: number) =>
-      multiplyAdd(f, vector, fused, sums[row], () => f.get(weight), () => f.get(value));
-    if (!resident) {
+    const add = (row: number, weight: number) => {
+      if (plain) f.get(sums[row]).get(value).op(vector.add).set(sums[row]);
+      else multiplyAdd(f, vector, fused, sums[row], () => f.get(weight), () => f.get(value));
+    };
+    if (!resident && !plain) {
       for (const [tap, offset] of taps.entries()) {
         f.get(weightsAt).at(loadSplat, tap * bytes).set(weights[0]);
         for (let row = 0; row < rows; row++) {

@@ -2,7 +2,7 @@
  * What the interpreter's instructions compute, each with the bits that WebAssembly gives.
  *
  * Lanes of float32 are computed in float64 and rounded when they are stored: for one addition,
- * subtraction or multiplication that is the same as rounding at once.
+ * subtraction, multiplication or division that is the same as rounding at once.
  *
  * @module
  */
@@ -93,6 +93,7 @@ export function operations(i: Int32Array<ArrayBuffer>): Readonly<Record<string, 
       s[to + 2] = s[a + 2] * s[b + 2];
       s[to + 3] = s[a + 3] * s[b + 3];
     },
+    "f32x4.div": lanes(s, 4, (a, b) => a / b),
     // NaN wins, and 0 is above -0.
     "f32x4.max": lanes(s, 4, (a, b) => Math.max(a, b)),
     "f32x4.pmax": pmax(s),
@@ -107,6 +108,7 @@ export function operations(i: Int32Array<ArrayBuffer>): Readonly<Record<string, 
       d[to >> 1] = d[a >> 1] * d[b >> 1];
       d[(to >> 1) + 1] = d[(a >> 1) + 1] * d[(b >> 1) + 1];
     },
+    "f64x2.div": lanes(d, 2, (a, b) => a / b),
     "f64x2.max": lanes(d, 2, (a, b) => Math.max(a, b)),
     "f64x2.pmax": pmax(d),
   };

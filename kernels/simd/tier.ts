@@ -10,7 +10,8 @@ import type { Answer, KernelTier } from "../tier.ts";
 import { simdAffine } from "./affine.ts";
 import { simdConv } from "./conv.ts";
 import { type Features, features } from "./features.ts";
-import { simdMaxPool } from "./pool.ts";
+import { simdAveragePool } from "./average_pool.ts";
+import { simdMaxPool } from "./max_pool.ts";
 
 /** The answer of a maker of kernels, if the host has vectors. */
 function ifAvailable<K extends KernelInfo>(plan: (available: Features) => Answer<K>): Answer<K> {
@@ -29,6 +30,10 @@ export const simdTier: KernelTier = {
     },
     maxPool: {
       plan: (shape, dtype) => ifAvailable((available) => simdMaxPool(shape, dtype, available)),
+    },
+    averagePool: {
+      fields: ["countIncludePad"],
+      plan: (shape, dtype) => ifAvailable((available) => simdAveragePool(shape, dtype, available)),
     },
     affine: {
       epilogue: ["bias", "relu"],

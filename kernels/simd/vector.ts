@@ -23,6 +23,7 @@ export interface Vector {
   readonly add: PlainOp;
   readonly sub: PlainOp;
   readonly mul: PlainOp;
+  readonly div: PlainOp;
   /** a * b + c, rounded once or twice as the host likes. */
   readonly relaxedMadd: PlainOp;
   readonly max: PlainOp;
@@ -47,6 +48,7 @@ export const vectors: Readonly<Record<DType, Vector>> = {
     add: "f32x4.add",
     sub: "f32x4.sub",
     mul: "f32x4.mul",
+    div: "f32x4.div",
     relaxedMadd: "f32x4.relaxed_madd",
     max: "f32x4.max",
     pmax: "f32x4.pmax",
@@ -66,6 +68,7 @@ export const vectors: Readonly<Record<DType, Vector>> = {
     add: "f64x2.add",
     sub: "f64x2.sub",
     mul: "f64x2.mul",
+    div: "f64x2.div",
     relaxedMadd: "f64x2.relaxed_madd",
     max: "f64x2.max",
     pmax: "f64x2.pmax",

@@ -12,6 +12,7 @@
 
 import type { PoolKernel } from "../kernel.ts";
 import { naiveMaxPool } from "../naive/max_pool.ts";
+import { windowAxes } from "../passes.ts";
 import type { DType, FloatArray } from "../tensor.ts";
 import { poolLabel, type PoolShape } from "../shape.ts";
 import type { Answer } from "../tier.ts";
@@ -77,9 +78,12 @@ interface Sums {
 
 /** Lays out the memory for a geometry. */
 function planPool(shape: PoolShape, vector: Vector): Pool {
-  const { H, W, KH, KW, strideY, strideX, padTop, padLeft, padBottom, padRight, OH, OW } = shape;
+  const { H, W, KH, KW, strideY, strideX, padTop, padLeft, OH, OW } = shape;
   const { bytes, lanes } = vector;
-  const paddedW = W + padLeft + padRight, paddedH = H + padTop + padBottom;
+  // Windows may leave out the last rows and columns, and hang over them in ceil mode.
+  const { rows, columns: across } = windowAxes(shape);
+  const paddedH = Math.max(padTop + H, rows.source.extent);
+  const paddedW = Math.max(padLeft + W, across.source.extent);
   const chunk = Math.max(1, Math.floor(CHUNK / (H * W * bytes)));
   const layout = new Layout();
   const region = (name: string, numbers: number) => layout.region(name, numbers * bytes + SLACK);

@@ -1,0 +1,146 @@
+/**
+ * Average pooling: a depthwise convolution whose weights are all one, divided by how many numbers each
+ * window counts. Its gradient is divided first, and then spread by the same sums of taps.
+ *
+ * @module
+ */
+
+import type { AveragePoolKernel } from "../kernel.ts";
+import { averageCounts, type Axis, windowAxes, windowGradientAxes } from "../passes.ts";
+import { averagePoolLabel, type AveragePoolShape } from "../shape.ts";
+import type { DType, FloatArray } from "../tensor.ts";
+import type { Answer } from "../tier.ts";
+import { Assembly, type Func, type Local } from "./assembler.ts";
+import { writeDepthwise } from "./emit_depthwise.ts";
+import type { Features } from "./features.ts";
+import { compile, Layout, reserve, scratch } from "./memory.ts";
+import { layoutPass } from "./pass_layout.ts";
+import { writeMoves } from "./planes.ts";
+import { depthwiseTiles } from "./tiles.ts";
+import { type Vector, vectors } from "./vector.ts";
+
+/** Taps that are written out. */
+const TAPS = 64;
+/** Phases that are written out: as many as the stride. */
+const LARGEST_STRIDE = 64;
+/** Bytes of planes that are held at once. */
+const CHUNK = 1 << 17;
+
+/** Runs a direction over planes, one after the other. */
+type Run = (planes: number, source: FloatArray, target: FloatArray) => void;
+
+/** The SIMD average pool for one geometry, or why there is none. */
+export function simdAveragePool(
+  shape: AveragePoolShape,
+  dtype: DType,
+  { interpreted, reason }: Features,
+): Answer<AveragePoolKernel> {
+  const { C, KH, KW, strideY, strideX } = shape;
+  if (KH * KW > TAPS) {
+    return { reason: `a window of ${KH}x${KW} is more than the ${TAPS} numbers written out` };
+  }
+  if (Math.max(strideY, strideX) > LARGEST_STRIDE) {
+    return { reason: `strides above ${LARGEST_STRIDE} would be too much code` };
+  }
+  const vector = vectors[dtype];
+  const plan = (axes: Parameters<typeof planSums>[0], divideFirst: boolean) =>
+    planSums(axes, averageCounts(shape), vector, divideFirst);
+  const forward = plan(windowAxes(shape), false);
+  const backward = plan(windowGradientAxes(shape), true);
+  const missing = reserve(Math.max(forward.size, backward.size));
+  if (missing !== undefined) return { reason: missing };
+  let runForward: Run | undefined, runBackward: Run | undefined;
+  const label = averagePoolLabel(shape);
+  const kernel: AveragePoolKernel = {
+    name: `averagepool-${label}-${dtype === "float32" ? "f32" : "f64"}-simd`,
+    tier: "simd",
+    forward: (N, x, out) => (runForward ??= forward.make())(N * C, x, out),
+    backward: (N, dout, dx) => (runBackward ??= backward.make())(N * C, dout, dx),
+  };
+  return { kernel, reason: interpreted ? reason : "assembled for the shape" };
+}
+
+/** Plans sums of taps over planes, divided by counts: those of the target, or of the source first. */
+function planSums(
+  { rows, columns }: { readonly rows: Axis; readonly columns: Axis },
+  counts: readonly number[],
+  vector: Vector,
+  divideFirst: boolean,
+): { readonly size: number; readonly make: () => Run } {
+  const { bytes, lanes, dtype } = vector;
+  const sourceSize = rows.source.size * columns.source.size;
+  const targetSize = rows.target.size * columns.target.size;
+  const planes = Math.max(1, Math.floor(CHUNK / (Math.max(sourceSize, targetSize) * bytes)));
+  const layout = new Layout();
+  const walk = { rows, columns, groups: planes, inputs: 1, outputs: 1 };
+  const { source, target, sums, step, writeMerge } = layoutPass(layout, vector, walk);
+  const divisors = layout.region("counts", counts.length * bytes);
+
+  function make(): Run {
+    const assembly = new Assembly();
+    const divide = assembly.func("divide", ["i32"]);
+    writeDivision(divide, vector, counts.length, divisors);
+    const pad = assembly.func("pad");
+    source.write(pad);
+    const funcs = sums.map((sum, i) => {
+      const { y, x } = sum.phases[0];
+      const taps = y.taps.flatMap((_, ky) => sum.taps.map((tap) => ky * sum.tapRow + tap));
+      const tapCount = y.taps.length * x.taps.length;
+      return writeDepthwise(assembly, `sums${i}-`, {
+        vector,
+        fused: false,
+        tiles: depthwiseTiles(sum.count, sum.rows, sum.columns, lanes, tapCount),
+        input: sum.input,
+        output: sum.output,
+        taps,
+        relocatable: true,
+      });
+    });
+    const pool = assembly.func("pool", ["i32"]);
+    const [plane, from, to, targetAt, at] = pool.locals("i32", 5);
+    const divideAll = (start: number, size: number) => {
+      pool.const(start).set(at);
+      pool.countDown(plane, 0, () => pool.get(at).call(divide).advance(at, size * bytes));
+    };
+    if (divideFirst) divideAll(source.staged, sourceSize);
+    pool.call(pad);
+    pool.countDown(plane, 0, () => {
+      for (const f of funcs) pool.get(from).get(to).const(0).const(0).call(f);
+      writeMerge(assembly, pool, to, targetAt);
+      pool.advance(from, step.source).advance(to, step.sums).advance(targetAt, step.target);
+    });
+    if (!divideFirst) divideAll(target, targetSize);
+    const join = compile(assembly, layout);
+
+    return (total, sources, targets) => {
+      const run = join(), memory = scratch(dtype);
+      source.clear(memory);
+      memory.set(counts, divisors / bytes);
+      for (let first = 0; first < total; first += planes) {
+        const end = Math.min(total, first + planes);
+        const part = sources.subarray(first * sourceSize, end * sourceSize);
+        memory.set(part, source.staged / bytes);
+        run.pool(end - first);
+        const result = target / bytes + (end - first) * targetSize;
+        targets.set(memory.subarray(target / bytes, result), first * targetSize);
+      }
+    };
+  }
+  return { size: layout.size, make };
+}
+
+/** Writes the division of a plane, from a parameter on, by the counts of its places. */
+function writeDivision(f: Func, vector: Vector, size: number, divisors: number): void {
+  const { bytes, lanes, div, loadSplat, storeLane } = vector;
+  const counts = f.local("i32");
+  f.const(divisors).set(counts);
+  const whole = Math.floor(size / lanes);
+  writeMoves(f, counts, 0, whole, 16, 16, (from, to, a, b) => {
+    f.get(to).get(to).at("v128.load", b).get(from).at("v128.load", a).op(div).at("v128.store", b);
+  });
+  const rest: Local = f.local("v128");
+  for (let i = whole * lanes; i < size; i++) {
+    f.get(0).at(loadSplat, i * bytes).get(counts).at(loadSplat, i * bytes).op(div).set(rest);
+    f.get(0).get(rest).laneAt(storeLane, 0, i * bytes);
+  }
+}
