@@ -24,7 +24,13 @@ export type {
   PassSizes,
   PoolSizes,
 } from "./kernels/generated/kernel.ts";
-export type { ConvParams, Pad, PoolParams } from "./kernels/shape.ts";
+export type {
+  AveragePoolParams,
+  ConvParams,
+  ConvTransposeParams,
+  Pad,
+  PoolParams,
+} from "./kernels/shape.ts";
 export type { Arithmetic, Explanation, KernelChoice } from "./kernels/select.ts";
 export { registerKernels, useArithmetic, useKernels, warmConv } from "./kernels/select.ts";
 export type { ArrayOf, DType, FloatArray, Tensor } from "./nn/tensor.ts";
@@ -59,6 +65,14 @@ export {
   convForwardNaive,
   explainConv,
 } from "./nn/layers/conv.ts";
+export type { ConvTransposeCache } from "./nn/layers/conv_transpose.ts";
+export {
+  convTransposeBackward,
+  convTransposeBackwardNaive,
+  convTransposeForward,
+  convTransposeForwardNaive,
+  explainConvTranspose,
+} from "./nn/layers/conv_transpose.ts";
 export type { PoolCache } from "./nn/layers/max_pool.ts";
 export {
   explainMaxPool,
@@ -67,8 +81,36 @@ export {
   maxPoolForward,
   maxPoolForwardNaive,
 } from "./nn/layers/max_pool.ts";
-export type { GlobalAverageCache } from "./nn/layers/global_pool.ts";
-export { globalAverageBackward, globalAverageForward } from "./nn/layers/global_pool.ts";
+export type { AveragePoolCache } from "./nn/layers/average_pool.ts";
+export {
+  averagePoolBackward,
+  averagePoolBackwardNaive,
+  averagePoolForward,
+  averagePoolForwardNaive,
+  explainAveragePool,
+} from "./nn/layers/average_pool.ts";
+export type { GlobalAverageCache, GlobalMaxCache } from "./nn/layers/global_pool.ts";
+export {
+  globalAverageBackward,
+  globalAverageForward,
+  globalMaxBackward,
+  globalMaxForward,
+} from "./nn/layers/global_pool.ts";
+export type { Pad1d } from "./nn/layers/sequence.ts";
+export type { Conv1dCache, Conv1dParams } from "./nn/layers/conv1d.ts";
+export { conv1dBackward, conv1dForward } from "./nn/layers/conv1d.ts";
+export type {
+  AveragePool1dCache,
+  AveragePool1dParams,
+  MaxPool1dCache,
+  MaxPool1dParams,
+} from "./nn/layers/pool1d.ts";
+export {
+  averagePool1dBackward,
+  averagePool1dForward,
+  maxPool1dBackward,
+  maxPool1dForward,
+} from "./nn/layers/pool1d.ts";
 export type { AffineCache } from "./nn/layers/affine.ts";
 export { affineBackward, affineForward } from "./nn/layers/affine.ts";
 export type { ReluCache } from "./nn/layers/relu.ts";

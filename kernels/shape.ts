@@ -252,6 +252,14 @@ export function convParams(shape: ConvShape): ConvParams {
   return { ...walkParams(shape), groups: shape.groups };
 }
 
+/** The parameters that give a transposed convolution, of the geometry of its adjoint. */
+export function convTransposeParams(s: ConvShape): ConvTransposeParams {
+  const pads = s.padTop + s.padBottom, sides = s.padLeft + s.padRight;
+  const rows = (s.OH - 1) * s.strideY + extentOf(s.KH, s.dilationY) - pads;
+  const columns = (s.OW - 1) * s.strideX + extentOf(s.KW, s.dilationX) - sides;
+  return { ...convParams(s), outputPad: [s.H - rows, s.W - columns] };
+}
+
 /** The parameters that give a max-pool's geometry. */
 export function poolParams(shape: PoolShape): PoolParams {
   const { KH: poolHeight, KW: poolWidth } = shape;

@@ -151,8 +151,11 @@ const badConvs: readonly Bad[] = [
   ["a number as params", [x, w, b, 1], TypeError, "convParam", "received 1"],
   ["an array as params", [x, w, b, [1, 1]], TypeError, "convParam", "an Array of length 2"],
   ...badWalks((walk) => [x, w, b, walk], "stride, pad"),
+  // Null in place of b is a convolution without biases.
   ...["x", "w", "b"].flatMap((name, at) =>
-    noTensors(name).map(([value, error, ...parts]): Bad => [
+    noTensors(name).filter(([value]) => name !== "b" || value !== null).map((
+      [value, error, ...parts],
+    ): Bad => [
       `${name} as ${label(value)}`,
       [x, w, b, params].with(at, value as typeof x),
       error,

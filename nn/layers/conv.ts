@@ -10,24 +10,33 @@ import type { Epilogue } from "../../kernels/epilogue.ts";
 import type { WeightedKernel } from "../../kernels/kernel.ts";
 import type { ConvParams, ConvShape } from "../../kernels/shape.ts";
 import type { DType, FloatArray, Tensor } from "../../kernels/tensor.ts";
-import { checkDType, checkSameDType, checkTensor, checkTensorShape } from "../../kernels/check.ts";
+import { checkDType, checkTensor, checkTensorShape } from "../../kernels/check.ts";
 import { naiveConv } from "../../kernels/naive/conv.ts";
 import { explain, type Explanation, select } from "../../kernels/select.ts";
 import { convParams, convShape } from "../../kernels/shape.ts";
 import { dtypeOf, show } from "../../kernels/tensor.ts";
 import { checkCache } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
-import { type BackwardOptions, type Gradients, type OptionalDx, runBackward } from "./gradients.ts";
+import {
+  type BackwardOptions,
+  checkBiases,
+  type Gradients,
+  type OptionalDx,
+  runBackward,
+} from "./gradients.ts";
 
 /** What a convolution's backward pass needs of its forward pass. */
-export interface ConvCache<A extends FloatArray = FloatArray> {
+export interface ConvCache<
+  A extends FloatArray = FloatArray,
+  B extends Tensor<A> | null = Tensor<A>,
+> {
   /** Input, (N, C, H, W). */
   readonly x: Tensor<A>;
-  /** Filters, (F, C, KH, KW). */
+  /** Filters, (F, C / groups, KH, KW). */
   readonly w: Tensor<A>;
-  /** Biases, (F). */
-  readonly b: Tensor<A>;
-  /** Stride and padding, written out. */
+  /** Biases, (F), or null. */
+  readonly b: B;
+  /** Stride, padding, dilation and groups, written out. */
   readonly convParam: ConvParams;
 }
 
@@ -36,18 +45,18 @@ type ConvPick = (shape: ConvShape, dtype: DType, epilogue?: Epilogue) => Weighte
 const fastConv: ConvPick = (shape, dtype, epilogue) => select("conv", shape, dtype, epilogue);
 
 /** Checks the arguments of a forward pass, runs the kernel, and keeps what backward needs. */
-function runConvForward<A extends FloatArray>(
+function runConvForward<A extends FloatArray, B extends Tensor<A> | null>(
   pick: ConvPick,
   x: Tensor<A>,
   w: Tensor<A>,
-  b: Tensor<A>,
+  b: B,
   convParam: ConvParams,
   relu: boolean,
-): { out: Tensor<A>; cache: ConvCache<A> } {
+): { out: Tensor<A>; cache: ConvCache<A, B> } {
   const shape = checkConv(x, w, b, convParam);
   const N = x.shape[0];
   const out = zerosLike(x, [N, shape.F, shape.OH, shape.OW]);
-  const epilogue = { bias: b.data, relu };
+  const epilogue = { bias: b?.data, relu };
   pick(shape, dtypeOf(x.data), epilogue).forward(N, x.data, w.data, out.data, epilogue);
   return { out, cache: { x, w, b, convParam: convParams(shape) } };
 }
@@ -56,17 +65,16 @@ function checkConv(x: unknown, w: unknown, b: unknown, convParam: ConvParams): C
   checkTensor("x", x, 4);
   checkTensor("w", w, 4);
   const shape = convShape(x.shape, w.shape, convParam);
-  checkTensorShape("b", b, [shape.F], `one bias a filter of w ${show(w.shape)}`);
-  checkSameDType({ x, w, b });
+  checkBiases(b, { x, w }, shape.F, `one bias a filter of w ${show(w.shape)}`);
   return shape;
 }
 
-function runConvBackward<A extends FloatArray>(
+function runConvBackward<A extends FloatArray, B extends Tensor<A> | null>(
   pick: ConvPick,
   dout: Tensor<A>,
-  cache: ConvCache<A>,
+  cache: ConvCache<A, B>,
   options: BackwardOptions,
-): OptionalDx<Gradients<A>> {
+): OptionalDx<Gradients<A, B>> {
   checkCache(cache, ["x", "w", "b", "convParam"]);
   const { x, w, b, convParam } = cache;
   const shape = checkConv(x, w, b, convParam);
@@ -78,8 +86,13 @@ function runConvBackward<A extends FloatArray>(
 /**
  * Convolution by the definition: loops over every image, filter, position and tap.
  *
- * Cross-correlation, no flip: out[n,f,y,x] = b[f] + sum of x[n,c,y*stride+ky-pad,x*stride+kx-pad] *
- * w[f,c,ky,kx]. Source: conv_forward_naive in nndl/conv_layers.py.
+ * Cross-correlation, no flip: out[n,f,y,x] = b[f] + sum of
+ * x[n,c,y*stride+ky*dilation-pad,x*stride+kx*dilation-pad] * w[f,c,ky,kx]. With groups, a filter sees the
+ * channels of its own group alone; groups of one channel are a depthwise convolution.
+ *
+ * Source: conv_forward_naive in nndl/conv_layers.py; dilation: Yu and Koltun, "Multi-Scale Context
+ * Aggregation by Dilated Convolutions" (2016); groups: Krizhevsky et al., "ImageNet Classification with
+ * Deep Convolutional Neural Networks" (2012).
  *
  * @example The notebook's first cell
  * ```ts
@@ -93,19 +106,24 @@ function runConvBackward<A extends FloatArray>(
  * ```
  *
  * @param x Input, (N, C, H, W).
- * @param w Filters, (F, C, KH, KW).
- * @param b Biases, (F).
- * @param convParam Stride (1) and padding (0).
- * @returns `out` (N, F, H', W') with H' = 1 + floor((H + padTop + padBottom - KH) / stride), and the cache.
+ * @param w Filters, (F, C / groups, KH, KW).
+ * @param b Biases, (F), or null for none.
+ * @param convParam Stride (1), padding (0; numbers, "same" or "valid"), dilation (1) and groups (1).
+ * @returns `out` (N, F, H', W') with H' = 1 + floor((H + padTop + padBottom - dilation * (KH - 1) - 1) /
+ * stride), and the cache.
  * @throws {TypeError} If a tensor has a wrong type, dtype or rank, or an option is unknown.
- * @throws {RangeError} If sizes do not fit each other, or the kernel is larger than the padded input.
+ * @throws {RangeError} If sizes do not fit each other, groups do not divide C and F, or the kernel is larger
+ * than the padded input.
  */
-export function convForwardNaive<A extends FloatArray>(
+export function convForwardNaive<
+  A extends FloatArray,
+  B extends Tensor<A> | null = Tensor<A>,
+>(
   x: Tensor<A>,
   w: Tensor<A>,
-  b: Tensor<A>,
+  b: B,
   convParam: ConvParams,
-): { out: Tensor<A>; cache: ConvCache<A> } {
+): { out: Tensor<A>; cache: ConvCache<A, B> } {
   return runConvForward(naiveConv, x, w, b, convParam, false);
 }
 
@@ -125,26 +143,26 @@ export function convForwardNaive<A extends FloatArray>(
  * @param dout Gradient of the output, (N, F, H', W').
  * @param cache From the forward pass.
  * @param options `dx: false` leaves out dx.
- * @returns `dx` (N, C, H, W), `dw` (F, C, KH, KW) and `db` (F).
+ * @returns `dx` (N, C, H, W), `dw` (F, C / groups, KH, KW) and `db` (F), null if there were no biases.
  * @throws {TypeError} If dout or the cache has a wrong type, dtype or rank.
  * @throws {RangeError} If dout does not have the output's shape.
  */
-export function convBackwardNaive<A extends FloatArray>(
+export function convBackwardNaive<A extends FloatArray, B extends Tensor<A> | null = Tensor<A>>(
   dout: Tensor<A>,
-  cache: ConvCache<A>,
+  cache: ConvCache<A, B>,
   options?: { readonly dx?: true },
-): Gradients<A>;
+): Gradients<A, B>;
 /** The same, with dx only if it is asked for. */
-export function convBackwardNaive<A extends FloatArray>(
+export function convBackwardNaive<A extends FloatArray, B extends Tensor<A> | null = Tensor<A>>(
   dout: Tensor<A>,
-  cache: ConvCache<A>,
+  cache: ConvCache<A, B>,
   options: BackwardOptions,
-): OptionalDx<Gradients<A>>;
-export function convBackwardNaive<A extends FloatArray>(
+): OptionalDx<Gradients<A, B>>;
+export function convBackwardNaive<A extends FloatArray, B extends Tensor<A> | null = Tensor<A>>(
   dout: Tensor<A>,
-  cache: ConvCache<A>,
+  cache: ConvCache<A, B>,
   options: BackwardOptions = {},
-): OptionalDx<Gradients<A>> {
+): OptionalDx<Gradients<A, B>> {
   return runConvBackward(naiveConv, dout, cache, options);
 }
 
@@ -162,30 +180,49 @@ export function convBackwardNaive<A extends FloatArray>(
  * const { out, cache } = convForward(x, w, b, { stride: 1, pad: 3 });
  * ```
  *
+ * @example A depthwise convolution without biases, then one of 1x1
+ * ```ts
+ * import { convForward, RandomState } from "@cnn-layers/cnn-layers";
+ *
+ * const random = new RandomState(0);
+ * const x = random.randn([2, 8, 16, 16]), w = random.randn([8, 1, 3, 3]);
+ * const depthwise = convForward(x, w, null, { stride: 2, pad: "same", groups: 8 });
+ * const { out } = convForward(depthwise.out, random.randn([16, 8, 1, 1]), null, {});
+ * console.log(out.shape); // [2, 16, 8, 8]
+ * ```
+ *
  * @param x Input, (N, C, H, W).
- * @param w Filters, (F, C, KH, KW).
- * @param b Biases, (F).
- * @param convParam Stride (1) and padding (0).
- * @returns `out` (N, F, H', W') with H' = 1 + floor((H + padTop + padBottom - KH) / stride), and the cache.
+ * @param w Filters, (F, C / groups, KH, KW).
+ * @param b Biases, (F), or null for none.
+ * @param convParam Stride (1), padding (0; numbers, "same" or "valid"), dilation (1) and groups (1).
+ * @returns `out` (N, F, H', W') with H' = 1 + floor((H + padTop + padBottom - dilation * (KH - 1) - 1) /
+ * stride), and the cache.
  * @throws {TypeError} If a tensor has a wrong type, dtype or rank, or an option is unknown.
- * @throws {RangeError} If sizes do not fit each other, or the kernel is larger than the padded input.
+ * @throws {RangeError} If sizes do not fit each other, groups do not divide C and F, or the kernel is larger
+ * than the padded input.
  */
-export function convForward<A extends FloatArray>(
+export function convForward<
+  A extends FloatArray,
+  B extends Tensor<A> | null = Tensor<A>,
+>(
   x: Tensor<A>,
   w: Tensor<A>,
-  b: Tensor<A>,
+  b: B,
   convParam: ConvParams,
-): { out: Tensor<A>; cache: ConvCache<A> } {
+): { out: Tensor<A>; cache: ConvCache<A, B> } {
   return runConvForward(fastConv, x, w, b, convParam, false);
 }
 
 /** {@linkcode convForward} and relu in one pass over the output: for the cascaded layers. */
-export function convForwardFusedRelu<A extends FloatArray>(
+export function convForwardFusedRelu<
+  A extends FloatArray,
+  B extends Tensor<A> | null = Tensor<A>,
+>(
   x: Tensor<A>,
   w: Tensor<A>,
-  b: Tensor<A>,
+  b: B,
   convParam: ConvParams,
-): { out: Tensor<A>; cache: ConvCache<A> } {
+): { out: Tensor<A>; cache: ConvCache<A, B> } {
   return runConvForward(fastConv, x, w, b, convParam, true);
 }
 
@@ -205,26 +242,26 @@ export function convForwardFusedRelu<A extends FloatArray>(
  * @param dout Gradient of the output, (N, F, H', W').
  * @param cache From the forward pass.
  * @param options `dx: false` leaves out dx.
- * @returns `dx` (N, C, H, W), `dw` (F, C, KH, KW) and `db` (F).
+ * @returns `dx` (N, C, H, W), `dw` (F, C / groups, KH, KW) and `db` (F), null if there were no biases.
  * @throws {TypeError} If dout or the cache has a wrong type, dtype or rank.
  * @throws {RangeError} If dout does not have the output's shape.
  */
-export function convBackward<A extends FloatArray>(
+export function convBackward<A extends FloatArray, B extends Tensor<A> | null = Tensor<A>>(
   dout: Tensor<A>,
-  cache: ConvCache<A>,
+  cache: ConvCache<A, B>,
   options?: { readonly dx?: true },
-): Gradients<A>;
+): Gradients<A, B>;
 /** The same, with dx only if it is asked for. */
-export function convBackward<A extends FloatArray>(
+export function convBackward<A extends FloatArray, B extends Tensor<A> | null = Tensor<A>>(
   dout: Tensor<A>,
-  cache: ConvCache<A>,
+  cache: ConvCache<A, B>,
   options: BackwardOptions,
-): OptionalDx<Gradients<A>>;
-export function convBackward<A extends FloatArray>(
+): OptionalDx<Gradients<A, B>>;
+export function convBackward<A extends FloatArray, B extends Tensor<A> | null = Tensor<A>>(
   dout: Tensor<A>,
-  cache: ConvCache<A>,
+  cache: ConvCache<A, B>,
   options: BackwardOptions = {},
-): OptionalDx<Gradients<A>> {
+): OptionalDx<Gradients<A, B>> {
   return runConvBackward(fastConv, dout, cache, options);
 }
 
@@ -240,8 +277,8 @@ export function convBackward<A extends FloatArray>(
  * ```
  *
  * @param xShape Shape of the input, (N, C, H, W).
- * @param wShape Shape of the filters, (F, C, KH, KW).
- * @param convParam Stride (1) and padding (0).
+ * @param wShape Shape of the filters, (F, C / groups, KH, KW).
+ * @param convParam As for convForward.
  * @param dtype Number type of the tensors.
  * @returns The kernel's name and tier, and the reason why each tier before it does not serve the shape.
  * @throws {TypeError} If a rank or a type is wrong, or an option unknown.

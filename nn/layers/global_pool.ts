@@ -5,7 +5,12 @@
  */
 
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
-import { checkNonEmpty, checkTensor, checkTensorShape } from "../../kernels/check.ts";
+import {
+  checkNonEmpty,
+  checkSameDType,
+  checkTensor,
+  checkTensorShape,
+} from "../../kernels/check.ts";
 import { checkCache } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
 
@@ -79,6 +84,91 @@ export function globalAverageBackward<A extends FloatArray>(
   const P = H * W, from = dout.data, to = dx.data;
   for (let plane = 0; plane < from.length; plane++) {
     to.fill(from[plane] / P, plane * P, (plane + 1) * P);
+  }
+  return dx;
+}
+
+/** What a global maximum's backward pass needs of its forward pass. */
+export interface GlobalMaxCache<A extends FloatArray = FloatArray> {
+  /** Input, (N, C, H, W). */
+  readonly x: Tensor<A>;
+}
+
+/** The first largest of x's numbers from `start` to `end`; a NaN is larger than any. */
+function argMax(x: FloatArray, start: number, end: number): number {
+  let best = start;
+  for (let i = start + 1; i < end; i++) {
+    if (x[i] > x[best] || Number.isNaN(x[i]) && !Number.isNaN(x[best])) best = i;
+  }
+  return best;
+}
+
+/**
+ * The largest number of each channel of each picture: from (N, C, H, W) to (N, C). NaN wins over any
+ * number.
+ *
+ * Source: Oquab et al., "Is object localization for free?" (2015).
+ *
+ * @example
+ * ```ts
+ * import { globalMaxForward, linspace } from "@cnn-layers/cnn-layers";
+ *
+ * const { out } = globalMaxForward(linspace(0, 7, [1, 2, 2, 2]));
+ * if (out.data.join() !== "3,7") throw new Error("not the largest");
+ * ```
+ *
+ * @param x Input, (N, C, H, W).
+ * @returns `out` (N, C) and the cache.
+ * @throws {TypeError} If x has a wrong type or rank.
+ * @throws {RangeError} If x has an empty dimension but the first.
+ */
+export function globalMaxForward<A extends FloatArray>(
+  x: Tensor<A>,
+): { out: Tensor<A>; cache: GlobalMaxCache<A> } {
+  checkTensor("x", x, 4);
+  const { data, shape: [N, C, H, W] } = x;
+  checkNonEmpty("x", x.shape, 1);
+  const out = zerosLike(x, [N, C]);
+  const P = H * W, to = out.data;
+  for (let plane = 0; plane < to.length; plane++) {
+    to[plane] = data[argMax(data, plane * P, (plane + 1) * P)];
+  }
+  return { out, cache: { x } };
+}
+
+/**
+ * Gradient of a global maximum: each number of dout goes to the first of its plane that is largest.
+ *
+ * @example
+ * ```ts
+ * import { full, globalMaxBackward, globalMaxForward } from "@cnn-layers/cnn-layers";
+ *
+ * const { out, cache } = globalMaxForward(full([1, 1, 2, 2], 8));
+ * const dx = globalMaxBackward(out, cache);
+ * if (dx.data.join() !== "8,0,0,0") throw new Error("not to the first");
+ * ```
+ *
+ * @param dout Gradient of the output, (N, C).
+ * @param cache From the forward pass.
+ * @returns dx, (N, C, H, W).
+ * @throws {TypeError} If dout or the cache has a wrong type, dtype or rank.
+ * @throws {RangeError} If dout does not have the output's shape.
+ */
+export function globalMaxBackward<A extends FloatArray>(
+  dout: Tensor<A>,
+  cache: GlobalMaxCache<A>,
+): Tensor<A> {
+  checkCache(cache, ["x"]);
+  const { x } = cache;
+  checkTensor("cache.x", x, 4);
+  const { data, shape: [N, C, H, W] } = x;
+  checkNonEmpty("cache.x", x.shape, 1);
+  checkTensorShape("dout", dout, [N, C], "the maximum's output");
+  checkSameDType({ dout, x });
+  const dx = zerosLike(x);
+  const P = H * W, from = dout.data;
+  for (let plane = 0; plane < from.length; plane++) {
+    dx.data[argMax(data, plane * P, (plane + 1) * P)] = from[plane];
   }
   return dx;
 }

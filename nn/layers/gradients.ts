@@ -1,23 +1,27 @@
 /**
- * What the backward passes of layers with weights share.
+ * What layers with weights share: their gradients' types, the check of their biases, and the backward
+ * pass.
  *
  * @module
  */
 
 import type { WeightedKernel } from "../../kernels/kernel.ts";
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
-import { checkSameDType } from "../../kernels/check.ts";
+import { checkSameDType, checkTensorShape, checkType } from "../../kernels/check.ts";
 import { checkBoolean, option, readOptions } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
 
 /** The gradients of a layer with weights and biases. */
-export interface Gradients<A extends FloatArray = FloatArray> {
+export interface Gradients<
+  A extends FloatArray = FloatArray,
+  B extends Tensor<A> | null = Tensor<A>,
+> {
   /** Gradient of the input. */
   readonly dx: Tensor<A>;
   /** Gradient of the weights. */
   readonly dw: Tensor<A>;
-  /** Gradient of the biases. */
-  readonly db: Tensor<A>;
+  /** Gradient of the biases; null if there were none. */
+  readonly db: B;
 }
 
 /** Which gradients a backward pass computes. */
@@ -31,20 +35,40 @@ export type OptionalDx<G extends { readonly dx: unknown }> =
   & Omit<G, "dx">
   & Partial<Pick<G, "dx">>;
 
+/**
+ * Checks biases, and that they have the dtype of the other operands.
+ *
+ * @param b One number an output, or null.
+ * @param others The other operands, already checked.
+ * @param size How many outputs there are.
+ * @param why What asks for as many, for example "one bias a filter".
+ */
+export function checkBiases(
+  b: unknown,
+  others: Readonly<Record<string, Tensor>>,
+  size: number,
+  why: string,
+): void {
+  if (b === null) return checkSameDType(others);
+  checkType(b !== undefined, "b", "be a tensor, or null for no biases", b);
+  checkTensorShape("b", b, [size], why);
+  checkSameDType({ ...others, b });
+}
+
 const BACKWARD_OPTIONS = { dx: option(checkBoolean, true) };
 
 /** Runs the backward pass of a layer with weights. */
-export function runBackward<A extends FloatArray>(
+export function runBackward<A extends FloatArray, B extends Tensor<A> | null>(
   kernel: WeightedKernel,
   dout: Tensor<A>,
-  { x, w, b }: { readonly x: Tensor<A>; readonly w: Tensor<A>; readonly b: Tensor<A> },
+  { x, w, b }: { readonly x: Tensor<A>; readonly w: Tensor<A>; readonly b: B },
   options: BackwardOptions,
-): OptionalDx<Gradients<A>> {
+): OptionalDx<Gradients<A, B>> {
   checkSameDType({ dout, x });
   const wanted = readOptions("options", options, BACKWARD_OPTIONS);
   const [N] = x.shape;
-  const dw = zerosLike(w), db = zerosLike(b);
-  kernel.backwardWeights(N, x.data, dout.data, dw.data, db.data);
+  const dw = zerosLike(w), db = (b && zerosLike(b)) as B;
+  kernel.backwardWeights(N, x.data, dout.data, dw.data, db?.data);
   if (!wanted.dx) return { dw, db };
   const dx = zerosLike(x);
   kernel.backwardData(N, dout.data, w.data, dx.data);

@@ -21,7 +21,7 @@ import { zerosLike } from "../tensor.ts";
 export interface PoolCache<A extends FloatArray = FloatArray> {
   /** Input, (N, C, H, W). */
   readonly x: Tensor<A>;
-  /** Window, stride and padding, written out. */
+  /** Window, stride, padding, dilation and ceil mode, written out. */
   readonly poolParam: PoolParams;
 }
 
@@ -61,7 +61,9 @@ function runPoolBackward<A extends FloatArray>(
 
 /**
  * Max-pooling by the definition: loops over every window. The first maximum in row-major order wins,
- * and a NaN wins over any number. Source: max_pool_forward_naive in nndl/conv_layers.py.
+ * and a NaN wins over any number; padding, which counts as minus infinity, never wins.
+ *
+ * Source: max_pool_forward_naive in nndl/conv_layers.py.
  *
  * @example
  * ```ts
@@ -73,10 +75,13 @@ function runPoolBackward<A extends FloatArray>(
  * ```
  *
  * @param x Input, (N, C, H, W).
- * @param poolParam Window, stride and padding (0); padding counts as minus infinity.
- * @returns `out` (N, C, H', W') and the cache.
- * @throws {TypeError} If x has a wrong type or rank, or an option is unknown.
- * @throws {RangeError} If the window is larger than the padded input.
+ * @param poolParam Window, stride, padding (0), dilation (1) and ceil mode (false).
+ * @returns `out` (N, C, H', W') with H' = 1 + floor((H + padTop + padBottom - dilation * (poolHeight - 1) -
+ * 1) / stride), in ceil mode rounded up as long as the last window does not start in the padding behind;
+ * and the cache.
+ * @throws {TypeError} If x has a wrong type or rank, or an option is unknown or of a wrong type.
+ * @throws {RangeError} If the window is larger than the padded input, the padding as large as the window, or
+ * a window holds padding alone.
  */
 export function maxPoolForwardNaive<A extends FloatArray>(
   x: Tensor<A>,
@@ -124,10 +129,13 @@ export function maxPoolBackwardNaive<A extends FloatArray>(
  * ```
  *
  * @param x Input, (N, C, H, W).
- * @param poolParam Window, stride and padding (0); padding counts as minus infinity.
- * @returns `out` (N, C, H', W') and the cache.
- * @throws {TypeError} If x has a wrong type or rank, or an option is unknown.
- * @throws {RangeError} If the window is larger than the padded input.
+ * @param poolParam Window, stride, padding (0), dilation (1) and ceil mode (false).
+ * @returns `out` (N, C, H', W') with H' = 1 + floor((H + padTop + padBottom - dilation * (poolHeight - 1) -
+ * 1) / stride), in ceil mode rounded up as long as the last window does not start in the padding behind;
+ * and the cache.
+ * @throws {TypeError} If x has a wrong type or rank, or an option is unknown or of a wrong type.
+ * @throws {RangeError} If the window is larger than the padded input, the padding as large as the window, or
+ * a window holds padding alone.
  */
 export function maxPoolForward<A extends FloatArray>(
   x: Tensor<A>,
@@ -173,7 +181,7 @@ export function maxPoolBackward<A extends FloatArray>(
  * ```
  *
  * @param xShape Shape of the input, (N, C, H, W).
- * @param poolParam Window, stride and padding (0).
+ * @param poolParam As for maxPoolForward.
  * @param dtype Number type of the tensors.
  * @returns The kernel's name and tier, and the reason why each tier before it does not serve the shape.
  * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
