@@ -17,6 +17,7 @@
 
 export type { KernelInfo, Tier } from "./kernels/kernel.ts";
 export type {
+  GeneratedAveragePool,
   GeneratedConv,
   GeneratedPass,
   GeneratedPool,

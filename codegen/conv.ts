@@ -9,15 +9,16 @@ import { StructureKind } from "ts-morph";
 import type { AccumulateSchedule, CorrelateSchedule } from "./schedule.ts";
 import {
   advance,
+  advanceIndex,
   at,
   declareRows,
-  int32,
+  type Expr,
+  index,
   type PlanePlace,
-  type SizeText,
+  type SizeExprs,
   sum,
-  type Text,
   times,
-} from "./text.ts";
+} from "./expr.ts";
 
 /** A block of planes: how many, and from which plane to which. */
 interface Block {
@@ -81,39 +82,31 @@ function overColumns(
   stepY: number,
   body: (positions: number) => void,
 ): void {
-  const tiled = typeof cols === "number" ? cols - cols % tile : tile === 1 ? cols : "tiledCols";
-  if (tiled !== 0) {
-    writer.write(
-      `for (const end = ${
-        int32(`yi + ${times(tiled, stepY)}`, typeof cols === "number")
-      }; yi < end; ${advance("yi", tile * stepY)})`,
-    ).block(() => {
-      body(tile);
-      writer.writeLine(`${advance("xi", tile * stepX)};`);
+  const loop = (columns: Expr, positions: number) => {
+    const end = index(`yi + ${times(columns, stepY)}`);
+    writer.write(`for (const end = ${end}; yi < end;)`).block(() => {
+      body(positions);
+      writer.writeLine(`${advanceIndex("xi", positions * stepX)};`);
+      writer.writeLine(`${advanceIndex("yi", positions * stepY)};`);
     });
-  }
+  };
   if (typeof cols === "number") {
+    if (cols >= tile) loop(cols - cols % tile, tile);
     if (cols % tile !== 0) body(cols % tile);
-  } else if (tile > 1) {
-    writer.write(
-      `for (const end = ${int32(`yi + ${times("(cols - tiledCols)", stepY)}`, false)}; yi < end; ${
-        advance("yi", stepY)
-      })`,
-    ).block(() => {
-      body(1);
-      writer.writeLine(`${advance("xi", stepX)};`);
-    });
+  } else {
+    loop(tile === 1 ? cols : "tiledCols", tile);
+    if (tile > 1) loop("restCols", 1);
   }
 }
 
 function declareTiled(writer: CodeBlockWriter, cols: number | string, tile: number): void {
   if (typeof cols === "string" && tile > 1) {
-    writer.writeLine(`const tiledCols = cols - cols % ${tile};`);
+    writer.writeLine(`const restCols = cols % ${tile}, tiledCols = cols - restCols;`);
   }
 }
 
 /** The widest line of the project's style. */
-const LINE_WIDTH = 100;
+export const LINE_WIDTH = 100;
 
 /**
  * Writes `target = target + products;`, over as many lines as it needs. The sum grows product by product
@@ -142,14 +135,32 @@ function distinct(places: readonly PlanePlace[]): PlanePlace[] {
   return [...seen.values()].sort((p, q) => p.plane - q.plane || p.row - q.row || p.col - q.col);
 }
 
-/** The frame of every pass: loops over output planes, input planes and, row by row, rows of taps. */
+/** The multiply-adds in the straight-line code of a pass's function: what V8 must compile. */
+export function multiplyAdds(
+  pass: AccumulateSchedule | CorrelateSchedule,
+  { inputs, outputs, cols }: SizeExprs,
+): number {
+  const { tile } = pass;
+  const taps = "terms" in pass ? pass.terms.length : pass.KW;
+  const rest = typeof cols === "number" ? cols % tile : tile > 1 ? 1 : 0;
+  const positions = rest + (typeof cols === "number" && cols < tile ? 0 : tile);
+  const planes = (count: number | string, size: number) =>
+    blocks(count, size, "").reduce((total, block) => total + block.size, 0);
+  const pairs = pass.depthwise ? 1 : planes(inputs, pass.inputs) * planes(outputs, pass.outputs);
+  return taps * positions * pairs;
+}
+
+/**
+ * The frame of every pass: loops over output planes, input planes and, row by row, rows of taps. The
+ * input plane of a depthwise pass is the output plane.
+ */
 function passFunction(
   name: string,
   doc: string,
   arrays: readonly string[],
   pass: AccumulateSchedule | CorrelateSchedule,
   rowByRow: boolean,
-  sizes: SizeText,
+  sizes: SizeExprs,
   planes: (writer: CodeBlockWriter, outputs: number, inputs: number) => void,
 ): FunctionDeclarationStructure {
   return {
@@ -164,16 +175,18 @@ function passFunction(
     statements: (writer) => {
       sizes.declare(writer);
       declareFull(writer, "fullOutputs", sizes.outputs, pass.outputs);
-      declareFull(writer, "fullInputs", sizes.inputs, pass.inputs);
+      if (!pass.depthwise) declareFull(writer, "fullInputs", sizes.inputs, pass.inputs);
       declareTiled(writer, sizes.cols, pass.tile);
+      const pair = (outputs: number, inputs: number) => {
+        const body = () => planes(writer, outputs, inputs);
+        if (rowByRow) writer.write(`for (let ky = 0; ky < ${pass.KH}; ky++)`).block(body);
+        else body();
+      };
       for (const output of blocks(sizes.outputs, pass.outputs, "fullOutputs")) {
         overPlanes(writer, "o", output, () => {
+          if (pass.depthwise) return pair(output.size, 1);
           for (const input of blocks(sizes.inputs, pass.inputs, "fullInputs")) {
-            overPlanes(writer, "i", input, () => {
-              const body = () => planes(writer, output.size, input.size);
-              if (rowByRow) writer.write(`for (let ky = 0; ky < ${pass.KH}; ky++)`).block(body);
-              else body();
-            });
+            overPlanes(writer, "i", input, () => pair(output.size, input.size));
           }
         });
       }
@@ -181,9 +194,19 @@ function passFunction(
   };
 }
 
+/** The variable that holds the input plane. */
+function inputPlane({ depthwise }: AccumulateSchedule | CorrelateSchedule): string {
+  return depthwise ? "o" : "i";
+}
+
 /** The line that finds the first weight of a pair of planes, or of one of its rows of taps. */
-function weightIndex(sizes: SizeText, taps: Text): string {
-  return `const wi = ${sum(times("o", sizes.wOutput), times("i", sizes.wInput), taps)};`;
+function weightIndex(
+  { depthwise }: AccumulateSchedule | CorrelateSchedule,
+  sizes: SizeExprs,
+  taps: Expr,
+): string {
+  const input = depthwise ? 0 : times("i", sizes.wInput);
+  return `const wi = ${sum(times("o", sizes.wOutput), input, taps)};`;
 }
 
 /** A pass that adds products to y: forward, or the gradient of the input. */
@@ -191,9 +214,9 @@ export function accumulateFunction(
   name: string,
   doc: string,
   pass: AccumulateSchedule,
-  sizes: SizeText,
+  sizes: SizeExprs,
 ): FunctionDeclarationStructure {
-  const { KH, KW, stepX, stepY } = pass;
+  const { KH, KW, stepX, stepY, dilation } = pass;
   const rowByRow = pass.taps === "row";
   const pointwise = KH * KW === 1;
   const yName = (p: PlanePlace) => `y${pointwise ? p.plane : p.row}_${p.col}`;
@@ -236,7 +259,7 @@ export function accumulateFunction(
   }
 
   function planes(writer: CodeBlockWriter, outputs: number, inputs: number): void {
-    writer.writeLine(weightIndex(sizes, rowByRow ? times("ky", KW) : 0));
+    writer.writeLine(weightIndex(pass, sizes, rowByRow ? times("ky", KW) : 0));
     for (let output = 0; output < outputs; output++) {
       for (let input = 0; input < inputs; input++) {
         for (const { ky, kx } of pass.terms) {
@@ -251,29 +274,28 @@ export function accumulateFunction(
       }
     }
     // Where a row of taps reads and writes: the same formulas as in the schedule's terms.
-    let readRow: Text = 0, writeRow: Text = 0;
-    if (rowByRow && pass.direction === "forward") readRow = "ky";
+    let readRow: Expr = 0, writeRow: Expr = 0;
+    const place = times("ky", dilation.y);
+    if (rowByRow && pass.direction === "forward") readRow = place;
     if (rowByRow && pass.direction === "backwardData") {
-      const lastRow = Math.floor((KH - 1) / stepY.y);
-      writer.writeLine(
-        stepY.y === 1
-          ? `const readRow = ${lastRow} - ky;`
-          : `const readRow = ${lastRow} - Math.floor(ky / ${stepY.y});`,
-      );
+      const lastRow = Math.floor((KH - 1) * dilation.y / stepY.y);
+      const back = stepY.y === 1 ? place : `Math.floor(${place} / ${stepY.y})`;
+      writer.writeLine(`const readRow = ${lastRow} - ${back};`);
       readRow = "readRow";
       if (stepY.y > 1) {
-        writer.writeLine(`const writeRow = ky % ${stepY.y};`);
+        writer.writeLine(`const writeRow = ${place} % ${stepY.y};`);
         writeRow = "writeRow";
       }
     }
-    const row = (step: number, extra: Text, pitch: Text) =>
+    const row = (step: number, extra: Expr, pitch: Expr) =>
       sum(times("r", times(step, pitch)), times(extra, pitch));
     writer.write(`for (let r = 0; r < ${sizes.rows}; r++)`).block(() => {
       const x = row(stepX.y, readRow, sizes.xPitch);
       const y = row(stepY.y, writeRow, sizes.yPitch);
-      const xi = sum(times("i", sizes.xPlane), x), yi = sum(times("o", sizes.yPlane), y);
-      writer.writeLine(`let xi = ${int32(xi, sizes.known)};`);
-      writer.writeLine(`let yi = ${int32(yi, sizes.known)};`);
+      const xi = sum(times(inputPlane(pass), sizes.xPlane), x),
+        yi = sum(times("o", sizes.yPlane), y);
+      writer.writeLine(`let xi = ${index(xi)};`);
+      writer.writeLine(`let yi = ${index(yi)};`);
       overColumns(
         writer,
         sizes.cols,
@@ -293,9 +315,9 @@ export function correlateFunction(
   name: string,
   doc: string,
   pass: CorrelateSchedule,
-  sizes: SizeText,
+  sizes: SizeExprs,
 ): FunctionDeclarationStructure {
-  const { KH, KW, stepX } = pass;
+  const { KH, KW, stepX, dilation } = pass;
   const pointwise = KH * KW === 1;
   const sumName = (output: number, input: number, kx: number) =>
     `dw${output}_${pointwise ? input : kx}`;
@@ -309,7 +331,7 @@ export function correlateFunction(
         gradients.push({ plane: output, row: 0, col: position });
         for (let input = 0; input < inputs; input++) {
           for (let kx = 0; kx < KW; kx++) {
-            const col = position * stepX.x + kx;
+            const col = position * stepX.x + kx * dilation.x;
             reads.push({ plane: input, row: 0, col });
             const target = sumName(output, input, kx);
             const list = products.get(target) ?? [];
@@ -341,11 +363,11 @@ export function correlateFunction(
     }
     writer.write(`for (let r = 0; r < ${sizes.rows}; r++)`).block(() => {
       const row = times("r", times(stepX.y, sizes.xPitch));
-      const tapRow = times(KH > 1 ? "ky" : 0, sizes.xPitch);
-      const xi = sum(times("i", sizes.xPlane), row, tapRow);
+      const tapRow = times(KH > 1 ? times("ky", dilation.y) : 0, sizes.xPitch);
+      const xi = sum(times(inputPlane(pass), sizes.xPlane), row, tapRow);
       const yi = sum(times("o", sizes.yPlane), times("r", sizes.yPitch));
-      writer.writeLine(`let xi = ${int32(xi, sizes.known)};`);
-      writer.writeLine(`let yi = ${int32(yi, sizes.known)};`);
+      writer.writeLine(`let xi = ${index(xi)};`);
+      writer.writeLine(`let yi = ${index(yi)};`);
       overColumns(
         writer,
         sizes.cols,
@@ -355,7 +377,7 @@ export function correlateFunction(
         (positions) => tile(writer, positions, outputs, inputs),
       );
     });
-    writer.writeLine(weightIndex(sizes, KH > 1 ? times("ky", KW) : 0));
+    writer.writeLine(weightIndex(pass, sizes, KH > 1 ? times("ky", KW) : 0));
     for (const { output, input, kx } of sums) {
       const offset = sum(times(output, sizes.wOutput), times(input, sizes.wInput), kx);
       writer.writeLine(`dw[${at("wi", offset)}] += ${sumName(output, input, kx)};`);

@@ -6,40 +6,34 @@
 
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { convShape, type Family, poolShape } from "../kernels/shape.ts";
-import { sizeOf } from "../kernels/tensor.ts";
+import { type Family, familyLabel } from "../kernels/shape.ts";
+import { MAX_NUMBERS, stagedNumbers } from "../kernels/generated/staging.ts";
 import { orInputError } from "../tools/files.ts";
-import { flag, InputError, path, runCommand, sizes, type Values } from "../tools/options.ts";
+import { type Geometry, geometryOf, geometryOptions } from "../tools/geometry.ts";
+import { flag, InputError, path, runCommand, type Values } from "../tools/options.ts";
 import {
+  averagePoolFamilies,
   convConfigs,
   convConfigShape,
   convFamilies,
+  convFamilyLabel,
   poolConfigs,
   poolConfigShape,
   poolFamilies,
+  rowLabel,
 } from "./configs.ts";
+import { averagePool, exactConv, familyConv, type KernelSource, maxPool } from "./kernels.ts";
 import {
-  exactConv,
-  familyConv,
   FIRST_LINE,
   type GeneratedFile,
   indexFile,
   kernelFile,
-  type KernelText,
-  pool,
   type PrintOptions,
 } from "./print.ts";
 
-/** The most that one size of a kernel may be. */
-const MOST = 65_536;
-
 const options = {
   check: flag("write nothing, but fail if kernels/generated/kernels/ is not what would be written"),
-  x: sizes(["C,H,W"], MOST, "input of a kernel of your own"),
-  w: sizes(["F,C,KH,KW"], MOST, "filters of a convolution"),
-  pool: sizes(["KH,KW"], MOST, "window of a max-pool, in place of filters"),
-  stride: sizes(["S", "vertical,horizontal"], MOST, "step between windows; 1 if left out"),
-  pad: sizes(["P", "vertical,horizontal", "top,left,bottom,right"], MOST, "0 if left out"),
+  ...geometryOptions,
   out: path("folder to write; importing DIR/index.ts registers the kernel"),
   module: path("what the files import the library from; this copy of it if left out"),
 };
@@ -50,28 +44,51 @@ const about = `Generates TypeScript kernels.
   deno task codegen --check        fail if kernels/generated/kernels/ is not what would be written
   deno task codegen --x 64,56,56 --w 128,64,3,3 --stride 1 --pad 1 --out my_kernels/
                                    write a kernel for a convolution of your own
+  deno task codegen --x 64,56,56 --w 64,1,3,3 --pad 2 --dilation 2 --groups 64 --out my_kernels/
+                                   write one for a dilated depthwise convolution
   deno task codegen --x 64,56,56 --pool 3,3 --stride 2 --pad 1 --out my_kernels/
-                                   write a kernel for a max-pool of your own`;
+                                   write a kernel for a max-pool of your own; --average: an average pool`;
 
 const generatedFolder = fileURLToPath(new URL("../kernels/generated/kernels/", import.meta.url));
 const moduleFile = fileURLToPath(new URL("../mod.ts", import.meta.url));
 
 /** Every file of kernels/generated/kernels/: one for each window, so that an import by URL fetches few. */
 export function repositoryFiles(): GeneratedFile[] {
-  const options = { types: "../kernel.ts", command: "deno task codegen" };
+  const options: PrintOptions = {
+    types: "../kernel.ts",
+    command: "deno task codegen",
+    test: "tests/generated_test.ts",
+  };
   const convs = [
-    ...convConfigs.map(convConfigShape).map((shape) => ({ of: shape, text: exactConv(shape) })),
-    ...convFamilies.map((family) => ({ of: family, text: familyConv(family) })),
+    ...convConfigs.map((config) => {
+      const shape = convConfigShape(config);
+      return { of: shape as Family, source: exactConv(shape, rowLabel("convConfigs", config)) };
+    }),
+    ...convFamilies.map((of) => ({
+      of: of as Family,
+      source: familyConv(of, `convFamilies, ${convFamilyLabel(of)}`),
+    })),
   ];
   const pools = [
-    ...poolConfigs.map(poolConfigShape).map((shape) => ({ of: shape, text: pool(shape) })),
-    ...poolFamilies.map((family) => ({ of: family, text: pool(family) })),
+    ...poolConfigs.map((config) => {
+      const shape = poolConfigShape(config);
+      return { of: shape as Family, source: maxPool(shape, rowLabel("poolConfigs", config)) };
+    }),
+    ...poolFamilies.map((of) => ({ of, source: maxPool(of, `poolFamilies, ${familyLabel(of)}`) })),
   ];
-  const files = (kind: string, kernels: { of: Family; text: KernelText }[]) =>
+  const averagePools = averagePoolFamilies.map((of) => ({
+    of,
+    source: averagePool(of, `averagePoolFamilies, ${familyLabel(of)}`),
+  }));
+  const files = (kind: string, kernels: readonly { of: Family; source: KernelSource }[]) =>
     [...Map.groupBy(kernels, ({ of }) => `${kind}_${of.KH}x${of.KW}.ts`)].map(([path, group]) =>
-      kernelFile(path, group.map(({ text }) => text), options)
+      kernelFile(path, group.map(({ source }) => source), options)
     );
-  const all = [...files("conv", convs), ...files("maxpool", pools)];
+  const all = [
+    ...files("conv", convs),
+    ...files("maxpool", pools),
+    ...files("averagepool", averagePools),
+  ];
   return [...all, indexFile(all, options)];
 }
 
@@ -112,65 +129,47 @@ async function checkReplaceable(folder: string, files: readonly GeneratedFile[])
   }
 }
 
-/** A pair as the layers take it: one number, or a list. */
-function pair<T>(list: readonly number[] = [], leftOut: number): T {
-  return (list.length > 1 ? list : list[0] ?? leftOut) as T;
-}
-
 /** The files for a user's own shape. */
 export function ownFiles(
   values: Values<typeof options>,
   command: string,
 ): { readonly out: string; readonly files: GeneratedFile[] } {
-  const { x, w, pool: window, out, module } = values;
-  if (values.check) throw new InputError("--check is for kernels/generated/kernels/ alone");
-  if (x === undefined) throw new InputError("--x C,H,W is missing: a kernel of your own needs it");
+  const { check, out, module, ...own } = values;
+  if (check) throw new InputError("--check is for kernels/generated/kernels/ alone");
+  const geometry = geometryOf(own);
   if (out === undefined) throw new InputError("--out DIR is missing");
-  if ((w === undefined) === (window === undefined)) {
-    throw new InputError("a kernel of your own takes either --w F,C,KH,KW or --pool KH,KW");
-  }
-  const params = { stride: pair<number>(values.stride, 1), pad: pair<number>(values.pad, 0) };
-  const print: PrintOptions = { types: module ?? relativeModule(resolve(out)), command };
+  const print: PrintOptions = {
+    types: module ?? relativeModule(resolve(out)),
+    command,
+    test: 'compare its results with those under useKernels("naive")',
+  };
   try {
-    const kernel = w !== undefined
-      ? ownConv([1, ...x], w, params)
-      : ownPool([1, ...x], window!, params);
-    return { out, files: ownFile(kernel, print) };
+    return { out, files: ownFile(sourceOf(geometry), print) };
   } catch (error) {
-    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+    if (!(error instanceof RangeError)) throw error;
     throw new InputError(error.message);
   }
 }
 
-/** How windows step, as the layers take it. */
-interface Steps {
-  readonly stride: number;
-  readonly pad: number;
+/** The kernel of a geometry. */
+function sourceOf(geometry: Geometry): KernelSource {
+  const numbers = stagedNumbers(geometry.shape);
+  if (numbers >= MAX_NUMBERS) {
+    throw new RangeError(
+      `a kernel sees fewer than ${MAX_NUMBERS} numbers of an image: this one has ${numbers}`,
+    );
+  }
+  switch (geometry.operation) {
+    case "conv":
+      return exactConv(geometry.shape);
+    case "maxPool":
+      return maxPool(geometry.shape);
+    case "averagePool":
+      return averagePool(geometry.shape);
+  }
 }
 
-function ownConv(x: readonly number[], w: readonly number[], steps: Steps): KernelText {
-  const shape = convShape(x, w, steps);
-  checkIndices(x, w, [shape.F, shape.OH, shape.OW]);
-  return exactConv(shape);
-}
-
-function ownPool(
-  x: readonly number[],
-  [poolHeight, poolWidth]: readonly number[],
-  steps: Steps,
-): KernelText {
-  checkIndices(x);
-  return pool(poolShape(x, { poolHeight, poolWidth, ...steps }));
-}
-
-/** The generated code counts in int32. */
-function checkIndices(...shapes: readonly (readonly number[])[]): void {
-  const large = shapes.find((shape) => sizeOf(shape) >= 2 ** 31);
-  if (large === undefined) return;
-  throw new RangeError(`an array must have fewer than 2^31 numbers: [${large}] has more`);
-}
-
-function ownFile(kernel: KernelText, options: PrintOptions): GeneratedFile[] {
+function ownFile(kernel: KernelSource, options: PrintOptions): GeneratedFile[] {
   const file = kernelFile(`${kernel.constant}.ts`, [kernel], options);
   return [file, indexFile([file], options, options.types)];
 }

@@ -6,6 +6,8 @@
  *
  *   y[to] += x[from] * w    for every term, at every position, for every pair of planes.
  *
+ * A depthwise pass pairs each plane with one other alone.
+ *
  * Weights in registers beat weights in memory by a third: V8 checks the bounds of every load, so a
  * load costs more than a multiply-add.
  *
@@ -14,6 +16,12 @@
 
 import { forwardTaps, gradientTaps, type TapOffset } from "../kernels/passes.ts";
 import type { Family } from "../kernels/shape.ts";
+
+/** The window that a convolution's code is made for. */
+export interface ConvWindow extends Family {
+  /** Whether each plane has one filter of its own. */
+  readonly depthwise?: boolean;
+}
 
 /** A place relative to a position. */
 export interface Place {
@@ -43,16 +51,16 @@ export interface Step {
   readonly x: number;
 }
 
-/** A pass that adds products to y: forward, and the gradient of the input. */
-export interface AccumulateSchedule {
-  /** Which of the two. */
-  readonly direction: "forward" | "backwardData";
+/** What the schedules of all passes of a convolution say. */
+interface PassSchedule {
   /** Height of the kernel. */
   readonly KH: number;
   /** Width of the kernel. */
   readonly KW: number;
-  /** Whether all taps are in registers, or one row of them while the code loops over the rows. */
-  readonly taps: "all" | "row";
+  /** Step in x between the taps. */
+  readonly dilation: Step;
+  /** Whether plane p of the input meets plane p of the output alone. */
+  readonly depthwise: boolean;
   /** Input planes at a time. */
   readonly inputs: number;
   /** Output planes at a time. */
@@ -61,27 +69,25 @@ export interface AccumulateSchedule {
   readonly tile: number;
   /** Step in x from position to position. */
   readonly stepX: Step;
+}
+
+/** A pass that adds products to y: forward, and the gradient of the input. */
+export interface AccumulateSchedule extends PassSchedule {
+  /** Which of the two. */
+  readonly direction: "forward" | "backwardData";
+  /** Whether all taps are in registers, or one row of them while the code loops over the rows. */
+  readonly taps: "all" | "row";
   /** Step in y from position to position. */
   readonly stepY: Step;
   /** The terms of one position; of its first row of taps if they are taken row by row. */
   readonly terms: readonly Term[];
 }
 
-/** A pass that sums products over whole planes: the gradient of the filters. */
-export interface CorrelateSchedule {
-  /** Height of the kernel: the code loops over its rows. */
-  readonly KH: number;
-  /** Width of the kernel: one row of taps is summed in registers. */
-  readonly KW: number;
-  /** Input planes at a time. */
-  readonly inputs: number;
-  /** Output planes at a time. */
-  readonly outputs: number;
-  /** Positions at a time. */
-  readonly tile: number;
-  /** Step in x from position to position. */
-  readonly stepX: Step;
-}
+/**
+ * A pass that sums products over whole planes: the gradient of the filters. The code loops over the
+ * rows of the kernel and sums one row of taps in registers.
+ */
+export type CorrelateSchedule = PassSchedule;
 
 /** The passes of one convolution. */
 export interface ConvSchedule {
@@ -109,13 +115,7 @@ const POINTWISE_BLOCK = 4;
 const ROW_SUMS = 4;
 
 /** The schedule of a convolution's three passes. */
-export function convSchedule(window: Family): ConvSchedule {
-  if (window.dilationY > 1 && window.KH * window.KW > RESIDENT_WEIGHTS) {
-    throw new RangeError(
-      `Dilated kernels of more than ${RESIDENT_WEIGHTS} taps are not generated: ` +
-        `received ${window.KH}x${window.KW}`,
-    );
-  }
+export function convSchedule(window: ConvWindow): ConvSchedule {
   const schedule = {
     forward: forwardSchedule(window),
     backwardData: backwardDataSchedule(window),
@@ -156,16 +156,20 @@ function termsOf(rows: readonly TapOffset[], columns: readonly TapOffset[]): Ter
   );
 }
 
-function forwardSchedule(window: Family): AccumulateSchedule {
+/** What the window says of the schedules of all its passes. */
+function windowOf({ KH, KW, dilationY, dilationX, depthwise = false }: ConvWindow) {
+  return { KH, KW, dilation: { y: dilationY, x: dilationX }, depthwise };
+}
+
+function forwardSchedule(window: ConvWindow): AccumulateSchedule {
   const { KH, KW, strideY, strideX, dilationY, dilationX } = window;
-  const plan = planTaps(KH, KW);
-  const rows = plan.taps === "row" ? 1 : KH;
+  const resident = residentTaps(window);
+  const rows = resident.taps === "row" ? 1 : KH;
   return {
     direction: "forward",
-    KH,
-    KW,
-    ...plan,
-    tile: KH * KW === 1 ? 1 : plan.taps === "row" ? ROW_SUMS : 2,
+    ...windowOf(window),
+    ...resident,
+    tile: KH * KW === 1 ? 1 : resident.taps === "row" ? ROW_SUMS : 2,
     stepX: { y: strideY, x: strideX },
     stepY: { y: 1, x: 1 },
     terms: termsOf(forwardTaps(rows, dilationY), forwardTaps(KW, dilationX)),
@@ -175,47 +179,54 @@ function forwardSchedule(window: Family): AccumulateSchedule {
 /**
  * The gradient of x is the gradient of the output spread by the taps. Positions are those of the
  * output's gradient; each writes strideY x strideX numbers of dx, and tap (ky, kx) reaches the one at
- * (ky mod strideY, kx mod strideX). At stride 1 that is a convolution with the flipped kernel.
+ * (ky * dilationY mod strideY, kx * dilationX mod strideX). At stride 1 that is a convolution with the
+ * kernel rotated by 180 degrees.
  */
-function backwardDataSchedule(window: Family): AccumulateSchedule {
+function backwardDataSchedule(window: ConvWindow): AccumulateSchedule {
   const { KH, KW, strideY, strideX, dilationY, dilationX } = window;
-  const plan = planTaps(KH, KW);
-  const rows = plan.taps === "row" ? 1 : KH;
+  const resident = residentTaps(window);
+  const rows = resident.taps === "row" ? 1 : KH;
   const sumsX = Math.min(strideX, KW);
-  const sums = plan.taps === "row" ? sumsX : sumsX * Math.min(strideY, KH);
+  const sums = resident.taps === "row" ? sumsX : sumsX * Math.min(strideY, KH);
+  const most = resident.taps === "row" ? ROW_SUMS : 2;
   return {
     direction: "backwardData",
-    KH,
-    KW,
-    ...plan,
-    tile: KH * KW === 1 ? 1 : Math.max(1, Math.floor((plan.taps === "row" ? ROW_SUMS : 2) / sums)),
+    ...windowOf(window),
+    ...resident,
+    tile: KH * KW === 1 ? 1 : Math.max(1, Math.floor(most / sums)),
     stepX: { y: 1, x: 1 },
     stepY: { y: strideY, x: strideX },
     terms: termsOf(gradientTaps(rows, strideY, dilationY), gradientTaps(KW, strideX, dilationX)),
   };
 }
 
-function backwardWeightsSchedule({ KH, KW, strideY, strideX }: Family): CorrelateSchedule {
-  const stepX = { y: strideY, x: strideX };
+function backwardWeightsSchedule(window: ConvWindow): CorrelateSchedule {
+  const { KH, KW, strideY, strideX, depthwise } = window;
+  const shared = { ...windowOf(window), stepX: { y: strideY, x: strideX } };
+  if (depthwise) return { ...shared, inputs: 1, outputs: 1, tile: KW < 7 ? 4 : 2 };
   if (KH * KW === 1) {
-    return { KH, KW, inputs: POINTWISE_BLOCK, outputs: POINTWISE_BLOCK, tile: 1, stepX };
+    return { ...shared, inputs: POINTWISE_BLOCK, outputs: POINTWISE_BLOCK, tile: 1 };
   }
   // Filters at a time, so that a loaded x is used more than once: 7 sums or fewer stay in registers.
   const outputs = Math.max(1, Math.floor(7 / KW));
   const tile = outputs > 1 ? 1 : KW < 7 ? 4 : 2;
-  return { KH, KW, inputs: 1, outputs, tile, stepX };
+  return { ...shared, inputs: 1, outputs, tile };
 }
 
-function planTaps(
-  KH: number,
-  KW: number,
+/** Which weights stay in registers. */
+function residentTaps(
+  { KH, KW, depthwise }: ConvWindow,
 ): Pick<AccumulateSchedule, "taps" | "inputs" | "outputs"> {
-  if (KH * KW === 1) return { taps: "all", inputs: POINTWISE_BLOCK, outputs: POINTWISE_BLOCK };
-  return { taps: KH * KW <= RESIDENT_WEIGHTS ? "all" : "row", inputs: 1, outputs: 1 };
+  const block = KH * KW === 1 && !depthwise ? POINTWISE_BLOCK : 1;
+  return { taps: KH * KW <= RESIDENT_WEIGHTS ? "all" : "row", inputs: block, outputs: block };
 }
 
-function tapsOf(KH: number, KW: number): { ky: number; kx: number }[] {
-  return Array.from({ length: KH * KW }, (_, k) => ({ ky: Math.floor(k / KW), kx: k % KW }));
+/** The places of a pool's window, in row-major order. */
+function windowPlaces({ KH, KW, dilationY, dilationX }: Family): Place[] {
+  return Array.from({ length: KH * KW }, (_, k) => ({
+    row: Math.floor(k / KW) * dilationY,
+    col: k % KW * dilationX,
+  }));
 }
 
 /** A step of a pool's tournament: the winner of two places, the earlier of them on a tie. */
@@ -238,9 +249,9 @@ export interface PoolSchedule {
  * The schedule of a max-pool. Neighbours meet first, so that matches of one round do not wait for each
  * other; the earlier contender always stands first, so that the first maximum in row-major order wins.
  */
-export function poolSchedule({ KH, KW, strideY, strideX }: Family): PoolSchedule {
+export function poolSchedule(window: Family): PoolSchedule {
   const matches: Match[] = [];
-  let round: (Place | number)[] = tapsOf(KH, KW).map(({ ky, kx }) => ({ row: ky, col: kx }));
+  let round: (Place | number)[] = windowPlaces(window);
   while (round.length > 1) {
     const winners: (Place | number)[] = [];
     for (let i = 0; i < round.length; i += 2) {
@@ -249,11 +260,29 @@ export function poolSchedule({ KH, KW, strideY, strideX }: Family): PoolSchedule
     }
     round = winners;
   }
-  if (matches.length > STRAIGHT_LINE_CAP) {
-    throw new RangeError(
-      `A ${KH}x${KW} pool needs ${matches.length} matches of straight-line code: ` +
-        `at most ${STRAIGHT_LINE_CAP} are compiled well`,
-    );
-  }
-  return { stepX: { y: strideY, x: strideX }, matches };
+  checkWindow(window, matches.length, "matches");
+  return { stepX: { y: window.strideY, x: window.strideX }, matches };
+}
+
+/** An average pool: the places of a window, added in order. */
+export interface AveragePoolSchedule {
+  /** Step in x from window to window. */
+  readonly stepX: Step;
+  /** The places, in the order in which the naive loops add them. */
+  readonly places: readonly Place[];
+}
+
+/** The schedule of an average pool. */
+export function averagePoolSchedule(window: Family): AveragePoolSchedule {
+  const places = windowPlaces(window);
+  checkWindow(window, places.length, "additions");
+  return { stepX: { y: window.strideY, x: window.strideX }, places };
+}
+
+function checkWindow({ KH, KW }: Family, size: number, what: string): void {
+  if (size <= STRAIGHT_LINE_CAP) return;
+  throw new RangeError(
+    `A ${KH}x${KW} pool needs ${size} ${what} of straight-line code: ` +
+      `at most ${STRAIGHT_LINE_CAP} are compiled well`,
+  );
 }

@@ -7,7 +7,7 @@
 
 import { checkDType, describe } from "./check.ts";
 import { type Epilogue, NO_EPILOGUE } from "./epilogue.ts";
-import type { GeneratedConv, GeneratedPool } from "./generated/kernel.ts";
+import type { GeneratedAveragePool, GeneratedConv, GeneratedPool } from "./generated/kernel.ts";
 import { addKernels, generatedTier } from "./generated/tier.ts";
 import type { KernelInfo, Tier } from "./kernel.ts";
 import { naiveTier } from "./naive/tier.ts";
@@ -131,13 +131,15 @@ export function forgetChoices(): void {
  *
  * @param convs Convolutions; one of the same name takes the place of the library's.
  * @param pools Max-pools, likewise.
+ * @param averagePools Average pools, likewise.
  * @throws {TypeError} If one lacks a function, or its name is no shape's or family's; then none is added.
  */
 export function registerKernels(
   convs: readonly GeneratedConv[],
   pools: readonly GeneratedPool[] = [],
+  averagePools: readonly GeneratedAveragePool[] = [],
 ): void {
-  addKernels(convs, pools);
+  addKernels(convs, pools, averagePools);
   forgetChoices();
 }
 

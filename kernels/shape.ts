@@ -273,7 +273,7 @@ export function averagePoolParams(shape: AveragePoolShape): AveragePoolParams {
 }
 
 /** Whether the last windows hang over the padded input, as ceil mode lets them. */
-function hangsOver(s: WindowShape): boolean {
+export function hangsOver(s: WindowShape): boolean {
   const rows = (s.OH - 1) * s.strideY + extentOf(s.KH, s.dilationY);
   const columns = (s.OW - 1) * s.strideX + extentOf(s.KW, s.dilationX);
   return rows > s.padTop + s.H + s.padBottom || columns > s.padLeft + s.W + s.padRight;

@@ -19,7 +19,8 @@ export async function zippedSize(script: string): Promise<number> {
   const folder = await Deno.makeTempDir();
   try {
     const kernels = new URL("../kernels/generated/kernels/index.ts", import.meta.url).href;
-    const none = "export const generatedConvs = [], generatedPools = [];";
+    const none =
+      "export const generatedConvs = [], generatedPools = [], generatedAveragePools = [];";
     const imports = { [kernels]: "./none.ts" };
     await Deno.writeTextFile(`${folder}/none.ts`, none);
     await Deno.writeTextFile(`${folder}/import_map.json`, JSON.stringify({ imports }));

@@ -1,9 +1,13 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { fileURLToPath } from "node:url";
-import { convConfigs, convFamilies } from "../codegen/configs.ts";
+import { convConfigs, convConfigShape, convFamilies } from "../codegen/configs.ts";
+import { multiplyAdds } from "../codegen/conv.ts";
+import { runtimeSizes } from "../codegen/expr.ts";
 import { differences, repositoryFiles } from "../codegen/main.ts";
+import { FIRST_LINE } from "../codegen/print.ts";
 import {
+  averagePoolSchedule,
   convSchedule,
   poolSchedule,
   STRAIGHT_LINE_CAP,
@@ -41,15 +45,20 @@ async function copy(from: string, to: string): Promise<void> {
 }
 
 /** Runs a program text as a file of its own, and gives what it prints. */
-async function run(folder: string, text: string): Promise<string> {
+async function run(folder: string, text: string, ...options: string[]): Promise<string> {
   const path = `${folder}/program.ts`;
   await Deno.writeTextFile(path, text);
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--allow-all", path],
+    args: ["run", "--quiet", "--allow-all", ...options, path],
     env: { NO_COLOR: "1" },
   }).output();
   assert(success, new TextDecoder().decode(stderr));
   return new TextDecoder().decode(stdout).trim();
+}
+
+/** The multiply-adds that stand in a function. */
+function countMultiplyAdds(body: string): number {
+  return body.match(/(x\d+_\d+|\]) \* [wy]\d+_\d+/g)?.length ?? 0;
 }
 
 describe("the generator", () => {
@@ -100,31 +109,42 @@ describe("the generator", () => {
   it("keeps every function under the cap of straight-line code", () => {
     for (const { path, text } of repositoryFiles()) {
       for (const body of text.split(/^function /m).slice(1)) {
-        const multiplyAdds = body.match(/(x\d+_\d+|\]) \* [wy]\d+_\d+/g)?.length ?? 0;
-        assert(
-          multiplyAdds <= STRAIGHT_LINE_CAP,
-          `${path}: ${multiplyAdds} in ${body.slice(0, 40)}`,
-        );
+        const found = countMultiplyAdds(body);
+        assert(found <= STRAIGHT_LINE_CAP, `${path}: ${found} in ${body.slice(0, 40)}`);
       }
     }
   });
-  it("counts at least what it writes", () => {
-    const schedules = [
-      ...convFamilies,
-      ...convConfigs.map(({ w: [, , KH, KW] }) => ({
-        KH,
-        KW,
-        strideY: 1,
-        strideX: 1,
-        dilationY: 1,
-        dilationX: 1,
-      })),
-    ].map(convSchedule);
-    for (const schedule of schedules) {
+  it("refuses by at least as many multiply-adds as it writes", () => {
+    for (const window of [...convFamilies, ...convConfigs.map(convConfigShape)]) {
+      const schedule = convSchedule(window);
+      const sizes = runtimeSizes();
       for (const pass of Object.values(schedule)) {
+        assert(multiplyAdds(pass, sizes) <= straightLineSize(pass));
         assert(straightLineSize(pass) <= STRAIGHT_LINE_CAP);
       }
     }
+  });
+  it("says of each kernel its row, and of each pass its multiply-adds", () => {
+    let kernels = 0;
+    for (const { path, text } of repositoryFiles()) {
+      const [first, command, test] = text.split("\n");
+      assertEquals([first, command], [FIRST_LINE, "// Command: deno task codegen"]);
+      assert(Deno.statSync(`${root}${test.replace("// Test: ", "")}`).isFile, test);
+      if (!path.startsWith("conv_")) continue;
+      const bodies = new Map(text.split(/^function /m).map((body) => [body.split("(")[0], body]));
+      for (
+        const [, doc, constant] of text.matchAll(/\/\*\*\n((?: \*.*\n)+?) \*\/\n(export .*[^;]*;)/g)
+      ) {
+        assertMatch(doc, /- row: conv(Configs|Families), /);
+        for (const [, pass, name] of constant.matchAll(/^ {2}(\w+): (\w+),$/gm)) {
+          const [, said] = doc.match(RegExp(`- ${pass}: .* (\\d+) multiply-adds`))!;
+          const body = bodies.get(name)!.split("\n}\n")[0];
+          assertEquals(Number(said), countMultiplyAdds(body), `${path} ${name}`);
+        }
+        kernels++;
+      }
+    }
+    assertEquals(kernels, convConfigs.length + convFamilies.length);
   });
   it("refuses a kernel that V8 would not compile well", () => {
     const wide = { KH: 1, KW: 200, strideY: 1, strideX: 1, dilationY: 1, dilationX: 1 };
@@ -132,6 +152,7 @@ describe("the generator", () => {
     assertThrows(() => convSchedule(wide), RangeError, message);
     const large = { KH: 23, KW: 22, strideY: 1, strideX: 1, dilationY: 1, dilationX: 1 };
     assertThrows(() => poolSchedule(large), RangeError, message);
+    assertThrows(() => averagePoolSchedule(large), RangeError, message);
   });
 });
 
@@ -190,6 +211,81 @@ describe("the generator's command", () => {
     assertEquals(printed.split("\n"), ["maxpool-9x8-4x3-s2-generated", "0"]);
     await Deno.remove(folder, { recursive: true });
   });
+  it("writes dilated, grouped and depthwise kernels, which run once they are imported", async () => {
+    const folder = await Deno.makeTempDir();
+    const cases = [
+      { x: [3, 9, 7], w: [2, 3, 4, 3], stride: 2, pad: 3, dilation: 2, groups: 1 },
+      { x: [6, 9, 7], w: [4, 3, 2, 5], stride: 1, pad: 2, dilation: 1, groups: 2 },
+      { x: [4, 11, 9], w: [4, 1, 5, 3], stride: 1, pad: 2, dilation: 2, groups: 4 },
+    ];
+    for (const [i, { x, w, ...params }] of cases.entries()) {
+      const options = Object.entries(params).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+      const out = `${folder}/${i}`;
+      const made = await codegen("--x", `${x}`, "--w", `${w}`, ...options, "--out", out);
+      assertEquals(made.code, 0, made.err);
+    }
+    const printed = await run(
+      folder,
+      `import { assertConv } from "${new URL("kernels.ts", import.meta.url)}";
+       import { convShape } from "${new URL("../kernels/shape.ts", import.meta.url)}";
+       import { ask } from "${new URL("../kernels/tier.ts", import.meta.url)}";
+       import { generatedTier } from "${new URL("../kernels/generated/tier.ts", import.meta.url)}";
+       for (const [i, { x, w, ...params }] of ${JSON.stringify(cases)}.entries()) {
+         await import(\`./\${i}/index.ts\`);
+         const shape = convShape([1, ...x], w, params);
+         const kernel = ask(generatedTier, "conv", shape, "float64").kernel!;
+         assertConv(kernel, shape, 2, "float64", "integers");
+         console.log(kernel.name);
+       }`,
+      ...["--config", `${root}deno.json`, "--no-check"],
+    );
+    assertEquals(printed.split("\n"), [
+      "conv-3x9x7-2x4x3-s2p3d2-generated",
+      "conv-6x9x7-4x2x5-s1p2g2-generated",
+      "conv-4x11x9-4x5x3-s1p2d2g4-generated",
+    ]);
+    await Deno.remove(folder, { recursive: true });
+  });
+  it("writes dilated max-pools and average pools, which run once they are imported", async () => {
+    const folder = await Deno.makeTempDir();
+    const cases = [
+      ["--x", "2,9,8", "--pool", "2,3", "--dilation", "3,2", "--pad", "1", "--out", "0"],
+      ["--x", "2,9,8", "--average", "3,4", "--stride", "2,1", "--pad", "1,2", "--out", "1"],
+    ];
+    for (const args of cases) {
+      const made = await codegen(...args.slice(0, -1), `${folder}/${args.at(-1)}`);
+      assertEquals(made.code, 0, made.err);
+    }
+    const printed = await run(
+      folder,
+      `import { assertAveragePool, assertMaxPool } from "${new URL("kernels.ts", import.meta.url)}";
+       import { averagePoolShape, poolShape } from "${new URL(
+        "../kernels/shape.ts",
+        import.meta.url,
+      )}";
+       import { ask } from "${new URL("../kernels/tier.ts", import.meta.url)}";
+       import { generatedTier } from "${new URL("../kernels/generated/tier.ts", import.meta.url)}";
+       await import("./0/index.ts");
+       await import("./1/index.ts");
+       const x = [1, 2, 9, 8];
+       const dilated = { poolHeight: 2, poolWidth: 3, stride: 1, dilation: [3, 2], pad: 1 };
+       const shape = poolShape(x, dilated);
+       const max = ask(generatedTier, "maxPool", shape, "float32").kernel!;
+       assertMaxPool(max, shape, 2, "float32", "integers");
+       const params = { poolHeight: 3, poolWidth: 4, stride: [2, 1], pad: [1, 2] };
+       const averageShape = averagePoolShape(x, params);
+       const average = ask(generatedTier, "averagePool", averageShape, "float64").kernel!;
+       assertAveragePool(average, averageShape, 2, "float64", "reals");
+       console.log(max.name);
+       console.log(average.name);`,
+      ...["--config", `${root}deno.json`, "--no-check"],
+    );
+    assertEquals(printed.split("\n"), [
+      "maxpool-9x8-2x3-s1p1d3x2-generated",
+      "averagepool-9x8-3x4-s2x1p1x2-generated",
+    ]);
+    await Deno.remove(folder, { recursive: true });
+  });
   it("fails with --check where a kernel is not what would be written", async () => {
     const copy = await Deno.makeTempDir();
     const cp = ["-r", "codegen", "kernels", "tools", "deno.json", "deno.lock", copy];
@@ -215,7 +311,7 @@ describe("the generator's command", () => {
     const [, command] = (await Deno.readTextFile(`${out}/index.ts`)).split("\n");
     assertEquals(
       command,
-      `// deno task codegen --x 1,5,5 --w 1,1,1,1 --out ${JSON.stringify(out)}`,
+      `// Command: deno task codegen --x 1,5,5 --w 1,1,1,1 --out ${JSON.stringify(out)}`,
     );
     await run(folder, `import ${JSON.stringify(`${out}/index.ts`)};`);
     await Deno.remove(folder, { recursive: true });
@@ -237,7 +333,7 @@ describe("the generator's command", () => {
     const before = await Deno.stat(`${folder}/index.ts`);
     const options = ["--stride=1", "--pad=1", "--w=1,1,1,1", "--pool=2,2", "--module=m", "--out=o"];
     for (const { code, err } of await Promise.all(options.map((option) => codegen(option)))) {
-      const message = "Error: --x C,H,W is missing: a kernel of your own needs it\n";
+      const message = "Error: --x C,H,W is missing\n";
       assertEquals([code, err], [2, message]);
     }
     const { ino, mtime } = await Deno.stat(`${folder}/index.ts`);
@@ -245,10 +341,10 @@ describe("the generator's command", () => {
   });
   const mistakes: Record<string, [string[], RegExp]> = {
     "an unknown option": [["--bogus"], /bogus/],
-    "neither filters nor a window": [["--x", "1,3,3", "--out", "o"], /either --w .* or --pool/],
+    "neither filters nor a window": [["--x", "1,3,3", "--out", "o"], /give one of --w .*--pool/],
     "filters and a window": [
       ["--x", "1,3,3", "--w", "1,1,1,1", "--pool", "2,2", "--out", "o"],
-      /either --w .* or --pool/,
+      /give one of --w .*--pool/,
     ],
     "a line break in the folder": [
       ["--x", "1,3,3", "--w", "1,1,1,1", "--out", "o\nalert(1)//"],
@@ -264,7 +360,7 @@ describe("the generator's command", () => {
     ],
     "a size that no array has": [
       ["--x", "60000,300,300", "--w", "1,60000,1,1", "--out", "o"],
-      /must have fewer than 2\^31 numbers: \[1,60000,300,300\] has more/,
+      /must have fewer than 2\^31 numbers: \[60000,300,300\] has more/,
     ],
     "a size that is far too large": [
       ["--x", "1,3,1000000000", "--pool", "2,2", "--out", "o"],
@@ -280,6 +376,22 @@ describe("the generator's command", () => {
     "channels that differ": [
       ["--x", "2,3,3", "--w", "1,1,1,1", "--out", "o"],
       /channels must match/,
+    ],
+    "groups that do not divide the channels": [
+      ["--x", "3,3,3", "--w", "2,1,1,1", "--groups", "2", "--out", "o"],
+      /groups must divide/,
+    ],
+    "groups of a pool": [
+      ["--x", "3,3,3", "--pool", "2,2", "--groups", "3", "--out", "o"],
+      /--groups is for convolutions/,
+    ],
+    "a dilated average pool": [
+      ["--x", "3,3,3", "--average", "2,2", "--dilation", "1", "--out", "o"],
+      /--dilation is for convolutions and max-pools/,
+    ],
+    "an image of more than 8 GB": [
+      ["--x", "60000,100,179", "--pool", "2,2", "--out", "o"],
+      /fewer than 1073741824 numbers/,
     ],
     "a kernel that is too large": [["--x", "1,3,3", "--w", "1,1,9,9", "--out", "o"], /larger/],
   };

@@ -1,11 +1,12 @@
 /** What the tests of all tiers share: made data, and a kernel's results beside the naive ones. */
 
 import { assert, assertEquals } from "@std/assert";
-import type { PoolKernel, WeightedKernel } from "../kernels/kernel.ts";
+import type { AveragePoolKernel, PoolKernel, WeightedKernel } from "../kernels/kernel.ts";
 import { naiveAffine } from "../kernels/naive/affine.ts";
+import { naiveAveragePool } from "../kernels/naive/average_pool.ts";
 import { naiveConv } from "../kernels/naive/conv.ts";
 import { naiveMaxPool } from "../kernels/naive/max_pool.ts";
-import type { AffineShape, ConvShape, PoolShape } from "../kernels/shape.ts";
+import type { AffineShape, AveragePoolShape, ConvShape, PoolShape } from "../kernels/shape.ts";
 import type { DType, FloatArray } from "../kernels/tensor.ts";
 import { newArray } from "../nn/tensor.ts";
 
@@ -153,6 +154,26 @@ export function assertMaxPool(
   };
   const what = `${kernel.name} ${dtype} ${JSON.stringify({ N, ...shape })}`;
   assertResults(run(kernel), run(naiveMaxPool(shape)), fill, dtype, what);
+}
+
+/** Holds an average pool in both directions against the naive one. */
+export function assertAveragePool(
+  kernel: AveragePoolKernel,
+  shape: AveragePoolShape,
+  N: number,
+  dtype: DType,
+  fill: Fill,
+): void {
+  const { C, H, W, OH, OW } = shape;
+  const x = made(N * C * H * W, dtype, fill), dout = made(N * C * OH * OW, dtype, fill);
+  const run = (pool: AveragePoolKernel) => {
+    const out = unwritten(dout.length, dtype), dx = unwritten(x.length, dtype);
+    pool.forward(N, x, out);
+    pool.backward(N, dout, dx);
+    return { out, dx };
+  };
+  const what = `${kernel.name} ${dtype} ${JSON.stringify({ N, ...shape })}`;
+  assertResults(run(kernel), run(naiveAveragePool(shape)), fill, dtype, what);
 }
 
 /** Holds a fully-connected layer in all directions against the naive one. */

@@ -10,7 +10,7 @@ import {
   useKernels,
 } from "../mod.ts";
 import { scratch } from "../kernels/simd/memory.ts";
-import { scratchBytes } from "../kernels/generated/driver.ts";
+import { scratchBytes } from "../kernels/generated/buffers.ts";
 
 const random = new RandomState(231);
 const walk = { stride: 1, pad: 1 };

@@ -1,71 +1,21 @@
 /**
- * The driver of a generated kernel: stage one image, run the inner function, copy the result out.
+ * The drivers of generated convolutions: stage one image, run the inner function, copy the result out.
  *
- * Scratch is bounded by one image (and the weights in float64), shared by all kernels and reused; the
- * users' tensors stay ordinary typed arrays. Staging also converts the dtype, so an inner function sees
+ * The users' tensors stay ordinary typed arrays. Staging also converts the dtype, so an inner function sees
  * Float64Arrays alone and serves both dtypes.
  *
  * @module
  */
 
 import { type Epilogue, finish, NO_EPILOGUE } from "../epilogue.ts";
-import type { PoolKernel, WeightedKernel } from "../kernel.ts";
+import type { WeightedKernel } from "../kernel.ts";
 import { sumRows } from "../naive/affine.ts";
 import { naiveConv } from "../naive/conv.ts";
-import { naiveMaxPool } from "../naive/max_pool.ts";
-import { Scratch } from "../scratch.ts";
-import type { AffineShape, ConvShape, PoolShape } from "../shape.ts";
+import type { AffineShape, ConvShape } from "../shape.ts";
 import type { FloatArray } from "../tensor.ts";
-import type { GeneratedConv, GeneratedPool } from "./kernel.ts";
-import { convStage, passSizes, poolStage, stageIn, stageOut } from "./staging.ts";
-
-/** What scratch is for; each use has one buffer, as large as the largest request of late. */
-type Use = "x" | "y" | "w" | "dw" | "dx";
-
-interface Buffer {
-  numbers: Float64Array;
-  readonly scratch: Scratch;
-}
-
-function emptyBuffer(): Buffer {
-  const buffer: Buffer = {
-    numbers: new Float64Array(0),
-    scratch: new Scratch(
-      () => buffer.numbers.length,
-      () => buffer.numbers = new Float64Array(0),
-    ),
-  };
-  return buffer;
-}
-
-const buffers: Readonly<Record<Use, Buffer>> = {
-  x: emptyBuffer(),
-  y: emptyBuffer(),
-  w: emptyBuffer(),
-  dw: emptyBuffer(),
-  dx: emptyBuffer(),
-};
-
-/** Scratch of a length, with whatever the last kernel left in it. */
-function scratch(use: Use, length: number): Float64Array {
-  const buffer = buffers[use];
-  buffer.scratch.need(length);
-  if (buffer.numbers.length < length) buffer.numbers = new Float64Array(length);
-  return buffer.numbers.subarray(0, length);
-}
-
-/** The array itself if it is float64, else a float64 copy in scratch. */
-function asFloat64(use: Use, array: FloatArray): Float64Array {
-  if (array instanceof Float64Array) return array;
-  const copy = scratch(use, array.length);
-  copy.set(array);
-  return copy;
-}
-
-/** Part of an array as float64: a view if it is float64 itself, else a copy in scratch. */
-function partAsFloat64(use: Use, array: FloatArray, from: number, to: number): Float64Array {
-  return asFloat64(use, array.subarray(from, to));
-}
+import { asFloat64, partAsFloat64, scratch, type Use } from "./buffers.ts";
+import type { GeneratedConv, GeneratedPass, PassSizes } from "./kernel.ts";
+import { convStage, passSizes, stageIn, stageOut } from "./staging.ts";
 
 /**
  * Finishes sums plane by plane: `first` is the output plane of the first. Biases come last, as in the
@@ -99,18 +49,27 @@ function addPlaneSums(planes: Float64Array, size: number, sums: Float64Array): v
   }
 }
 
-/** The parts of an array that belong to the groups. */
-function parts(array: Float64Array, groups: number): Float64Array[] {
-  const size = array.length / groups;
-  if (groups === 1) return [array];
-  return Array.from({ length: groups }, (_, g) => array.subarray(g * size, (g + 1) * size));
-}
-
-/** A generated convolution as a kernel for one geometry. */
-export function driveConv(generated: GeneratedConv, shape: ConvShape): WeightedKernel {
-  const { C, H, W, F, OH, OW, groups } = shape;
-  const stage = convStage(shape);
+/** A generated convolution, depthwise or not, as a kernel for one geometry. */
+export function driveConv(
+  generated: GeneratedConv,
+  shape: ConvShape,
+  depthwise = false,
+): WeightedKernel {
+  const { C, H, W, F, OH, OW } = shape;
+  const stage = convStage(shape, depthwise);
+  const groups = depthwise ? 1 : shape.groups;
   const xLength = C * H * W, outLength = F * OH * OW;
+
+  /** Runs a pass group by group. */
+  function eachGroup(pass: GeneratedPass, sizes: PassSizes, ...arrays: Float64Array[]): void {
+    for (let g = 0; g < groups; g++) {
+      const part = arrays.map((array) => {
+        const size = array.length / groups;
+        return groups === 1 ? array : array.subarray(g * size, (g + 1) * size);
+      });
+      pass(part[0], part[1], part[2], sizes);
+    }
+  }
 
   function forward(
     N: number,
@@ -122,13 +81,10 @@ export function driveConv(generated: GeneratedConv, shape: ConvShape): WeightedK
     const xs = scratch("x", C * stage.forward.xPlane).fill(0);
     const ys = scratch("y", outLength);
     const ws = asFloat64("w", w);
-    const [xParts, wParts, yParts] = [xs, ws, ys].map((array) => parts(array, groups));
     for (let n = 0; n < N; n++) {
       stageIn(x, n * xLength, C, H, W, stage.x, xs);
       ys.fill(0);
-      for (let g = 0; g < groups; g++) {
-        generated.forward(xParts[g], wParts[g], yParts[g], stage.forward);
-      }
+      eachGroup(generated.forward, stage.forward, xs, ws, ys);
       finishPlanes(ys, OH * OW, epilogue);
       out.set(ys, n * outLength);
     }
@@ -147,13 +103,10 @@ export function driveConv(generated: GeneratedConv, shape: ConvShape): WeightedK
     const ws = asFloat64("w", w);
     // The border's zeros times infinity would be NaN where the definition has no product.
     if (!allFinite(ws)) return naiveConv(shape).backwardData(N, dout, w, dx, epilogue);
-    const [doutParts, wParts, dxParts] = [douts, ws, dxs].map((array) => parts(array, groups));
     for (let n = 0; n < N; n++) {
       stageIn(dout, n * outLength, F, OH, OW, stage.dout, douts);
       dxs.fill(0);
-      for (let g = 0; g < groups; g++) {
-        generated.backwardData(doutParts[g], wParts[g], dxParts[g], sizes);
-      }
+      eachGroup(generated.backwardData, sizes, douts, ws, dxs);
       finishPlanes(dxs, sizes.yPlane, epilogue);
       stageOut(dxs, C, H, W, stage.dx, dx, n * xLength);
     }
@@ -169,14 +122,10 @@ export function driveConv(generated: GeneratedConv, shape: ConvShape): WeightedK
     const xs = scratch("x", C * stage.forward.xPlane).fill(0);
     const dws = scratch("dw", dw.length).fill(0);
     const dbs = new Float64Array(F);
-    const [xParts, dwParts] = [xs, dws].map((array) => parts(array, groups));
     for (let n = 0; n < N; n++) {
       stageIn(x, n * xLength, C, H, W, stage.x, xs);
       const douts = partAsFloat64("y", dout, n * outLength, (n + 1) * outLength);
-      const doutParts = parts(douts, groups);
-      for (let g = 0; g < groups; g++) {
-        generated.backwardWeights(xParts[g], doutParts[g], dwParts[g], stage.forward);
-      }
+      eachGroup(generated.backwardWeights, stage.forward, xs, douts, dws);
       if (db !== undefined) addPlaneSums(douts, OH * OW, dbs);
     }
     dw.set(dws);
@@ -186,66 +135,8 @@ export function driveConv(generated: GeneratedConv, shape: ConvShape): WeightedK
   return { name: generated.name, tier: "generated", forward, backwardData, backwardWeights };
 }
 
-/** A generated max-pool as a kernel for one geometry. */
-export function driveMaxPool(generated: GeneratedPool, shape: PoolShape): PoolKernel {
-  const { C, H, W, OH, OW } = shape;
-  const { sizes, x: placement } = poolStage(shape);
-  const padded = placement.height > H || placement.width > W;
-  const sizesOfImage = { ...sizes, planes: C };
-  const xLength = C * H * W, stagedLength = C * sizes.xPlane, outLength = C * OH * OW;
-
-  /** A border of minus infinity, for stageIn to leave as it is. */
-  function border(): Float64Array {
-    return scratch("x", stagedLength).fill(-Infinity);
-  }
-
-  function forward(N: number, x: FloatArray, out: FloatArray): void {
-    // Without a border or a conversion there is nothing to stage.
-    if (!padded && x instanceof Float64Array && out instanceof Float64Array) {
-      generated.forward(x, out, { ...sizes, planes: N * C });
-      return;
-    }
-    const xs = border();
-    const ys = scratch("y", outLength);
-    for (let n = 0; n < N; n++) {
-      stageIn(x, n * xLength, C, H, W, placement, xs);
-      generated.forward(xs, ys, sizesOfImage);
-      out.set(ys, n * outLength);
-    }
-  }
-
-  function backward(N: number, x: FloatArray, dout: FloatArray, dx: FloatArray): void {
-    if (
-      !padded && x instanceof Float64Array && dout instanceof Float64Array &&
-      dx instanceof Float64Array
-    ) {
-      dx.fill(0);
-      generated.backward(x, dout, dx, { ...sizes, planes: N * C });
-      return;
-    }
-    const xs = border();
-    const dxs = scratch("dx", stagedLength);
-    for (let n = 0; n < N; n++) {
-      const at = n * xLength, image = x.subarray(at, at + xLength);
-      const gradient = dout.subarray(n * outLength, (n + 1) * outLength);
-      // A window whose real numbers are all minus infinity ties with its border, which may stand
-      // first and take the gradient: the definition gives it to the real number.
-      if (padded && image.includes(-Infinity)) {
-        naiveMaxPool(shape).backward(1, image, gradient, dx.subarray(at, at + xLength));
-        continue;
-      }
-      stageIn(x, at, C, H, W, placement, xs);
-      dxs.fill(0);
-      generated.backward(xs, asFloat64("y", gradient), dxs, sizesOfImage);
-      stageOut(dxs, C, H, W, placement, dx, at);
-    }
-  }
-
-  return { name: generated.name, tier: "generated", forward, backward };
-}
-
 /** Examples at a time: they are the columns of the staged planes. */
-const EXAMPLES = 128;
+export const EXAMPLES = 128;
 
 /** Numbers of an example at a time: with 128 examples they fill half a megabyte of scratch. */
 const NUMBERS = 512;
@@ -355,9 +246,4 @@ function transposed(
     for (let i = 0; i < count; i++) target[i * examples + e] = source[row + i];
   }
   return target;
-}
-
-/** Bytes of scratch held now: what the largest image and weights of late have needed. */
-export function scratchBytes(): number {
-  return Object.values(buffers).reduce((bytes, { numbers }) => bytes + numbers.byteLength, 0);
 }

@@ -10,7 +10,8 @@ export type Numbers = Float64Array;
 /**
  * The sizes of one pass of a generated convolution kernel. A pass walks over rows x cols positions:
  * forward, they are the positions of the output; for the gradient of the input, the positions of the
- * output's gradient.
+ * output's gradient. In a depthwise pass plane p of the input meets plane p of the output alone, and
+ * wOutput is the number of taps.
  */
 export interface PassSizes {
   /** Planes that are read. */
@@ -59,7 +60,11 @@ export type GeneratedPass = (
 
 /** What a generated convolution file exports. The functions see float64 scratch alone. */
 export interface GeneratedConv {
-  /** `conv-3x31x31-25x3x3-s2p1-generated`, or `conv-3x3-s2-generated` for a family. */
+  /**
+   * `conv-3x31x31-25x3x3-s2p1-generated`; for a family `conv-3x3-s2-generated`, or
+   * `conv-3x3-s2-depthwise-generated`. Depthwise kernels are called once for all groups, others group by
+   * group; an exact one is depthwise if its groups are as many as its channels and its filters.
+   */
   readonly name: string;
   /** y += x convolved with w. */
   readonly forward: GeneratedPass;
@@ -82,4 +87,14 @@ export interface GeneratedPool {
     dx: Numbers,
     sizes: PoolSizes,
   ) => void;
+}
+
+/** What a generated average-pool file exports. The functions see float64 arrays alone. */
+export interface GeneratedAveragePool {
+  /** `averagepool-32x32-2x2-s2-generated`, or `averagepool-2x2-s2-generated` for a family. */
+  readonly name: string;
+  /** y = the average of each window of x, all of whose numbers count. */
+  readonly forward: (x: Numbers, y: Numbers, sizes: PoolSizes) => void;
+  /** dx += each number of dy, shared out evenly over its window. */
+  readonly backward: (dy: Numbers, dx: Numbers, sizes: PoolSizes) => void;
 }

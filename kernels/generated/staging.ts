@@ -11,6 +11,9 @@ import type { ConvShape, PoolShape } from "../shape.ts";
 import type { FloatArray } from "../tensor.ts";
 import type { PassSizes, PoolSizes } from "./kernel.ts";
 
+/** Arrays that a kernel sees hold fewer numbers, 8 GB: kernels mask their indices with it. */
+export const MAX_NUMBERS: number = 2 ** 30;
+
 /** Where a plane of a tensor lies in the plane that a kernel walks over. */
 export interface Placement {
   /** Height of the kernel's plane. */
@@ -23,7 +26,7 @@ export interface Placement {
   readonly left: number;
 }
 
-/** How a generated convolution sees its tensors, group by group. */
+/** How a generated convolution sees its tensors, group by group, or all at once if it is depthwise. */
 export interface ConvStage {
   /** Sizes of the forward pass and of the gradient of the filters. */
   readonly forward: PassSizes;
@@ -45,28 +48,43 @@ const sourceOf = ({ rows, columns }: { readonly rows: Axis; readonly columns: Ax
   placement(rows.source, columns.source);
 const targetOf = ({ rows, columns }: Pass) => placement(rows.target, columns.target);
 
-/** The sizes of a pass over one group. */
-function sizesOf(pass: Pass): PassSizes {
-  const { rows, columns, inputs, outputs, weights } = pass;
+/** The sizes of a pass over one group, or over all groups of a plane each. */
+function sizesOf(pass: Pass, depthwise: boolean): PassSizes {
+  const { rows, columns, groups, inputs, outputs, weights } = pass;
   return passSizes(
-    [inputs, outputs],
+    depthwise ? [groups, groups] : [inputs, outputs],
     [rows.positions, columns.positions],
     sourceOf(pass),
     targetOf(pass),
-    [weights.input, weights.output],
+    [weights.input, depthwise ? weights.group : weights.output],
   );
 }
 
-/** The staging of a convolution. */
-export function convStage(s: ConvShape): ConvStage {
+/** Whether a convolution has one filter for each channel, which sees that channel alone. */
+export function isDepthwise({ C, F, groups }: ConvShape): boolean {
+  return groups > 1 && groups === C && groups === F;
+}
+
+/** The staging of a convolution, for a kernel that may be depthwise. */
+export function convStage(s: ConvShape, depthwise = false): ConvStage {
   const forward = forwardPass(s), gradient = gradientPass(s);
   return {
     x: sourceOf(forward),
     dout: sourceOf(gradient),
     dx: targetOf(gradient),
-    forward: sizesOf(forward),
-    backwardData: sizesOf(gradient),
+    forward: sizesOf(forward, depthwise),
+    backwardData: sizesOf(gradient, depthwise),
   };
+}
+
+/** Numbers in the largest array of an image that a kernel sees. */
+export function stagedNumbers(s: ConvShape | PoolShape): number {
+  if (!("F" in s)) return s.C * poolStage(s).sizes.xPlane;
+  const { forward, backwardData } = convStage(s);
+  return Math.max(
+    s.C * Math.max(forward.xPlane, backwardData.yPlane),
+    s.F * Math.max(forward.yPlane, backwardData.xPlane),
+  );
 }
 
 /** The sizes of a pass from planes like x to planes like y. */
@@ -105,9 +123,9 @@ export function poolStage(
   };
 }
 
-/** The rows or columns of a plane of `size` that lie inside the kernel's plane of `room`. */
-function visible(size: number, lead: number, room: number): [from: number, to: number] {
-  return [Math.max(0, -lead), Math.min(size, room - lead)];
+/** The rows or columns of a plane of `size` that lie inside the kernel's plane of `extent`. */
+function visible(size: number, lead: number, extent: number): [from: number, to: number] {
+  return [Math.max(0, -lead), Math.min(size, extent - lead)];
 }
 
 /** Copies planes of H x W from `source` into the kernel's planes; the border is left as it is. */
