@@ -26,9 +26,9 @@ import {
   whole,
   word,
 } from "../tools/options.ts";
-import { CheckpointFile } from "./lib/checkpoint.ts";
+import { CheckpointFile, trainAndKeep } from "./lib/checkpoint.ts";
 import { readCifar10 } from "./lib/cifar10.ts";
-import { percent, trainWithBar } from "./lib/progress.ts";
+import { percent } from "./lib/progress.ts";
 import { type Recipe, recipes } from "./lib/recipes.ts";
 import { exitCode, kernelTable, outcome } from "./lib/report.ts";
 
@@ -87,9 +87,7 @@ async function main(read: Values<typeof options>): Promise<number> {
     verbose: false,
     random,
   });
-  await checkpoint?.resume(solver);
-  const result = await trainWithBar(solver, { onCheckpoint: checkpoint?.keep });
-  await checkpoint?.keep(solver.checkpoint());
+  const result = await trainAndKeep(solver, checkpoint);
   console.log(outcome(result));
   const { trainAcc } = result;
   const reached = { training: trainAcc, validation: solver.bestValAcc };

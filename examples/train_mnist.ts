@@ -17,9 +17,9 @@ import {
   whole,
   word,
 } from "../tools/options.ts";
-import { CheckpointFile } from "./lib/checkpoint.ts";
+import { CheckpointFile, trainAndKeep } from "./lib/checkpoint.ts";
 import { readMnist } from "./lib/mnist.ts";
-import { percent, trainWithBar } from "./lib/progress.ts";
+import { percent } from "./lib/progress.ts";
 import { exitCode, kernelTable, outcome } from "./lib/report.ts";
 
 const options = {
@@ -71,9 +71,7 @@ async function main(values: Values<typeof options>): Promise<number> {
     verbose: false,
     random,
   });
-  await checkpoint?.resume(solver);
-  const result = await trainWithBar(solver, { onCheckpoint: checkpoint?.keep });
-  await checkpoint?.keep(solver.checkpoint());
+  const result = await trainAndKeep(solver, checkpoint);
   console.log(outcome(result));
   console.log(`training accuracy    ${percent(solver.checkAccuracy(data.xTrain, data.yTrain))}`);
   console.log(`validation accuracy  ${percent(solver.checkAccuracy(data.xVal, data.yVal))}`);

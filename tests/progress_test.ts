@@ -15,6 +15,14 @@ const onTerminal = (command: string[]) => ["script", "-qec", command.join(" "), 
 /** Linux's script takes the command as an option. */
 const hasTerminals = Deno.build.os === "linux";
 
+/** Asserts that a terminal has got back what a bar took. */
+function assertGivenBack(written: string): void {
+  for (const [what, off, on] of [["cursor", "[?25l", "[?25h"], ["line wrap", "[?7l", "[?7h"]]) {
+    assert(written.includes(off), `the ${what} was never hidden`);
+    assert(written.lastIndexOf(on) > written.lastIndexOf(off), `the ${what} does not come back`);
+  }
+}
+
 describe("a solver's progress", () => {
   it("tells the time left: of the iterations, and of the accuracies still to be measured", () => {
     const { now } = performance;
@@ -93,9 +101,23 @@ describe("trainWithBar()", () => {
       onTerminal,
     );
     assertEquals(code, 130);
-    for (const [what, off, on] of [["cursor", "[?25l", "[?25h"], ["line wrap", "[?7l", "[?7h"]]) {
-      assert(stdout.includes(off), `the ${what} was never hidden`);
-      assert(stdout.lastIndexOf(on) > stdout.lastIndexOf(off), `the ${what} does not come back`);
-    }
+    assertGivenBack(stdout);
+  });
+});
+
+describe("whileBarRuns()", () => {
+  it("ends what heeds no signal at the first Ctrl-C", { skip: !hasTerminals }, async () => {
+    const { code, stdout } = await runText(
+      `import { progressBar, whileBarRuns } from "ROOT/examples/lib/progress.ts";
+       const bar = progressBar("{bar}");
+       await whileBarRuns(bar, () => {
+         bar.start(10, 0);
+         Deno.kill(Deno.pid, "SIGINT");
+         return new Promise((resolve) => setTimeout(resolve, 20_000));
+       }, false);`,
+      onTerminal,
+    );
+    assertEquals(code, 130);
+    assertGivenBack(stdout);
   });
 });

@@ -4,10 +4,16 @@
  * @module
  */
 
-import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, type Solver } from "../../mod.ts";
+import {
+  type Checkpoint,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  type Solver,
+  type TrainResult,
+} from "../../mod.ts";
 import { type OwnFile, ownFile, replaceFile, statOf, systemReason } from "../../tools/files.ts";
 import { InputError } from "../../tools/options.ts";
-import { warn } from "./progress.ts";
+import { trainWithBar, warn } from "./progress.ts";
 
 /** The file of a training's checkpoint; no other process has it. */
 export class CheckpointFile implements AsyncDisposable {
@@ -64,4 +70,22 @@ export class CheckpointFile implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#file[Symbol.asyncDispose]();
   }
+}
+
+/**
+ * Trains from where a file's training stopped, and keeps it in that file: after every epoch and in the end.
+ *
+ * @param solver What trains, with a bar.
+ * @param file The file; undefined to keep nothing.
+ * @returns What was reached.
+ * @throws {InputError} If the file is not a checkpoint of this training.
+ */
+export async function trainAndKeep(
+  solver: Solver<Float32Array>,
+  file: CheckpointFile | undefined,
+): Promise<TrainResult> {
+  await file?.resume(solver);
+  const result = await trainWithBar(solver, { onCheckpoint: file?.keep });
+  await file?.keep(solver.checkpoint());
+  return result;
 }
