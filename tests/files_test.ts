@@ -4,6 +4,7 @@ import { ownFile, replaceFile, tryFolder } from "../tools/files.ts";
 import { InputError } from "../tools/options.ts";
 
 const names = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).toSorted();
+const isLinux = Deno.build.os === "linux";
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 describe("tryFolder()", () => {
@@ -24,7 +25,7 @@ describe("tryFolder()", () => {
     await refused(file, `${file} cannot be written`);
     await refused(`${file}/below`, `${file}/below cannot be written`);
     await refused(folder, `${folder}/x.png must be a file: it is a folder`);
-    if (Deno.build.os === "linux") {
+    if (isLinux) {
       // Folders that nobody writes, root neither.
       await refused("/proc", "/proc cannot be written");
       await refused("/proc/new", "/proc/new cannot be written");
@@ -44,7 +45,7 @@ describe("replaceFile()", () => {
     await Deno.remove(folder, { recursive: true });
   });
 
-  it("keeps the file where the disk is full", { skip: Deno.build.os !== "linux" }, async () => {
+  it("keeps the file where the disk is full", { skip: !isLinux }, async () => {
     const folder = await Deno.makeTempDir(), path = `${folder}/file`;
     await Deno.writeTextFile(path, "old");
     await Deno.symlink("/dev/full", `${path}.part`);
@@ -96,7 +97,21 @@ describe("ownFile()", () => {
     await refused(folder, "must be a file: it is a folder");
     await refused(`${folder}/missing/file`, "cannot be written: No such file or directory");
     await refused(`${folder}/file/file`, "cannot be written: Not a directory");
-    if (Deno.build.os === "linux") await refused("/proc/file", "cannot be written");
+    if (isLinux) await refused("/proc/file", "cannot be written");
+    assertEquals(names(folder), ["file"]);
+    await Deno.remove(folder, { recursive: true });
+  });
+
+  it("refuses a file that is there and cannot be written", { skip: !isLinux }, async () => {
+    const folder = await Deno.makeTempDir(), path = `${folder}/file`;
+    // Nobody, root neither, writes into a program that runs.
+    await Deno.copyFile("/bin/sleep", path);
+    await using _ = new Deno.Command(path, { args: ["60"] }).spawn();
+    await assertRejects(
+      () => ownFile(path),
+      InputError,
+      `${path} cannot be written: Text file busy`,
+    );
     assertEquals(names(folder), ["file"]);
     await Deno.remove(folder, { recursive: true });
   });

@@ -119,6 +119,14 @@ describe("readMnist()", () => {
     await attempt("train-images-idx3-ubyte", [5100, 0, 0], "5100 of 0 x 0");
     await attempt("t10k-images-idx3-ubyte", [20, 28, 27], "20 of 28 x 27");
     await attempt("t10k-images-idx3-ubyte", [0, 28, 28], "0 of 28 x 28");
+    // Those that are kept for validation are not to be learned from.
+    const few = await makeFolder({
+      "train-images-idx3-ubyte": idx([5000, 28, 28], new Uint8Array(5000 * 784)),
+      "train-labels-idx1-ubyte": idx([5000], new Uint8Array(5000)),
+    });
+    const message = `${few} must have more than 5000 digits: it has 5000`;
+    await assertRejects(() => readMnist(few), InputError, message);
+    await Deno.remove(few, { recursive: true });
   });
 });
 

@@ -113,40 +113,46 @@ export interface OwnFile extends AsyncDisposable {
  * @throws {InputError} If it cannot be written, or another process has it.
  */
 export async function ownFile(given: string): Promise<OwnFile> {
-  const what = `${given} cannot be written`;
   await checkIsFile(given);
-  const path = await orInputError(what, () => resolved(given));
-  const lockPath = `${path}.lock`;
+  return await orInputError(`${given} cannot be written`, async () => {
+    const path = await resolved(given);
+    await tryExisting(path);
+    const lockPath = `${path}.lock`, lock = await takeLock(lockPath);
+    if (lock === undefined) {
+      const owner = (await Deno.readTextFile(lockPath).catch(() => "")).trim();
+      throw new InputError(`${given} is in use by another process${owner && `, ${owner}`}`);
+    }
+    return { path, [Symbol.asyncDispose]: () => dropLock(lockPath, lock) };
+  });
+}
+
+/** Locks a file, which says whose it is; undefined if another process has locked it. */
+async function takeLock(path: string): Promise<Deno.FsFile | undefined> {
   for (;;) {
-    const lock = await orInputError(what, () => openLock(lockPath));
+    const lock = await Deno.open(path, { read: true, write: true, create: true });
     if (!await lock.tryLock(true)) {
       lock.close();
-      const owner = await Deno.readTextFile(lockPath).catch(() => "");
-      throw new InputError(`${given} is in use by another process${owner && `, ${owner.trim()}`}`);
+      return undefined;
     }
-    // Its last owner may have removed the lock's file after it was opened here.
-    const { ino } = await lock.stat();
-    if ((await statOf(lockPath))?.ino !== ino) {
+    // Its last owner may have removed the file after it was opened here.
+    if ((await statOf(path))?.ino !== (await lock.stat()).ino) {
       lock.close();
       continue;
     }
-    await orInputError(what, async () => {
+    try {
       await lock.truncate();
       await writeAll(lock, new TextEncoder().encode(`number ${Deno.pid}\n`));
-      await tryExisting(path);
-    });
-    return {
-      path,
-      async [Symbol.asyncDispose]() {
-        await Deno.remove(lockPath).catch(() => {});
-        lock.close();
-      },
-    };
+      return lock;
+    } catch (error) {
+      await dropLock(path, lock);
+      throw error;
+    }
   }
 }
 
-function openLock(path: string): Promise<Deno.FsFile> {
-  return Deno.open(path, { read: true, write: true, create: true });
+async function dropLock(path: string, lock: Deno.FsFile): Promise<void> {
+  await Deno.remove(path).catch(() => {});
+  lock.close();
 }
 
 /** Opens a file for writing, and changes nothing. */
