@@ -1,7 +1,9 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { clock, percent } from "../examples/lib/progress.ts";
-import { type Labels, type Model, Solver, type Tensor, zeros } from "../mod.ts";
+import { CheckpointFile, trainAndKeep } from "../examples/lib/checkpoint.ts";
+import { exitCode, outcome } from "../examples/lib/report.ts";
+import { decodeCheckpoint, type Labels, type Model, Solver, type Tensor, zeros } from "../mod.ts";
 import { runText } from "./command.ts";
 
 /** A program that trains with a bar; the solver is one that only reports. */
@@ -22,39 +24,6 @@ function assertGivenBack(written: string): void {
     assert(written.lastIndexOf(on) > written.lastIndexOf(off), `the ${what} does not come back`);
   }
 }
-
-describe("a solver's progress", () => {
-  it("tells the time left: of the iterations, and of the accuracies still to be measured", () => {
-    const { now } = performance;
-    let seconds = 0;
-    // By this clock an iteration takes 2 seconds and a measurement of both accuracies 10.
-    performance.now = () => 1000 * seconds;
-    const model = {
-      params: { w: zeros([1]) },
-      loss: (_: Tensor, y?: Labels) => {
-        seconds += y === undefined ? 5 : 2;
-        const out = zeros([2, 2]);
-        return y === undefined ? out : { loss: 0, grads: { w: zeros([1]) } };
-      },
-    } as unknown as Model;
-    const x = zeros([2, 1]), y = [0, 1];
-    const options = { batchSize: 1, numEpochs: 3, verbose: false };
-    const left: number[] = [], rates: number[] = [];
-    try {
-      new Solver(model, { xTrain: x, yTrain: y, xVal: x, yVal: y }, options).train({
-        onProgress: ({ secondsLeft, imagesPerSecond }) => {
-          left.push(secondsLeft);
-          rates.push(imagesPerSecond);
-        },
-      });
-    } finally {
-      performance.now = now;
-    }
-    // Six iterations; measured after the first and after each epoch of two.
-    assertEquals(left, [5 * 2 + 30, 4 * 2 + 20, 3 * 2 + 20, 2 * 2 + 10, 2 + 10, 0]);
-    assertEquals(rates, Array(6).fill(0.5));
-  });
-});
 
 describe("trainWithBar()", () => {
   it("shows where the training is, the time left in minutes and seconds", async () => {
@@ -119,5 +88,33 @@ describe("whileBarRuns()", () => {
     );
     assertEquals(code, 130);
     assertGivenBack(stdout);
+  });
+});
+
+describe("trainAndKeep()", () => {
+  it("keeps no checkpoint of a training that diverged, and says what may help", async () => {
+    const folder = await Deno.makeTempDir(), path = `${folder}/run`;
+    let iterations = 0;
+    const model = {
+      params: { w: zeros([1], "float32") },
+      loss: (_: Tensor, y?: Labels) => {
+        if (y === undefined) return zeros([2, 2], "float32");
+        return { loss: ++iterations === 5 ? NaN : 1, grads: { w: zeros([1], "float32") } };
+      },
+    } as unknown as Model<Float32Array>;
+    const x = zeros([2, 1]), y = [0, 1];
+    const options = { batchSize: 1, numEpochs: 4, verbose: false };
+    const solver = new Solver(model, { xTrain: x, yTrain: y, xVal: x, yVal: y }, options);
+    {
+      await using file = await CheckpointFile.open(path);
+      const result = await trainAndKeep(solver, file);
+      assertEquals(exitCode(result), 1);
+      assertMatch(
+        outcome(result),
+        /^diverged after 5 of 8 iterations, 2 epochs, loss NaN\nThe loss became NaN in iteration 5: ./,
+      );
+    }
+    assertEquals(decodeCheckpoint(await Deno.readFile(path)).iteration, 4);
+    await Deno.remove(folder, { recursive: true });
   });
 });

@@ -86,6 +86,7 @@ export async function trainAndKeep(
 ): Promise<TrainResult> {
   await file?.resume(solver);
   const result = await trainWithBar(solver, { onCheckpoint: file?.keep });
-  await file?.keep(solver.checkpoint());
+  // What diverged can lead nowhere, and would take the place of the last epoch.
+  if (result.end !== "diverged") await file?.keep(solver.checkpoint());
   return result;
 }

@@ -7,14 +7,20 @@
 import type { BlockNet, TrainResult } from "../../mod.ts";
 
 /** How far a training came, and why no further. */
-export function outcome({ end, iteration, iterations, epoch, loss }: TrainResult): string {
-  const stopped = end === "stopped" ? "stopped by Ctrl-C after " : "";
-  return `${stopped}${iteration} of ${iterations} iterations, ${epoch} epochs, loss ${loss}`;
+export function outcome({ end, iteration, iterations, epoch, loss, hint }: TrainResult): string {
+  const why = {
+    done: "",
+    patience: "",
+    stopped: "stopped by Ctrl-C after ",
+    diverged: "diverged after ",
+  };
+  const line = `${why[end]}${iteration} of ${iterations} iterations, ${epoch} epochs, loss ${loss}`;
+  return hint === undefined ? line : `${line}\n${hint}`;
 }
 
 /** The exit code of a training: 130 after Ctrl-C, as shells have it. */
 export function exitCode({ end }: TrainResult): number {
-  return end === "stopped" ? 130 : 0;
+  return { done: 0, patience: 0, stopped: 130, diverged: 1 }[end];
 }
 
 /** Rows of words in columns that stand below each other. */
