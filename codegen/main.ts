@@ -57,7 +57,7 @@ export function repositoryFiles(): GeneratedFile[] {
   const options: PrintOptions = {
     types: "../kernel.ts",
     command: "deno task codegen",
-    test: "tests/generated_test.ts",
+    test: "tests/kernels/generated/generated_test.ts",
   };
   const convs = [
     ...convConfigs.map((config) => {

@@ -1,9 +1,9 @@
 import { after, before, describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
 import { type Browser, chromium } from "playwright-core";
-import { bundles } from "./bundles.ts";
-import { TRAINING_HASH, type TrainingReport } from "./reproducible.ts";
-import type { TierReport } from "./tiers.ts";
+import { bundles } from "./support/bundles.ts";
+import { TRAINING_HASH, type TrainingReport } from "./support/reproducible.ts";
+import type { TierReport } from "./support/tiers.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
 

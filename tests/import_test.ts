@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { zippedSize } from "./bundles.ts";
+import { zippedSize } from "./support/bundles.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 

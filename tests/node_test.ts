@@ -1,8 +1,8 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
-import { bundles } from "./bundles.ts";
-import { TRAINING_HASH, type TrainingReport } from "./reproducible.ts";
-import type { TierReport } from "./tiers.ts";
+import { bundles } from "./support/bundles.ts";
+import { TRAINING_HASH, type TrainingReport } from "./support/reproducible.ts";
+import type { TierReport } from "./support/tiers.ts";
 
 /** Node's version; undefined, with the reason printed, where there is none. */
 async function nodeVersion(): Promise<string | undefined> {

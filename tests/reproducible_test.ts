@@ -1,7 +1,7 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import * as lib from "../mod.ts";
-import { reportTraining, TRAINING_HASH } from "./reproducible.ts";
+import { reportTraining, TRAINING_HASH } from "./support/reproducible.ts";
 
 const real = globalThis.WebAssembly;
 
@@ -46,7 +46,10 @@ describe('useArithmetic("reproducible")', () => {
     const program = `
       delete globalThis.WebAssembly;
       const lib = await import("${new URL("../mod.ts", import.meta.url)}");
-      const { reportTraining } = await import("${new URL("reproducible.ts", import.meta.url)}");
+      const { reportTraining } = await import("${new URL(
+      "support/reproducible.ts",
+      import.meta.url,
+    )}");
       console.log((await reportTraining(lib)).hash);
     `;
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {

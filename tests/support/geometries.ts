@@ -16,7 +16,7 @@ import {
   type Tensor,
   tensor,
 } from "../../mod.ts";
-import { made } from "../kernels.ts";
+import { made } from "./kernels.ts";
 
 /** The shapes and parameters of a layer with weights. */
 export interface WeightedCase<P> {

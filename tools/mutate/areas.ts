@@ -8,7 +8,7 @@
 export interface Area {
   /** The folder, from the root; what lies below it belongs to it unless a longer name here does. */
   readonly folder: string;
-  /** Names of test files without `_test.ts`, wherever below tests/ they lie; the likeliest first. */
+  /** Ends of test files' paths, without `_test.ts`; the likeliest first. */
   readonly tests: readonly string[];
 }
 
@@ -21,21 +21,21 @@ export const areas: readonly Area[] = [
   { folder: "examples/lib", tests: ["download", "progress", "train_mnist", "train_cifar10"] },
   {
     folder: "kernels",
-    tests: ["shape", "simd_special", "cost", "generated", "conv_layers", "simd_conv", "codegen"],
+    tests: ["shape", "simd/special", "cost", "generated", "conv_layers", "simd/conv", "codegen"],
   },
-  { folder: "kernels/naive", tests: ["conv_layers", "layers", "simd_special", "simd_affine"] },
+  { folder: "kernels/naive", tests: ["conv_layers", "layers", "simd/special", "simd/affine"] },
   {
     folder: "kernels/simd",
     tests: [
-      "simd_assembler",
+      "simd/assembler",
       "cost",
-      "simd_special",
-      "simd_conv",
-      "simd_affine",
-      "simd_pool",
-      "simd_memory",
-      "simd_lopsided",
-      "simd_sums",
+      "simd/special",
+      "simd/conv",
+      "simd/affine",
+      "simd/max_pool",
+      "simd/memory",
+      "simd/lopsided",
+      "simd/sums",
     ],
   },
   {
@@ -60,7 +60,7 @@ export const areas: readonly Area[] = [
       "nets",
       "checkpoint",
       "cost",
-      "lopsided",
+      "nn/lopsided",
     ],
   },
   { folder: "tools", tests: ["mutate", "options", "files", "train_mnist"] },
@@ -95,7 +95,7 @@ export function testsOf(
 ): string[] {
   const area = areaOf(file, table);
   if (area === undefined) throw new RangeError(`No area holds ${file}`);
-  const named = (name: string) => testFiles.filter((test) => baseName(test) === `${name}_test.ts`);
+  const named = (name: string) => testFiles.filter((test) => test.endsWith(`/${name}_test.ts`));
   const listed = area.tests.flatMap((name) => {
     const found = named(name);
     if (found.length === 0) throw new RangeError(`There is no ${name}_test.ts for ${area.folder}`);

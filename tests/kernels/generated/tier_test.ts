@@ -11,7 +11,7 @@ import {
 } from "../../../kernels/shape.ts";
 import { ask } from "../../../kernels/tier.ts";
 import { registerKernels } from "../../../kernels/select.ts";
-import { assertConv, runPasses } from "../../kernels.ts";
+import { assertConv, runPasses } from "../../support/kernels.ts";
 
 /** The generated kernel of a convolution, or the reason why there is none. */
 function conv(x: readonly number[], w: readonly number[], params: ConvParams) {

@@ -12,7 +12,7 @@ import {
 import { simdTier } from "../../../kernels/simd/tier.ts";
 import { ask } from "../../../kernels/tier.ts";
 import type { DType, FloatArray } from "../../../kernels/tensor.ts";
-import { assertClose, GEOMETRIES, numbers, SEED } from "../../kernels.ts";
+import { assertClose, GEOMETRIES, numbers, SEED } from "../../support/kernels.ts";
 
 const dtypes: readonly DType[] = ["float32", "float64"];
 

@@ -14,8 +14,8 @@ import {
   tensor,
   useKernels,
 } from "../../../mod.ts";
-import { assertGradients } from "../../gradients.ts";
-import { SEED } from "../../kernels.ts";
+import { assertGradients } from "../../support/gradients.ts";
+import { SEED } from "../../support/kernels.ts";
 import { assertSameBits } from "../../support/bits.ts";
 import { anyConv, samePads, sizeOf, type WeightedCase, wholes } from "../../support/geometries.ts";
 

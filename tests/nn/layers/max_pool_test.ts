@@ -15,8 +15,8 @@ import {
   tensor,
   useKernels,
 } from "../../../mod.ts";
-import { assertGradients } from "../../gradients.ts";
-import { SEED } from "../../kernels.ts";
+import { assertGradients } from "../../support/gradients.ts";
+import { SEED } from "../../support/kernels.ts";
 import { assertSameBits } from "../../support/bits.ts";
 import { anyMaxPool, type PoolCase, samePads, sizeOf, wholes } from "../../support/geometries.ts";
 

@@ -21,7 +21,7 @@ import {
   type Tensor,
   useKernels,
 } from "../../../mod.ts";
-import { assertClose, GEOMETRIES, SEED } from "../../kernels.ts";
+import { assertClose, GEOMETRIES, SEED } from "../../support/kernels.ts";
 import {
   anyAveragePool,
   anyConv,
@@ -56,11 +56,11 @@ const biased = fc.nat(2).map((n) => n > 0);
 
 for (const dtype of ["float32", "float64"] as const) {
   /** A layer with weights by each tier, over any geometries. */
-  function checkWeighted<P>(
+  const checkWeighted = <P>(
     any: fc.Arbitrary<WeightedCase<P>>,
     naive: Weighted<P>,
     fast: Weighted<P>,
-  ) {
+  ) =>
     fc.assert(
       fc.property(any, biased, (c, hasBiases) => {
         const x = wholes(c.xShape, dtype), w = wholes(c.wShape, dtype);
@@ -69,7 +69,6 @@ for (const dtype of ["float32", "float64"] as const) {
       }),
       { ...parameters, numRuns: GEOMETRIES / 2 },
     );
-  }
 
   /** The gradient of an output: made once for each of its shapes, so that every tier gets the same. */
   const douts = new Map<string, Tensor>();

@@ -1,0 +1,399 @@
+import { describe, it } from "@std/testing/bdd";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import fc from "fast-check";
+import type { WeightedKernel } from "../../../kernels/kernel.ts";
+import { naiveConv } from "../../../kernels/naive/conv.ts";
+import { useArithmetic } from "../../../kernels/select.ts";
+import { type ConvShape, convShape } from "../../../kernels/shape.ts";
+import type { DType, FloatArray } from "../../../kernels/tensor.ts";
+import { forwardPass, gradientPass } from "../../../kernels/passes.ts";
+import { planDirect } from "../../../kernels/simd/direct.ts";
+import { features } from "../../../kernels/simd/features.ts";
+import { simdConv } from "../../../kernels/simd/conv.ts";
+import { type ConvSchedule, scheduleConv } from "../../../kernels/simd/schedule.ts";
+import { convTiles, type Tile } from "../../../kernels/simd/tiles.ts";
+import { simdTier } from "../../../kernels/simd/tier.ts";
+import { vectors } from "../../../kernels/simd/vector.ts";
+import { winogradPays } from "../../../kernels/simd/winograd.ts";
+import {
+  assertConv,
+  GEOMETRIES,
+  type Inputs,
+  numbers,
+  runPasses,
+  SEED,
+} from "../../support/kernels.ts";
+import { ask } from "../../../kernels/tier.ts";
+
+const dtypes: readonly DType[] = ["float32", "float64"];
+
+interface Case {
+  readonly N: number;
+  readonly shape: ConvShape;
+}
+
+/** Any geometry that is small enough to compute by the definition. */
+const geometries: fc.Arbitrary<Case> = fc.record({
+  N: fc.integer({ min: 1, max: 2 }),
+  C: fc.integer({ min: 1, max: 7 }),
+  H: fc.integer({ min: 1, max: 12 }),
+  W: fc.oneof(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 13, max: 40 })),
+  F: fc.oneof(fc.integer({ min: 1, max: 11 }), fc.constant(16)),
+  KH: fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 4, max: 8 })),
+  KW: fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 4, max: 12 })),
+  stride: fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })),
+  pad: fc.oneof(
+    fc.nat(3).map((p): [number, number, number, number] => [p, p, p, p]),
+    fc.tuple(fc.nat(3), fc.nat(3), fc.nat(3), fc.nat(3)),
+  ),
+}).map(({ N, C, H, W, F, KH, KW, stride, pad }) => {
+  const kernel: [number, number] = [
+    Math.min(KH, H + pad[0] + pad[2]),
+    Math.min(KW, W + pad[1] + pad[3]),
+  ];
+  return { N, shape: convShape([N, C, H, W], [F, C, ...kernel], { stride, pad }) };
+});
+
+/** Wide rows, whose vectors are looped over instead of written out, and windows that are far apart. */
+const wideGeometries: fc.Arbitrary<Case> = fc.record({
+  N: fc.integer({ min: 1, max: 3 }),
+  C: fc.integer({ min: 1, max: 3 }),
+  H: fc.integer({ min: 1, max: 9 }),
+  W: fc.integer({ min: 41, max: 300 }),
+  F: fc.integer({ min: 1, max: 6 }),
+  KH: fc.integer({ min: 1, max: 3 }),
+  KW: fc.integer({ min: 1, max: 9 }),
+  stride: fc.tuple(
+    fc.integer({ min: 1, max: 3 }),
+    fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 4, max: 20 })),
+  ),
+  pad: fc.tuple(fc.nat(2), fc.nat(9), fc.nat(2), fc.nat(9)),
+}).map(({ N, C, H, W, F, KH, KW, stride, pad }) => ({
+  N,
+  shape: convShape([N, C, H, W], [F, C, Math.min(KH, H), KW], { stride, pad }),
+}));
+
+/** Geometries that Winograd's algorithm may serve; small images come several at a time. */
+const winogradGeometries: fc.Arbitrary<Case> = fc.oneof(
+  fc.record({
+    N: fc.integer({ min: 1, max: 2 }),
+    H: fc.integer({ min: 3, max: 12 }),
+    W: fc.integer({ min: 7, max: 24 }),
+    kernel: fc.tuple(fc.constantFrom(3, 5, 7), fc.constantFrom(3, 5, 7)),
+  }),
+  fc.record({
+    N: fc.integer({ min: 1, max: 19 }),
+    H: fc.integer({ min: 2, max: 5 }),
+    W: fc.integer({ min: 2, max: 8 }),
+    kernel: fc.constant<[number, number]>([3, 3]),
+  }),
+).chain(({ N, H, W, kernel: [KH, KW] }) =>
+  fc.record({
+    C: fc.integer({ min: 3, max: 21 }),
+    F: fc.integer({ min: 3, max: 21 }),
+    pad: fc.tuple(fc.nat(KH - 1), fc.nat(KW - 1), fc.nat(KH - 1), fc.nat(KW - 1))
+      .filter(([top, left, bottom, right]) => H + top + bottom >= KH && W + left + right >= KW),
+  }).map(({ C, F, pad }) => ({
+    N,
+    shape: convShape([N, C, H, W], [F, C, KH, KW], { stride: 1, pad }),
+  }))
+);
+
+/** Groups and dilation, one filter and one channel a group among them. */
+const groupedGeometries: fc.Arbitrary<Case> = fc.record({
+  N: fc.integer({ min: 1, max: 2 }),
+  groups: fc.oneof(fc.integer({ min: 1, max: 7 }), fc.constant(24)),
+  C: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 4 })),
+  F: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 6 })),
+  H: fc.integer({ min: 1, max: 14 }),
+  W: fc.oneof(fc.integer({ min: 1, max: 14 }), fc.integer({ min: 15, max: 33 })),
+  kernel: fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 5 })),
+  stride: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
+  dilation: fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })),
+  pad: fc.tuple(fc.nat(5), fc.nat(5), fc.nat(5), fc.nat(5)),
+}).filter(({ H, W, kernel: [KH, KW], dilation: [dy, dx], pad: [top, left, bottom, right] }) =>
+  dy * (KH - 1) + 1 <= H + top + bottom && dx * (KW - 1) + 1 <= W + left + right
+).map(({ N, C, F, H, W, groups, kernel, ...params }) => {
+  const w = [F * groups, C, ...kernel];
+  return { N, shape: convShape([N, C * groups, H, W], w, { ...params, groups }) };
+});
+
+/** The same, where the algorithm pays for every pass. */
+const winogradCases = (dtype: DType) =>
+  winogradGeometries.filter(({ shape }) =>
+    winogradPays(vectors[dtype], forwardPass(shape)) &&
+    winogradPays(vectors[dtype], gradientPass(shape))
+  );
+
+function inputsFor({ N, shape }: Case, dtype: DType, next: (u: number) => number): Inputs {
+  const { C, H, W, F, KH, KW, OH, OW } = shape;
+  return {
+    x: numbers(N * C * H * W, dtype, 1, next),
+    w: numbers(F * C * KH * KW, dtype, 2, next),
+    b: numbers(F, dtype, 3, next),
+    dout: numbers(N * F * OH * OW, dtype, 4, next),
+  };
+}
+
+function simdKernel(shape: ConvShape, dtype: DType): WeightedKernel {
+  const { kernel, reason } = ask(simdTier, "conv", shape, dtype);
+  if (kernel === undefined) throw new Error(reason);
+  assertEquals(kernel.tier, "simd");
+  const name = new RegExp(
+    `^conv-.*-${dtype === "float32" ? "f32" : "f64"}(-winograd|-depthwise)?-simd$`,
+  );
+  assertMatch(kernel.name, name);
+  return kernel;
+}
+
+const directions = ["out", "relu", "dx", "dw", "db"] as const;
+
+/** Checks every direction on whole numbers, where no sum is rounded. */
+function checkExact({ N, shape }: Case, dtype: DType): void {
+  const inputs = inputsFor({ N, shape }, dtype, (u) => Math.floor(u * 17) - 8);
+  const fast = runPasses(simdKernel(shape, dtype), N, inputs);
+  const naive = runPasses(naiveConv(shape), N, inputs);
+  for (const name of directions) assertEquals(fast[name], naive[name], name);
+}
+
+/** Checks every direction on numbers between -1 and 1. */
+function checkClose({ N, shape }: Case, dtype: DType): void {
+  const tolerance = dtype === "float32" ? 1e-5 : 1e-12;
+  const inputs = inputsFor({ N, shape }, dtype, (u) => u * 2 - 1);
+  const absolute = (array: FloatArray) => array.map(Math.abs);
+  const { x, w, b, dout } = inputs;
+  const fast = runPasses(simdKernel(shape, dtype), N, inputs);
+  const naive = runPasses(naiveConv(shape), N, inputs);
+  // The sums of the terms' sizes: what an error is small against.
+  const scale = runPasses(naiveConv(shape), N, {
+    x: absolute(x),
+    w: absolute(w),
+    b: absolute(b),
+    dout: absolute(dout),
+  });
+  for (const name of directions) {
+    fast[name].forEach((value, i) => {
+      const error = Math.abs(value - naive[name][i]);
+      assert(error <= tolerance * scale[name][i], `${name}[${i}]: ${value}, off by ${error}`);
+    });
+  }
+}
+
+describe(`SIMD convolution over ${GEOMETRIES} geometries, seed ${SEED}`, () => {
+  for (const dtype of dtypes) {
+    it(`equals the definition on whole numbers, ${dtype}`, () => {
+      const property = fc.property(geometries, (it) => checkExact(it, dtype));
+      fc.assert(property, { numRuns: GEOMETRIES / 2, seed: SEED });
+    });
+
+    it(`is as close to the definition as rounding allows, ${dtype}`, () => {
+      const property = fc.property(geometries, (it) => checkClose(it, dtype));
+      fc.assert(property, { numRuns: GEOMETRIES / 4, seed: SEED });
+    });
+
+    it(`does both without relaxed instructions, ${dtype}`, () => {
+      using _ = useArithmetic("reproducible");
+      const property = fc.property(geometries, (it) => {
+        checkExact(it, dtype);
+        checkClose(it, dtype);
+      });
+      fc.assert(property, { numRuns: Math.ceil(GEOMETRIES / 20), seed: SEED });
+    });
+  }
+});
+
+describe(`SIMD convolution of wide rows over ${GEOMETRIES / 10} geometries, seed ${SEED}`, () => {
+  for (const dtype of dtypes) {
+    it(`equals the definition on whole numbers, ${dtype}`, () => {
+      const property = fc.property(wideGeometries, (it) => checkExact(it, dtype));
+      fc.assert(property, { numRuns: Math.ceil(GEOMETRIES / 20), seed: SEED });
+    });
+  }
+
+  it("serves the kernels of well-known nets' first layers", () => {
+    const first: readonly Case[] = [
+      { N: 1, shape: convShape([1, 3, 67, 67], [8, 3, 11, 11], { stride: 4, pad: 2 }) },
+      { N: 1, shape: convShape([1, 3, 48, 48], [9, 3, 16, 16], { stride: 16 }) },
+      { N: 1, shape: convShape([1, 3, 64, 64], [8, 3, 7, 7], { stride: 2, pad: 3 }) },
+      { N: 1, shape: convShape([1, 2, 3, 100], [3, 2, 1, 64], { pad: [0, 20] }) },
+      { N: 2, shape: convShape([2, 40, 4, 4], [37, 40, 3, 3], { pad: 1 }) },
+      { N: 19, shape: convShape([19, 3, 4, 4], [4, 3, 3, 3], { pad: 1 }) },
+      { N: 0, shape: convShape([0, 3, 4, 4], [4, 3, 3, 3], { pad: 1 }) },
+    ];
+    for (const it of first) for (const dtype of dtypes) checkExact(it, dtype);
+  });
+
+  it("leaves very wide kernels to the next tier", () => {
+    const shape = convShape([1, 1, 1, 200], [1, 1, 1, 65], {});
+    const { kernel, reason } = ask(simdTier, "conv", shape, "float32");
+    assertEquals(kernel, undefined);
+    assertMatch(reason, /wider than 64/);
+  });
+});
+
+describe(`Winograd's algorithm over ${GEOMETRIES / 4} geometries, seed ${SEED}`, () => {
+  for (const dtype of dtypes) {
+    it(`equals the definition on whole numbers, ${dtype}`, () => {
+      const property = fc.property(winogradCases(dtype), (it) => {
+        assertMatch(simdKernel(it.shape, dtype).name, /-winograd-simd$/);
+        checkExact(it, dtype);
+      });
+      fc.assert(property, { numRuns: Math.ceil(GEOMETRIES / 16), seed: SEED });
+    });
+
+    it(`is as close to the definition as rounding allows, ${dtype}`, () => {
+      const property = fc.property(winogradCases(dtype), (it) => checkClose(it, dtype));
+      fc.assert(property, { numRuns: Math.ceil(GEOMETRIES / 16), seed: SEED });
+    });
+
+    for (const K of [3, 5, 7]) {
+      it(`rounds no worse than the direct kernel, ${K}x${K} ${dtype}`, () => {
+        const shape = convShape([1, 16, 8, 8], [16, 16, K, K], { pad: (K - 1) / 2 });
+        // Whole multiples of a unit, so that big integers give the exact sums.
+        const unit = dtype === "float32" ? 2 ** -24 : 2 ** -52;
+        const { x, w, dout } = inputsFor({ N: 1, shape }, dtype, (u) => {
+          return Math.round(Math.sin(1000 * u) / unit) * unit;
+        });
+        const b = dout.slice(0, 16).fill(0);
+        const [winograd, direct] = [dout.slice(), dout.slice()];
+        assertMatch(simdKernel(shape, dtype).name, /-winograd-simd$/);
+        simdKernel(shape, dtype).forward(1, x, w, winograd, { bias: b });
+        const { forward } = scheduleConv(shape, vectors[dtype], features());
+        planDirect(forwardPass(shape), vectors[dtype], features().fused, forward)
+          .make({})(1, x, w, direct, {});
+
+        const whole = (array: FloatArray) => Array.from(array, (value) => BigInt(value / unit));
+        const xs = whole(x), ws = whole(w), taps = 16 * K * K;
+        const errors = { winograd: 0, direct: 0 };
+        for (let at = 0; at < winograd.length; at++) {
+          const f = at >> 6, y = (at >> 3) & 7, column = at & 7;
+          let sum = 0n;
+          for (let tap = 0; tap < taps; tap++) {
+            const c = Math.floor(tap / (K * K)), row = y + Math.floor(tap / K) % K - (K - 1) / 2;
+            const place = column + tap % K - (K - 1) / 2;
+            if (row < 0 || row > 7 || place < 0 || place > 7) continue;
+            sum += xs[(c * 8 + row) * 8 + place] * ws[f * taps + tap];
+          }
+          const error = (value: number) => Number(sum - BigInt(value / unit / unit)) ** 2;
+          errors.winograd += error(winograd[at]);
+          errors.direct += error(direct[at]);
+        }
+        assert(errors.winograd <= errors.direct, JSON.stringify(errors));
+      });
+    }
+
+    it(`leaves images to the direct kernel that only this has the memory for, ${dtype}`, () => {
+      const side = dtype === "float32" ? 521 : 369;
+      const shape = (size: number) => convShape([1, 64, size, size], [64, 64, 3, 3], { pad: 1 });
+      assertMatch(simdKernel(shape(16), dtype).name, /-winograd-simd$/);
+      assertMatch(simdKernel(shape(side), dtype).name, /3x3-s1p1-f(32|64)-simd$/);
+    });
+
+    it(`leaves weights whose taps meet padding alone to the direct kernel, ${dtype}`, () => {
+      // Each side in turn: the pads, and the taps of the kernel that never meet an input.
+      const cases = [
+        { W: 6, KW: 7, pad: [1, 0, 1, 6], alone: (_: number, kx: number) => kx === 6 },
+        { W: 6, KW: 7, pad: [1, 6, 1, 0], alone: (_: number, kx: number) => kx === 0 },
+        { W: 16, KW: 3, pad: [0, 1, 2, 1], alone: (ky: number) => ky === 2 },
+        { W: 16, KW: 3, pad: [2, 1, 0, 1], alone: (ky: number) => ky === 0 },
+      ] as const;
+      for (const { W, KW, pad, alone } of cases) {
+        const H = KW === 7 ? 12 : 2;
+        const shape = convShape([1, 16, H, W], [16, 16, 3, KW], { pad });
+        assertMatch(simdKernel(shape, dtype).name, /-winograd-simd$/);
+        const { x, w, b, dout } = inputsFor({ N: 1, shape }, dtype, (u) => u * 2 - 1);
+        const dw = w.fill(NaN);
+        simdKernel(shape, dtype).backwardWeights(1, x, dout, dw, b);
+        dw.forEach((value, i) => {
+          if (alone(Math.floor(i / KW) % 3, i % KW)) assertEquals(value, 0, `dw[${i}]`);
+          else assertNotEquals(value, 0, `dw[${i}]`);
+        });
+        checkClose({ N: 1, shape }, dtype);
+      }
+    });
+
+    it(`is not used when arithmetic must be reproducible, ${dtype}`, () => {
+      const shape = convShape([1, 16, 8, 8], [16, 16, 3, 3], { pad: 1 });
+      assertMatch(simdKernel(shape, dtype).name, /-winograd-simd$/);
+      using _ = useArithmetic("reproducible");
+      assertMatch(simdKernel(shape, dtype).name, /3x3-s1p1-f(32|64)-simd$/);
+    });
+  }
+});
+
+describe(`SIMD convolution with groups and dilation over ${GEOMETRIES} geometries, seed ${SEED}`, () => {
+  for (const dtype of dtypes) {
+    it(`gives the definition's numbers on whole numbers, ${dtype}`, () => {
+      const property = fc.property(groupedGeometries, ({ N, shape }) => {
+        assertConv(simdKernel(shape, dtype), shape, N, dtype, "integers");
+      });
+      fc.assert(property, { numRuns: GEOMETRIES, seed: SEED });
+    });
+
+    it(`runs depthwise kernels of their own, ${dtype}`, () => {
+      for (const K of [3, 5]) {
+        for (const stride of [1, 2]) {
+          const params = { stride, pad: (K - 1) / 2, groups: 20 };
+          const shape = convShape([1, 20, 15, 17], [20, 1, K, K], params);
+          assertMatch(simdKernel(shape, dtype).name, /-depthwise-simd$/);
+          for (const fill of ["integers", "reals"] as const) {
+            assertConv(simdKernel(shape, dtype), shape, 2, dtype, fill);
+          }
+        }
+      }
+    });
+  }
+});
+
+describe(`schedules handed in, over ${GEOMETRIES / 10} geometries, seed ${SEED}`, () => {
+  const tiles = fc.record({
+    filters: fc.integer({ min: 1, max: 8 }),
+    width: fc.integer({ min: 1, max: 5 }),
+  });
+
+  /** The schedule of a shape with another tile, other unrolling and other images together. */
+  function withTile(
+    shape: ConvShape,
+    dtype: DType,
+    tile: Tile,
+    unrolledTaps: number,
+  ): ConvSchedule {
+    const { forward, dx, dw } = scheduleConv(shape, vectors[dtype], features());
+    const more = { tile, unrolledTaps, imageBatch: tile.width };
+    return { forward: { ...forward, ...more }, dx: { ...dx, ...more }, dw: { ...dw, ...more } };
+  }
+
+  for (const dtype of dtypes) {
+    it(`give the definition's numbers on whole numbers, ${dtype}`, () => {
+      const cases = fc.oneof(geometries, wideGeometries, winogradGeometries);
+      const unrolled = fc.constantFrom(1, 9, 16);
+      const property = fc.property(cases, tiles, unrolled, (it, tile, unrolledTaps) => {
+        const schedule = withTile(it.shape, dtype, tile, unrolledTaps);
+        const { kernel, reason } = simdConv(it.shape, dtype, features(), schedule);
+        assert(kernel, reason);
+        assertConv(kernel!, it.shape, it.N, dtype, "integers");
+      });
+      fc.assert(property, { numRuns: Math.ceil(GEOMETRIES / 20), seed: SEED });
+    });
+  }
+
+  it("run the algorithm that they say", () => {
+    const shape = convShape([1, 16, 8, 8], [16, 16, 3, 3], { pad: 1 });
+    const schedule = scheduleConv(shape, vectors.float32, features());
+    assertEquals(schedule.forward.algorithm, "winograd");
+    const direct = { ...schedule.forward, algorithm: "direct" } as const;
+    const { kernel } = simdConv(shape, "float32", features(), {
+      forward: direct,
+      dx: direct,
+      dw: direct,
+    });
+    assertMatch(kernel!.name, /3x3-s1p1-f32-simd$/);
+    assertConv(kernel!, shape, 2, "float32", "integers");
+  });
+
+  it("change the tiles", () => {
+    const tiles = convTiles(6, 9, 9, 2, { filters: 2, width: 3 });
+    assertEquals(tiles.map(({ size, times }) => ({ size, times })), [{ size: 2, times: 3 }]);
+    assertNotEquals(tiles, convTiles(6, 9, 9, 2));
+  });
+});

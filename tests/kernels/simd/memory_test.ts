@@ -1,0 +1,159 @@
+import { describe, it } from "@std/testing/bdd";
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import type { Epilogue } from "../../../kernels/epilogue.ts";
+import { naiveConv } from "../../../kernels/naive/conv.ts";
+import { type ConvShape, convShape } from "../../../kernels/shape.ts";
+import type { DType, FloatArray } from "../../../kernels/tensor.ts";
+import { forwardPass, gradientPass } from "../../../kernels/passes.ts";
+import { planDirect } from "../../../kernels/simd/direct.ts";
+import { planDirectWeights } from "../../../kernels/simd/direct_weights.ts";
+import { features } from "../../../kernels/simd/features.ts";
+import type { ImageRun, WeightRun } from "../../../kernels/runner.ts";
+import {
+  type Layout,
+  MEMORY_LIMIT,
+  type Plan,
+  reserve,
+  scratch,
+} from "../../../kernels/simd/memory.ts";
+import { simdTier } from "../../../kernels/simd/tier.ts";
+import { vectors } from "../../../kernels/simd/vector.ts";
+import { scheduleConv } from "../../../kernels/simd/schedule.ts";
+import {
+  planWinograd,
+  planWinogradWeights,
+  winogradServes,
+} from "../../../kernels/simd/winograd.ts";
+import { ask } from "../../../kernels/tier.ts";
+
+const SEED = Number(Deno.env.get("SIMD_SEED") ?? Date.now() % 2 ** 31);
+const SHAPES = Number(Deno.env.get("SIMD_SHAPES") ?? 10_000);
+
+const shapes: fc.Arbitrary<ConvShape> = fc.record({
+  groups: fc.integer({ min: 1, max: 5 }),
+  C: fc.integer({ min: 1, max: 4 }),
+  H: fc.integer({ min: 5, max: 9 }),
+  W: fc.integer({ min: 5, max: 17 }),
+  F: fc.integer({ min: 1, max: 7 }),
+  kernel: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
+  stride: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
+  pad: fc.tuple(fc.nat(2), fc.nat(2), fc.nat(2), fc.nat(2)),
+  dilation: fc.tuple(fc.integer({ min: 1, max: 2 }), fc.integer({ min: 1, max: 2 })),
+}).map(({ C, H, W, F, groups, kernel, ...params }) =>
+  convShape([1, C * groups, H, W], [F * groups, C, ...kernel], { ...params, groups })
+);
+
+function ramp(length: number, dtype: DType): FloatArray {
+  const array = dtype === "float32" ? new Float32Array(length) : new Float64Array(length);
+  return array.map((_, i) => (i * 7) % 11 - 5);
+}
+
+/**
+ * Runs a pass in a memory that is full of NaN: whatever it relies on it must set up, and the bytes
+ * outside its regions must be as they were.
+ */
+function inDirtyMemory(layout: Layout, pass: () => void): void {
+  const missing = reserve(layout.size);
+  if (missing !== undefined) throw new Error(missing);
+  const behind = Math.min(layout.size + 4096, scratch("float32").byteLength);
+  const bytes = new Uint8Array(scratch("float32").buffer, 0, behind).fill(0xff);
+  pass();
+  let from = 0;
+  for (const { name, start, end } of [...layout.regions, { name: "end", start: behind, end: 0 }]) {
+    assert(start - from >= 64, `no gap before ${name}`);
+    const gap = bytes.subarray(from, start);
+    const hit = gap.findIndex((byte) => byte !== 0xff);
+    assert(hit < 0, `byte ${from + hit}, ${start - from - hit} before ${name}, was overwritten`);
+    from = end;
+  }
+}
+
+describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
+  for (const dtype of ["float32", "float64"] as const) {
+    it(`rely on nothing and write nothing outside their regions, ${dtype}`, () => {
+      const vector = vectors[dtype];
+      let winogradRuns = 0;
+      const check = (shape: ConvShape) => {
+        const { C, H, W, F, KH, KW, OH, OW, groups } = shape;
+        const x = ramp(C * H * W, dtype), w = ramp(F * C / groups * KH * KW, dtype);
+        const dout = ramp(F * OH * OW, dtype), bias = ramp(F, dtype);
+        const naive = naiveConv(shape);
+        const { fused } = features();
+        const schedule = scheduleConv(shape, vector, features());
+        const forward = forwardPass(shape), gradient = gradientPass(shape);
+        const empty = (like: FloatArray) => like.slice().fill(NaN);
+
+        const expectedOut = empty(dout), expectedDx = empty(x), expectedDw = empty(w);
+        const expectedDb = empty(bias), db = empty(bias), dw = empty(w);
+        naive.forward(1, x, w, expectedOut, { bias });
+        naive.backwardData(1, dout, w, expectedDx);
+        naive.backwardWeights(1, x, dout, expectedDw, expectedDb);
+
+        const run = (
+          { layout, make }: Plan<ImageRun>,
+          source: FloatArray,
+          expected: FloatArray,
+          epilogue: Epilogue,
+        ) => {
+          const target = empty(expected);
+          inDirtyMemory(layout, () => make(epilogue)(1, source, w, target, epilogue));
+          assertEquals(target, expected);
+        };
+        const runWeights = ({ layout, make }: Plan<WeightRun>) => {
+          inDirtyMemory(layout, () => assert(make({})(1, x, dout, dw.fill(NaN), db.fill(NaN))));
+          assertEquals(dw, expectedDw);
+          assertEquals(db, expectedDb);
+        };
+        run(planDirect(forward, vector, fused, schedule.forward), x, expectedOut, { bias });
+        run(planDirect(gradient, vector, fused, schedule.dx), dout, expectedDx, {});
+        runWeights(planDirectWeights(forward, vector, fused, schedule.dw));
+        if (!winogradServes(forward) || schedule.dw.algorithm !== "winograd") return;
+        run(planWinograd(forward, vector, fused, schedule.forward), x, expectedOut, { bias });
+        runWeights(planWinogradWeights(forward, vector, fused, schedule.dw));
+        winogradRuns++;
+        if (schedule.dx.algorithm !== "winograd") return;
+        run(planWinograd(gradient, vector, fused, schedule.dx), dout, expectedDx, {});
+      };
+      const forWinograd = shapes.map(({ C, H, W, F, KH, KW }) => {
+        const kernel = [3 + 2 * ((KH + KW) % 3), 1 + 2 * KW] as const;
+        return convShape([1, C + 12, H + 5, W + 14], [F + 12, C + 12, ...kernel], {
+          pad: [1, 0, 2, 1],
+        });
+      });
+      fc.assert(fc.property(shapes, check), { numRuns: 100, seed: SEED });
+      fc.assert(fc.property(forWinograd, check), { numRuns: 30, seed: SEED });
+      assert(winogradRuns > 5, `Winograd's algorithm ran ${winogradRuns} times`);
+    });
+  }
+
+  it(`do not add up: ${SHAPES} shapes need no more than the largest of them`, () => {
+    let largest = 0;
+    const before = reserve(0) ?? scratch("float32").byteLength;
+    for (let i = 0; i < SHAPES; i++) {
+      const shape = convShape([1, 1 + i % 3, 4 + i % 61, 4 + (i >> 4) % 67], [
+        1 + i % 5,
+        1 + i % 3,
+        3,
+        3,
+      ], {
+        pad: 1,
+      });
+      const { kernel, reason } = ask(simdTier, "conv", shape, i % 2 === 0 ? "float32" : "float64");
+      if (kernel === undefined) throw new Error(reason);
+      const { C, H, W, F, OH, OW } = shape;
+      const array = (length: number) =>
+        i % 2 === 0 ? new Float32Array(length) : new Float64Array(length);
+      kernel.forward(1, array(C * H * W), array(F * C * 9), array(F * OH * OW), {});
+      largest = Math.max(largest, scratch("float32").byteLength);
+    }
+    assertEquals(largest, before);
+  });
+
+  it("are refused, with the reason, where an image needs more than the memory's limit", () => {
+    const shape = convShape([1, 64, 2048, 2048], [64, 64, 3, 3], { pad: 1 });
+    const { kernel, reason } = ask(simdTier, "conv", shape, "float64");
+    assertEquals(kernel, undefined);
+    assert(reason.includes(`more than ${MEMORY_LIMIT / 2 ** 20} MB`), reason);
+  });
+});

@@ -1,0 +1,243 @@
+import { describe, it } from "@std/testing/bdd";
+import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  type Cifar10Options,
+  cropAndMirror,
+  getCifar10Data,
+  RandomState,
+  tensor,
+  zeros,
+} from "../../mod.ts";
+
+const RECORD = 3073, SIZE = 10_000 * RECORD;
+
+/** Made files of the official size; the pixels tell the file, the picture and the place apart. */
+function made(name: string): Uint8Array {
+  const file = name === "test_batch.bin" ? 6 : Number(name.match(/\d/)![0]);
+  const bytes = new Uint8Array(SIZE);
+  for (let r = 0; r < 10_000; r++) {
+    bytes.fill((r + file) & 255, r * RECORD + 1, (r + 1) * RECORD);
+    bytes[r * RECORD] = (r + file) % 10;
+    bytes[r * RECORD + 2] = file;
+    bytes[(r + 1) * RECORD - 1] = 200;
+  }
+  return bytes;
+}
+
+/** A file in pieces of a size that never meets the end of a record. */
+async function* pieces(bytes: Uint8Array, size = 70_001): AsyncGenerator<Uint8Array> {
+  for (let i = 0; i < bytes.length; i += size) yield await bytes.subarray(i, i + size);
+}
+
+describe("getCifar10Data()", () => {
+  it("splits as the course does", async () => {
+    const read: string[] = [];
+    const data = await getCifar10Data({
+      readFile: (name) => {
+        read.push(name);
+        return pieces(made(name));
+      },
+      numTraining: 10_500,
+      numValidation: 9_600,
+      numTest: 3,
+      subtractMean: false,
+      dtype: "float32",
+    });
+    // 20,100 pictures are in three files; the others are left alone.
+    assertEquals(
+      read,
+      ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "test_batch.bin"],
+    );
+    assertEquals(data.xTrain.shape, [10_500, 3, 32, 32]);
+    assertEquals(data.xVal.shape, [9_600, 3, 32, 32]);
+    assertEquals(data.xTest.shape, [3, 3, 32, 32]);
+    assert(data.xTrain.data instanceof Float32Array);
+    // Validation begins where training ends: with picture 500 of the second file.
+    assertEquals([...data.xVal.data.subarray(0, 3)], [(500 + 2) & 255, 2, (500 + 2) & 255]);
+    assertEquals(data.xVal.data[3071], 200);
+    assertEquals(data.yVal[0], (500 + 2) % 10);
+    assertEquals([...data.xVal.data.subarray(9_599 * 3072).subarray(0, 2)], [(99 + 3) & 255, 3]);
+    assertEquals([...data.yTest], [6, 7, 8]);
+    assertEquals(data.meanImage.data.some((v) => v !== 0), false);
+  });
+
+  it("subtracts the mean of the training pictures alone", async () => {
+    const options = {
+      readFile: (name: string) => made(name),
+      numTraining: 7,
+      numValidation: 2,
+      numTest: 2,
+    };
+    const { xTrain, xVal, xTest, meanImage } = await getCifar10Data(options);
+    assert(xTrain.data instanceof Float64Array);
+    // Pictures 0 to 6 of file 1 have the pixels 1 to 7, on average 4.
+    assertEquals([...meanImage.data.subarray(0, 3)], [4, 1, 4]);
+    assertEquals([xTrain.data[0], xTrain.data[1], xTrain.data[3071]], [-3, 0, 0]);
+    assertEquals([xVal.data[0], xTest.data[0], xTest.data[1]], [8 - 4, 6 - 4, 6 - 1]);
+  });
+
+  it("takes the bytes from streams and addresses", async () => {
+    using server = serve((name) => new Response(made(name).slice()));
+    const few = { numTraining: 5, numValidation: 1, numTest: 1 };
+    const fetched = await getCifar10Data({ directory: server.url, ...few });
+    const streamed = await getCifar10Data({
+      readFile: (name) => new Blob([made(name).slice()]).stream(),
+      ...few,
+    });
+    assertEquals(fetched, streamed);
+    await assertRejects(
+      () => getCifar10Data({ directory: `${server.url}/nowhere/`, ...few }),
+      Error,
+      "404",
+    );
+  });
+
+  it("reads a folder", async () => {
+    const folder = await Deno.makeTempDir();
+    await Deno.writeFile(`${folder}/data_batch_1.bin`, made("data_batch_1.bin"));
+    const few = { numTraining: 5, numValidation: 1, numTest: 0 };
+    const data = await getCifar10Data({ directory: folder, ...few });
+    assertEquals([...data.yTrain, ...data.yVal], [1, 2, 3, 4, 5, 6]);
+    await assertRejects(
+      () => getCifar10Data({ directory: folder, ...few, numTest: 1 }),
+      Error,
+      "test_batch.bin",
+    );
+    await Deno.remove(folder, { recursive: true });
+  });
+
+  it("refuses a file that is truncated, too long or has a label above 9", async () => {
+    const few = { numTraining: 1, numValidation: 0, numTest: 0 };
+    const attempt = (bytes: Uint8Array) =>
+      getCifar10Data({ readFile: () => pieces(bytes), ...few });
+    const whole = made("data_batch_1.bin");
+    await assertRejects(
+      () => attempt(whole.subarray(0, SIZE - 1)),
+      RangeError,
+      "data_batch_1.bin must have 30730000 bytes, 10000 records of 3073: it has 30729999",
+    );
+    const longer = new Uint8Array(SIZE + 4);
+    longer.set(whole);
+    longer.fill(99, SIZE);
+    await assertRejects(() => attempt(longer), RangeError, "it has 30730004");
+    // Also where the picture is not asked for.
+    whole[RECORD * 9_999] = 10;
+    await assertRejects(
+      () => attempt(whole),
+      RangeError,
+      "data_batch_1.bin must have labels from 0 to 9: that of record 9999 is 10",
+    );
+  });
+
+  it("cancels a stream that it does not read to its end", async () => {
+    const wrong = made("data_batch_1.bin").subarray(0, RECORD);
+    wrong[0] = 10;
+    let cancelled = 0, returned = 0;
+    const stream = () =>
+      new ReadableStream<Uint8Array>({
+        pull: (controller) => controller.enqueue(wrong),
+        cancel: () => void cancelled++,
+      });
+    async function* iterable() {
+      try {
+        for (;;) yield await wrong;
+      } finally {
+        returned++;
+      }
+    }
+    for (const readFile of [stream, iterable]) {
+      await assertRejects(() => getCifar10Data({ readFile }), RangeError, "record 0 is 10");
+    }
+    assertEquals([cancelled, returned], [1, 1]);
+  });
+
+  it("refuses options that cannot be", async () => {
+    const attempt = (options: Cifar10Options) => () => getCifar10Data(options);
+    const readFile = () => new Uint8Array(0);
+    await assertRejects(attempt({}), TypeError, "either a directory or a readFile");
+    await assertRejects(attempt({ readFile, directory: "." }), TypeError, "either a directory");
+    await assertRejects(
+      attempt({ readFile, numTraining: 49_500 }),
+      RangeError,
+      "at most 50000 together: received 49500 and 1000",
+    );
+    await assertRejects(attempt({ readFile, numTest: 10_001 }), RangeError, "numTest");
+    await assertRejects(attempt({ readFile, numTraining: 0 }), RangeError, "numTraining");
+    const options = { readFile, numTrain: 3 } as Cifar10Options;
+    await assertRejects(attempt(options), TypeError, 'unknown option "numTrain"');
+  });
+});
+
+/** A local server for files of one folder. */
+function serve(answer: (name: string) => Response): { url: string } & Disposable {
+  const server = Deno.serve({ port: 0, onListen: () => {} }, (request) => {
+    const name = new URL(request.url).pathname.match(/^\/cifar\/(\w+\.bin)$/)?.[1];
+    return name === undefined ? new Response(null, { status: 404 }) : answer(name);
+  });
+  const url = `http://127.0.0.1:${server.addr.port}/cifar`;
+  return { url, [Symbol.dispose]: () => void server.shutdown() };
+}
+
+describe("cropAndMirror()", () => {
+  const count = (n: number) => tensor(Float64Array.from({ length: n }, (_, i) => i + 1), [n]).data;
+
+  it("shifts by at most the padding, and fills with zeros", () => {
+    const augment = cropAndMirror({ pad: 1, mirror: false });
+    const x = tensor(count(9), [1, 1, 3, 3]), seen = new Set<string>();
+    const random = new RandomState(0);
+    for (let i = 0; i < 200; i++) {
+      const y = tensor(x.data.slice(), x.shape);
+      augment(y, random);
+      seen.add(y.data.join());
+    }
+    assertEquals(seen.size, 9);
+    for (const shifted of ["1,2,3,4,5,6,7,8,9", "5,6,0,8,9,0,0,0,0", "0,0,0,0,1,2,0,4,5"]) {
+      assert(seen.has(shifted), `never shifted to ${shifted}`);
+    }
+  });
+
+  it("mirrors half of the pictures, every channel alike", () => {
+    const augment = cropAndMirror({ pad: 0 });
+    const x = tensor(new Float32Array(1000 * 2 * 4), [1000, 2, 2, 2]);
+    for (let n = 0; n < 1000; n++) x.data.set([1, 2, 3, 4, 5, 6, 7, 8], n * 8);
+    augment(x, new RandomState(3));
+    let mirrored = 0;
+    for (let n = 0; n < 1000; n++) {
+      const picture = x.data.subarray(n * 8, n * 8 + 8).join();
+      if (picture === "2,1,4,3,6,5,8,7") mirrored++;
+      else assertEquals(picture, "1,2,3,4,5,6,7,8");
+    }
+    assertAlmostEquals(mirrored, 500, 60);
+  });
+
+  it("serves both dtypes and all sizes in turn, without rounding", () => {
+    const augment = cropAndMirror();
+    const third = new RandomState(0).rand([2, 1, 4, 4]);
+    const sizes = [[2, 1, 4, 4], [2, 1, 4, 4], [1, 2, 4, 4], [2, 3, 4, 4]];
+    for (const [turn, shape] of sizes.entries()) {
+      for (const dtype of ["float32", "float64", "float32"] as const) {
+        const x = new RandomState(turn).rand(shape, dtype);
+        const y = tensor(Float64Array.from(x.data), shape);
+        augment(x, new RandomState(9));
+        cropAndMirror()(y, new RandomState(9));
+        assertEquals([...x.data], [...y.data]);
+      }
+    }
+    const kept = new Set(third.data);
+    augment(third, new RandomState(9));
+    for (const value of third.data) assert(value === 0 || kept.has(value), `${value} is rounded`);
+  });
+
+  it("does the same for the same random numbers", () => {
+    const x = new RandomState(0).randn([4, 3, 8, 8]), y = tensor(x.data.slice(), x.shape);
+    cropAndMirror()(x, new RandomState(5));
+    cropAndMirror()(y, new RandomState(5));
+    assertEquals(x, y);
+  });
+
+  it("refuses what it cannot do", () => {
+    assertThrows(() => cropAndMirror({ pad: -1 }), RangeError, "pad");
+    assertThrows(() => cropAndMirror({ flip: true } as object), TypeError, '"flip"');
+    assertThrows(() => cropAndMirror()(zeros([4, 4]), new RandomState(0)), TypeError, "x must");
+  });
+});
