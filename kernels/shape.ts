@@ -300,6 +300,35 @@ function checkConvShapes(
 }
 
 /**
+ * Checks that groups divide channels and filters, and that each group's channels match.
+ *
+ * @param xShape Shape of the input, (N, C, ...).
+ * @param wShape Shape of the filters, (F, C / groups, ...).
+ * @param groups How many groups.
+ * @throws {RangeError} If they do not.
+ */
+export function checkChannels(
+  xShape: readonly number[],
+  wShape: readonly number[],
+  groups: number,
+): void {
+  const [, C] = xShape, [F, CW] = wShape;
+  if (C % groups !== 0 || F % groups !== 0) {
+    throw new RangeError(
+      `groups must divide the channels of x and the filters of w: received ${groups}, ` +
+        `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
+    );
+  }
+  if (C !== CW * groups) {
+    const each = groups === 1 ? "" : `, x having those of ${groups} groups`;
+    throw new RangeError(
+      `Cannot convolve x with w as their channels must match${each}: ` +
+        `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
+    );
+  }
+}
+
+/**
  * The geometry of a convolution.
  *
  * @param xShape Shape of the input, (N, C, H, W).
@@ -321,21 +350,9 @@ export function convShape(
   checkOptions("convParam", params, CONV_OPTIONS);
   const { groups = 1 } = params;
   checkWhole("groups", groups, 1);
+  checkChannels(xShape, wShape, groups);
   const [, C, H, W] = xShape;
-  const [F, CW, KH, KW] = wShape;
-  if (C % groups !== 0 || F % groups !== 0) {
-    throw new RangeError(
-      `groups must divide the channels of x and the filters of w: received ${groups}, ` +
-        `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
-    );
-  }
-  if (C !== CW * groups) {
-    const each = groups === 1 ? "" : `, x having those of ${groups} groups`;
-    throw new RangeError(
-      `Cannot convolve x with w as their channels must match${each}: ` +
-        `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
-    );
-  }
+  const [F, , KH, KW] = wShape;
   return { ...windowShape("The kernel", [C, H, W], [KH, KW], params), F, groups };
 }
 

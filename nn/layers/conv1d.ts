@@ -6,11 +6,12 @@
 
 import type { ConvParams } from "../../kernels/shape.ts";
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
-import { checkTensorShape } from "../../kernels/check.ts";
-import { convShape } from "../../kernels/shape.ts";
+import { checkSameDType, checkTensor, checkTensorShape } from "../../kernels/check.ts";
+import { checkChannels, convShape } from "../../kernels/shape.ts";
+import { show } from "../../kernels/tensor.ts";
 import { checkCache, readOptions } from "../checks.ts";
 import { convBackward, convForward } from "./conv.ts";
-import type { BackwardOptions, Gradients, OptionalDx } from "./gradients.ts";
+import { type BackwardOptions, checkBiases, type Gradients, type OptionalDx } from "./gradients.ts";
 import { asRow, asSequence, type Pad1d, readPad1d, readStep, rowPad } from "./sequence.ts";
 
 /** How a convolution walks over a sequence. */
@@ -48,16 +49,26 @@ const CONV1D_PARAM = {
 };
 
 /** The operands and parameters as a convolution of pictures has them, and the parameters written out. */
-function asConv<A extends FloatArray>(x: Tensor<A>, w: Tensor<A>, given: Conv1dParams) {
+function asConv<A extends FloatArray>(
+  x: Tensor<A>,
+  w: Tensor<A>,
+  b: Tensor<A> | null,
+  given: Conv1dParams,
+) {
+  checkTensor("x", x, 3);
+  checkTensor("w", w, 3);
   const written = readOptions("convParam", given, CONV1D_PARAM);
   const { stride, pad, dilation, groups } = written;
+  // Here, so that messages show the shapes of sequences.
+  checkChannels(x.shape, w.shape, groups);
+  checkBiases(b, { x, w }, w.shape[0], `one bias a filter of w ${show(w.shape)}`);
   const convParam: ConvParams = {
     stride: [1, stride],
     pad: rowPad(pad),
     dilation: [1, dilation],
     groups,
   };
-  return { x: asRow("x", x), w: asRow("w", w), convParam, written };
+  return { x: asRow(x), w: asRow(w), convParam, written };
 }
 
 /**
@@ -91,7 +102,7 @@ export function conv1dForward<A extends FloatArray, B extends Tensor<A> | null =
   b: B,
   convParam: Conv1dParams,
 ): { out: Tensor<A>; cache: Conv1dCache<A, B> } {
-  const conv = asConv(x, w, convParam);
+  const conv = asConv(x, w, b, convParam);
   const { out } = convForward(conv.x, conv.w, b, conv.convParam);
   return { out: asSequence(out), cache: { x, w, b, convParam: conv.written } };
 }
@@ -133,11 +144,12 @@ export function conv1dBackward<A extends FloatArray, B extends Tensor<A> | null 
   options: BackwardOptions = {},
 ): OptionalDx<Gradients<A, B>> {
   checkCache(cache, ["x", "w", "b", "convParam"]);
-  const { x, w, convParam } = asConv(cache.x, cache.w, cache.convParam);
+  const { b } = cache;
+  const { x, w, convParam } = asConv(cache.x, cache.w, b, cache.convParam);
   const { F, OW } = convShape(x.shape, w.shape, convParam);
   checkTensorShape("dout", dout, [x.shape[0], F, OW], "the convolution's output");
-  const { b } = cache;
-  const { dx, dw, db } = convBackward(asRow("dout", dout), { x, w, b, convParam }, options);
+  checkSameDType({ dout, x: cache.x });
+  const { dx, dw, db } = convBackward(asRow(dout), { x, w, b, convParam }, options);
   const gradients = { dw: asSequence(dw), db };
   return dx === undefined ? gradients : { dx: asSequence(dx), ...gradients };
 }

@@ -84,7 +84,7 @@ function checkConvTranspose(
   checkTensor("x", x, 4);
   checkTensor("w", w, 4);
   const shape = convTransposeShape(x.shape, w.shape, convParam);
-  const why = `one bias an output channel of w ${show(w.shape)} in groups of ${shape.groups}`;
+  const why = `one bias an output channel of w ${show(w.shape)} with groups ${shape.groups}`;
   checkBiases(b, { x, w }, shape.C, why);
   return shape;
 }

@@ -5,7 +5,7 @@
  */
 
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
-import { checkShape, checkTensorShape } from "../../kernels/check.ts";
+import { checkSameDType, checkShape, checkTensor, checkTensorShape } from "../../kernels/check.ts";
 import { averagePoolShape, poolShape } from "../../kernels/shape.ts";
 import { checkBoolean, checkCache, readOptions } from "../checks.ts";
 import { averagePoolBackward, averagePoolForward } from "./average_pool.ts";
@@ -118,8 +118,9 @@ export function maxPool1dForward<A extends FloatArray>(
   x: Tensor<A>,
   poolParam: MaxPool1dParams,
 ): { out: Tensor<A>; cache: MaxPool1dCache<A> } {
+  checkTensor("x", x, 3);
   const pool = asMaxPool(poolParam);
-  const { out } = maxPoolForward(asRow("x", x), pool.poolParam);
+  const { out } = maxPoolForward(asRow(x), pool.poolParam);
   return { out: asSequence(out), cache: { x, poolParam: pool.written } };
 }
 
@@ -146,11 +147,13 @@ export function maxPool1dBackward<A extends FloatArray>(
   cache: MaxPool1dCache<A>,
 ): Tensor<A> {
   checkCache(cache, ["x", "poolParam"]);
+  checkTensor("cache.x", cache.x, 3);
   const { poolParam } = asMaxPool(cache.poolParam);
-  const x = asRow("x", cache.x);
+  const x = asRow(cache.x);
   const { C, OW } = poolShape(x.shape, poolParam);
   checkTensorShape("dout", dout, [x.shape[0], C, OW], "the pool's output");
-  return asSequence(maxPoolBackward(asRow("dout", dout), { x, poolParam }));
+  checkSameDType({ dout, x: cache.x });
+  return asSequence(maxPoolBackward(asRow(dout), { x, poolParam }));
 }
 
 /**
@@ -175,8 +178,9 @@ export function averagePool1dForward<A extends FloatArray>(
   x: Tensor<A>,
   poolParam: AveragePool1dParams,
 ): { out: Tensor<A>; cache: AveragePool1dCache } {
+  checkTensor("x", x, 3);
   const pool = asAveragePool(poolParam);
-  const { out } = averagePoolForward(asRow("x", x), pool.poolParam);
+  const { out } = averagePoolForward(asRow(x), pool.poolParam);
   return { out: asSequence(out), cache: { shape: [...x.shape], poolParam: pool.written } };
 }
 
@@ -208,5 +212,5 @@ export function averagePool1dBackward<A extends FloatArray>(
   const shape = rowShape(cache.shape);
   const { C, OW } = averagePoolShape(shape, poolParam);
   checkTensorShape("dout", dout, [shape[0], C, OW], "the pool's output");
-  return asSequence(averagePoolBackward(asRow("dout", dout), { shape, poolParam }));
+  return asSequence(averagePoolBackward(asRow(dout), { shape, poolParam }));
 }

@@ -1,13 +1,13 @@
 /**
- * Sequences (N, C, L) as pictures of one row, (N, C, 1, L): how the 1-d layers run. Messages about sizes
- * that do not fit each other show the pictures' shapes.
+ * Sequences (N, C, L) as pictures of one row, (N, C, 1, L): how the 1-d layers run. Messages about a window
+ * that does not fit show the sizes of pictures.
  *
  * @module
  */
 
 import type { Pad } from "../../kernels/shape.ts";
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
-import { checkTensor, checkType, checkWhole } from "../../kernels/check.ts";
+import { checkType, checkWhole } from "../../kernels/check.ts";
 
 /** Padding of a sequence: one number, [left, right], "valid" (none) or "same", as for pictures. */
 export type Pad1d = number | readonly [left: number, right: number] | "same" | "valid";
@@ -43,10 +43,9 @@ export function rowPad(pad: Pad1d): Pad {
   return typeof pad === "number" ? [0, pad] : [0, pad[0], 0, pad[1]];
 }
 
-/** A sequence, or 1-d filters, as a picture of one row; checked. */
-export function asRow<A extends FloatArray>(name: string, x: Tensor<A>): Tensor<A> {
-  checkTensor(name, x, 3);
-  return { data: x.data, shape: rowShape(x.shape) };
+/** A sequence, or 1-d filters, as a picture of one row. */
+export function asRow<A extends FloatArray>({ data, shape }: Tensor<A>): Tensor<A> {
+  return { data, shape: rowShape(shape) };
 }
 
 /** A sequence's shape as a picture's. */
