@@ -54,22 +54,24 @@ const parameters = { numRuns: GEOMETRIES, seed: SEED };
 /** One case in three has no biases. */
 const biased = fc.nat(2).map((n) => n > 0);
 
-for (const dtype of ["float32", "float64"] as const) {
-  /** A layer with weights by each tier, over any geometries. */
-  const checkWeighted = <P>(
-    any: fc.Arbitrary<WeightedCase<P>>,
-    naive: Weighted<P>,
-    fast: Weighted<P>,
-  ) =>
-    fc.assert(
-      fc.property(any, biased, (c, hasBiases) => {
-        const x = wholes(c.xShape, dtype), w = wholes(c.wShape, dtype);
-        const b = hasBiases ? wholes([c.biases], dtype) : null;
-        compare(dtype, () => naive(c, x, w, b), () => fast(c, x, w, b), JSON.stringify(c));
-      }),
-      { ...parameters, numRuns: GEOMETRIES / 2 },
-    );
+/** A layer with weights by each tier, over any geometries. */
+function checkWeighted<P>(
+  dtype: DType,
+  any: fc.Arbitrary<WeightedCase<P>>,
+  naive: Weighted<P>,
+  fast: Weighted<P>,
+): void {
+  fc.assert(
+    fc.property(any, biased, (c, hasBiases) => {
+      const x = wholes(c.xShape, dtype), w = wholes(c.wShape, dtype);
+      const b = hasBiases ? wholes([c.biases], dtype) : null;
+      compare(dtype, () => naive(c, x, w, b), () => fast(c, x, w, b), JSON.stringify(c));
+    }),
+    parameters,
+  );
+}
 
+for (const dtype of ["float32", "float64"] as const) {
   /** The gradient of an output: made once for each of its shapes, so that every tier gets the same. */
   const douts = new Map<string, Tensor>();
   const doutOf = ({ shape }: Tensor): Tensor => {
@@ -81,7 +83,7 @@ for (const dtype of ["float32", "float64"] as const) {
 
   describe(`Every tier is equal to the definition on whole numbers, ${dtype}:`, () => {
     it("convolutions with dilation, groups, any padding, and with or without biases", () => {
-      checkWeighted(anyConv, ({ params }, x, w, b) => {
+      checkWeighted(dtype, anyConv, ({ params }, x, w, b) => {
         const { out, cache } = convForwardNaive(x, w, b, params);
         return { out, ...convBackwardNaive(doutOf(out), cache) };
       }, ({ params }, x, w, b) => {
@@ -91,7 +93,7 @@ for (const dtype of ["float32", "float64"] as const) {
     });
 
     it("transposed convolutions", () => {
-      checkWeighted(anyConvTranspose, ({ params }, x, w, b) => {
+      checkWeighted(dtype, anyConvTranspose, ({ params }, x, w, b) => {
         const { out, cache } = convTransposeForwardNaive(x, w, b, params);
         return { out, ...convTransposeBackwardNaive(doutOf(out), cache) };
       }, ({ params }, x, w, b) => {
