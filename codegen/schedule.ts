@@ -209,7 +209,8 @@ function backwardWeightsSchedule(window: ConvWindow): CorrelateSchedule {
   }
   // Filters at a time, so that a loaded x is used more than once: 7 sums or fewer stay in registers.
   const outputs = Math.max(1, Math.floor(7 / KW));
-  const tile = outputs > 1 ? 1 : KW < 7 ? 4 : 2;
+  // By measurement of 5x5: one is 1.7 times as fast as two at stride 1, two 1.2 times as one at stride 2.
+  const tile = outputs > 1 || strideX === 1 ? 1 : 2;
   return { ...shared, inputs: 1, outputs, tile };
 }
 

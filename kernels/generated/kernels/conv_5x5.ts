@@ -101,40 +101,21 @@ function backwardWeights_8x14x14_16x5x5_s1p2(x: Numbers, y: Numbers, dw: Numbers
         for (let r = 0; r < 14; r++) {
           let xi = (i * 324 + r * 18 + ky * 18) & 0x3fffffff;
           let yi = (o * 196 + r * 14) & 0x3fffffff;
-          for (const end = (yi + 12) & 0x3fffffff; yi < end;) {
+          for (const end = (yi + 14) & 0x3fffffff; yi < end;) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
             const x0_3 = x[xi + 3];
             const x0_4 = x[xi + 4];
-            const x0_5 = x[xi + 5];
-            const x0_6 = x[xi + 6];
-            const x0_7 = x[xi + 7];
             const y0_0 = y[yi];
-            const y0_1 = y[yi + 1];
-            const y0_2 = y[yi + 2];
-            const y0_3 = y[yi + 3];
-            dw0_0 = dw0_0 + x0_0 * y0_0 + x0_1 * y0_1 + x0_2 * y0_2 + x0_3 * y0_3;
-            dw0_1 = dw0_1 + x0_1 * y0_0 + x0_2 * y0_1 + x0_3 * y0_2 + x0_4 * y0_3;
-            dw0_2 = dw0_2 + x0_2 * y0_0 + x0_3 * y0_1 + x0_4 * y0_2 + x0_5 * y0_3;
-            dw0_3 = dw0_3 + x0_3 * y0_0 + x0_4 * y0_1 + x0_5 * y0_2 + x0_6 * y0_3;
-            dw0_4 = dw0_4 + x0_4 * y0_0 + x0_5 * y0_1 + x0_6 * y0_2 + x0_7 * y0_3;
-            xi = (xi + 4) & 0x3fffffff;
-            yi = (yi + 4) & 0x3fffffff;
+            dw0_0 += x0_0 * y0_0;
+            dw0_1 += x0_1 * y0_0;
+            dw0_2 += x0_2 * y0_0;
+            dw0_3 += x0_3 * y0_0;
+            dw0_4 += x0_4 * y0_0;
+            xi = (xi + 1) & 0x3fffffff;
+            yi = (yi + 1) & 0x3fffffff;
           }
-          const x0_0 = x[xi];
-          const x0_1 = x[xi + 1];
-          const x0_2 = x[xi + 2];
-          const x0_3 = x[xi + 3];
-          const x0_4 = x[xi + 4];
-          const x0_5 = x[xi + 5];
-          const y0_0 = y[yi];
-          const y0_1 = y[yi + 1];
-          dw0_0 = dw0_0 + x0_0 * y0_0 + x0_1 * y0_1;
-          dw0_1 = dw0_1 + x0_1 * y0_0 + x0_2 * y0_1;
-          dw0_2 = dw0_2 + x0_2 * y0_0 + x0_3 * y0_1;
-          dw0_3 = dw0_3 + x0_3 * y0_0 + x0_4 * y0_1;
-          dw0_4 = dw0_4 + x0_4 * y0_0 + x0_5 * y0_1;
         }
         const wi = o * 200 + i * 25 + ky * 5;
         dw[wi] += dw0_0;
@@ -153,7 +134,7 @@ function backwardWeights_8x14x14_16x5x5_s1p2(x: Numbers, y: Numbers, dw: Numbers
  * - row: convConfigs, LeNet, MNIST: x 8,14,14; w 16,8,5,5; stride 1; pad 2
  * - forward: 5 weights in registers (a row of taps); 4 positions at a time; 30 multiply-adds
  * - backwardData: 5 weights in registers (a row of taps); 4 positions at a time; 30 multiply-adds
- * - backwardWeights: 5 sums in registers (a row of taps); 4 positions at a time; 30 multiply-adds
+ * - backwardWeights: 5 sums in registers (a row of taps); 1 position at a time; 5 multiply-adds
  */
 export const conv_8x14x14_16x5x5_s1p2: GeneratedConv = {
   name: "conv-8x14x14-16x5x5-s1p2-generated",
@@ -260,7 +241,6 @@ function backwardData_5x5_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
 function backwardWeights_5x5_s1(x: Numbers, y: Numbers, dw: Numbers, s: PassSizes): void {
   const { inputs, outputs, rows, cols } = s;
   const { xPitch, xPlane, yPitch, yPlane, wInput, wOutput } = s;
-  const restCols = cols % 4, tiledCols = cols - restCols;
   for (let o = 0; o < outputs; o++) {
     for (let i = 0; i < inputs; i++) {
       for (let ky = 0; ky < 5; ky++) {
@@ -272,28 +252,7 @@ function backwardWeights_5x5_s1(x: Numbers, y: Numbers, dw: Numbers, s: PassSize
         for (let r = 0; r < rows; r++) {
           let xi = (i * xPlane + r * xPitch + ky * xPitch) & 0x3fffffff;
           let yi = (o * yPlane + r * yPitch) & 0x3fffffff;
-          for (const end = (yi + tiledCols) & 0x3fffffff; yi < end;) {
-            const x0_0 = x[xi];
-            const x0_1 = x[xi + 1];
-            const x0_2 = x[xi + 2];
-            const x0_3 = x[xi + 3];
-            const x0_4 = x[xi + 4];
-            const x0_5 = x[xi + 5];
-            const x0_6 = x[xi + 6];
-            const x0_7 = x[xi + 7];
-            const y0_0 = y[yi];
-            const y0_1 = y[yi + 1];
-            const y0_2 = y[yi + 2];
-            const y0_3 = y[yi + 3];
-            dw0_0 = dw0_0 + x0_0 * y0_0 + x0_1 * y0_1 + x0_2 * y0_2 + x0_3 * y0_3;
-            dw0_1 = dw0_1 + x0_1 * y0_0 + x0_2 * y0_1 + x0_3 * y0_2 + x0_4 * y0_3;
-            dw0_2 = dw0_2 + x0_2 * y0_0 + x0_3 * y0_1 + x0_4 * y0_2 + x0_5 * y0_3;
-            dw0_3 = dw0_3 + x0_3 * y0_0 + x0_4 * y0_1 + x0_5 * y0_2 + x0_6 * y0_3;
-            dw0_4 = dw0_4 + x0_4 * y0_0 + x0_5 * y0_1 + x0_6 * y0_2 + x0_7 * y0_3;
-            xi = (xi + 4) & 0x3fffffff;
-            yi = (yi + 4) & 0x3fffffff;
-          }
-          for (const end = (yi + restCols) & 0x3fffffff; yi < end;) {
+          for (const end = (yi + cols) & 0x3fffffff; yi < end;) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
@@ -326,7 +285,7 @@ function backwardWeights_5x5_s1(x: Numbers, y: Numbers, dw: Numbers, s: PassSize
  * - row: convFamilies, 5x5-s1
  * - forward: 5 weights in registers (a row of taps); 4 positions at a time; 25 multiply-adds
  * - backwardData: 5 weights in registers (a row of taps); 4 positions at a time; 25 multiply-adds
- * - backwardWeights: 5 sums in registers (a row of taps); 4 positions at a time; 25 multiply-adds
+ * - backwardWeights: 5 sums in registers (a row of taps); 1 position at a time; 5 multiply-adds
  */
 export const conv_5x5_s1: GeneratedConv = {
   name: "conv-5x5-s1-generated",
@@ -426,7 +385,7 @@ function backwardData_5x5_s2(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
 function backwardWeights_5x5_s2(x: Numbers, y: Numbers, dw: Numbers, s: PassSizes): void {
   const { inputs, outputs, rows, cols } = s;
   const { xPitch, xPlane, yPitch, yPlane, wInput, wOutput } = s;
-  const restCols = cols % 4, tiledCols = cols - restCols;
+  const restCols = cols % 2, tiledCols = cols - restCols;
   for (let o = 0; o < outputs; o++) {
     for (let i = 0; i < inputs; i++) {
       for (let ky = 0; ky < 5; ky++) {
@@ -446,21 +405,15 @@ function backwardWeights_5x5_s2(x: Numbers, y: Numbers, dw: Numbers, s: PassSize
             const x0_4 = x[xi + 4];
             const x0_5 = x[xi + 5];
             const x0_6 = x[xi + 6];
-            const x0_7 = x[xi + 7];
-            const x0_8 = x[xi + 8];
-            const x0_9 = x[xi + 9];
-            const x0_10 = x[xi + 10];
             const y0_0 = y[yi];
             const y0_1 = y[yi + 1];
-            const y0_2 = y[yi + 2];
-            const y0_3 = y[yi + 3];
-            dw0_0 = dw0_0 + x0_0 * y0_0 + x0_2 * y0_1 + x0_4 * y0_2 + x0_6 * y0_3;
-            dw0_1 = dw0_1 + x0_1 * y0_0 + x0_3 * y0_1 + x0_5 * y0_2 + x0_7 * y0_3;
-            dw0_2 = dw0_2 + x0_2 * y0_0 + x0_4 * y0_1 + x0_6 * y0_2 + x0_8 * y0_3;
-            dw0_3 = dw0_3 + x0_3 * y0_0 + x0_5 * y0_1 + x0_7 * y0_2 + x0_9 * y0_3;
-            dw0_4 = dw0_4 + x0_4 * y0_0 + x0_6 * y0_1 + x0_8 * y0_2 + x0_10 * y0_3;
-            xi = (xi + 8) & 0x3fffffff;
-            yi = (yi + 4) & 0x3fffffff;
+            dw0_0 = dw0_0 + x0_0 * y0_0 + x0_2 * y0_1;
+            dw0_1 = dw0_1 + x0_1 * y0_0 + x0_3 * y0_1;
+            dw0_2 = dw0_2 + x0_2 * y0_0 + x0_4 * y0_1;
+            dw0_3 = dw0_3 + x0_3 * y0_0 + x0_5 * y0_1;
+            dw0_4 = dw0_4 + x0_4 * y0_0 + x0_6 * y0_1;
+            xi = (xi + 4) & 0x3fffffff;
+            yi = (yi + 2) & 0x3fffffff;
           }
           for (const end = (yi + restCols) & 0x3fffffff; yi < end;) {
             const x0_0 = x[xi];
@@ -495,7 +448,7 @@ function backwardWeights_5x5_s2(x: Numbers, y: Numbers, dw: Numbers, s: PassSize
  * - row: convFamilies, 5x5-s2
  * - forward: 5 weights in registers (a row of taps); 4 positions at a time; 25 multiply-adds
  * - backwardData: 5 weights in registers (a row of taps); 2 positions at a time; 15 multiply-adds
- * - backwardWeights: 5 sums in registers (a row of taps); 4 positions at a time; 25 multiply-adds
+ * - backwardWeights: 5 sums in registers (a row of taps); 2 positions at a time; 15 multiply-adds
  */
 export const conv_5x5_s2: GeneratedConv = {
   name: "conv-5x5-s2-generated",

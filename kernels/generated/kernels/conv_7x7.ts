@@ -111,7 +111,6 @@ function backwardData_7x7_s1(x: Numbers, w: Numbers, y: Numbers, s: PassSizes): 
 function backwardWeights_7x7_s1(x: Numbers, y: Numbers, dw: Numbers, s: PassSizes): void {
   const { inputs, outputs, rows, cols } = s;
   const { xPitch, xPlane, yPitch, yPlane, wInput, wOutput } = s;
-  const restCols = cols % 2, tiledCols = cols - restCols;
   for (let o = 0; o < outputs; o++) {
     for (let i = 0; i < inputs; i++) {
       for (let ky = 0; ky < 7; ky++) {
@@ -125,28 +124,7 @@ function backwardWeights_7x7_s1(x: Numbers, y: Numbers, dw: Numbers, s: PassSize
         for (let r = 0; r < rows; r++) {
           let xi = (i * xPlane + r * xPitch + ky * xPitch) & 0x3fffffff;
           let yi = (o * yPlane + r * yPitch) & 0x3fffffff;
-          for (const end = (yi + tiledCols) & 0x3fffffff; yi < end;) {
-            const x0_0 = x[xi];
-            const x0_1 = x[xi + 1];
-            const x0_2 = x[xi + 2];
-            const x0_3 = x[xi + 3];
-            const x0_4 = x[xi + 4];
-            const x0_5 = x[xi + 5];
-            const x0_6 = x[xi + 6];
-            const x0_7 = x[xi + 7];
-            const y0_0 = y[yi];
-            const y0_1 = y[yi + 1];
-            dw0_0 = dw0_0 + x0_0 * y0_0 + x0_1 * y0_1;
-            dw0_1 = dw0_1 + x0_1 * y0_0 + x0_2 * y0_1;
-            dw0_2 = dw0_2 + x0_2 * y0_0 + x0_3 * y0_1;
-            dw0_3 = dw0_3 + x0_3 * y0_0 + x0_4 * y0_1;
-            dw0_4 = dw0_4 + x0_4 * y0_0 + x0_5 * y0_1;
-            dw0_5 = dw0_5 + x0_5 * y0_0 + x0_6 * y0_1;
-            dw0_6 = dw0_6 + x0_6 * y0_0 + x0_7 * y0_1;
-            xi = (xi + 2) & 0x3fffffff;
-            yi = (yi + 2) & 0x3fffffff;
-          }
-          for (const end = (yi + restCols) & 0x3fffffff; yi < end;) {
+          for (const end = (yi + cols) & 0x3fffffff; yi < end;) {
             const x0_0 = x[xi];
             const x0_1 = x[xi + 1];
             const x0_2 = x[xi + 2];
@@ -185,7 +163,7 @@ function backwardWeights_7x7_s1(x: Numbers, y: Numbers, dw: Numbers, s: PassSize
  * - row: convFamilies, 7x7-s1
  * - forward: 7 weights in registers (a row of taps); 4 positions at a time; 35 multiply-adds
  * - backwardData: 7 weights in registers (a row of taps); 4 positions at a time; 35 multiply-adds
- * - backwardWeights: 7 sums in registers (a row of taps); 2 positions at a time; 21 multiply-adds
+ * - backwardWeights: 7 sums in registers (a row of taps); 1 position at a time; 7 multiply-adds
  */
 export const conv_7x7_s1: GeneratedConv = {
   name: "conv-7x7-s1-generated",
