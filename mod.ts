@@ -36,16 +36,16 @@ export type { Arithmetic, Explanation, KernelChoice } from "./kernels/select.ts"
 export { registerKernels, useArithmetic, useKernels, warmConv } from "./kernels/select.ts";
 export type { ArrayOf, DType, FloatArray, Tensor } from "./nn/tensor.ts";
 export { full, linspace, tensor, zeros } from "./nn/tensor.ts";
-export type { ChoiceOptions, RandomStateData, Shufflable } from "./nn/random.ts";
-export { RandomState } from "./nn/random.ts";
-export type { GradientCheck } from "./nn/gradient_check.ts";
+export type { ChoiceOptions, RandomStateData, Shufflable } from "./nn/random/random_state.ts";
+export { RandomState } from "./nn/random/random_state.ts";
+export type { GradientCheck } from "./nn/training/gradient_check.ts";
 export {
   evalNumericalGradient,
   evalNumericalGradientArray,
   gradCheckSparse,
   relError,
-} from "./nn/gradient_check.ts";
-export type { OptimConfig, Update, UpdateRule, UpdateRuleName } from "./nn/optim.ts";
+} from "./nn/training/gradient_check.ts";
+export type { OptimConfig, Update, UpdateRule, UpdateRuleName } from "./nn/training/optim.ts";
 export {
   adagrad,
   adam,
@@ -55,7 +55,7 @@ export {
   sgdMomentum,
   sgdNesterovMomentum,
   updateRules,
-} from "./nn/optim.ts";
+} from "./nn/training/optim.ts";
 export type { Mode } from "./nn/checks.ts";
 export type { BackwardOptions, Gradients, OptionalDx } from "./nn/layers/gradients.ts";
 export type { ConvCache } from "./nn/layers/conv.ts";
@@ -179,18 +179,20 @@ export type {
   TrainEnd,
   TrainOptions,
   TrainResult,
-} from "./nn/solver_options.ts";
-export { Solver } from "./nn/solver.ts";
-export type { Checkpoint } from "./nn/checkpoint.ts";
-export { decodeCheckpoint, encodeCheckpoint } from "./nn/checkpoint_file.ts";
-export type { CosineOptions, Schedule, StepOptions, WarmupOptions } from "./nn/schedules.ts";
-export { cosineSchedule, stepSchedule } from "./nn/schedules.ts";
+} from "./nn/training/solver_options.ts";
+export { Solver } from "./nn/training/solver.ts";
+export type { Checkpoint } from "./nn/training/checkpoint.ts";
+export { decodeCheckpoint, encodeCheckpoint } from "./nn/training/checkpoint_file.ts";
 export type {
-  Cifar10Data,
-  Cifar10Options,
-  CropAndMirrorOptions,
-  FileBytes,
-} from "./nn/data_utils.ts";
-export { cifar10Classes, cropAndMirror, getCifar10Data } from "./nn/data_utils.ts";
-export type { ImageLayout } from "./nn/vis_utils.ts";
-export { visualizeGrid } from "./nn/vis_utils.ts";
+  CosineOptions,
+  Schedule,
+  StepOptions,
+  WarmupOptions,
+} from "./nn/training/schedules.ts";
+export { cosineSchedule, stepSchedule } from "./nn/training/schedules.ts";
+export type { Cifar10Data, Cifar10Options, FileBytes } from "./nn/data/cifar10.ts";
+export { cifar10Classes, getCifar10Data } from "./nn/data/cifar10.ts";
+export type { CropAndMirrorOptions } from "./nn/data/crop_and_mirror.ts";
+export { cropAndMirror } from "./nn/data/crop_and_mirror.ts";
+export type { ImageLayout } from "./nn/data/vis_utils.ts";
+export { visualizeGrid } from "./nn/data/vis_utils.ts";

@@ -40,7 +40,7 @@ import type { BatchnormParams } from "./layers/batchnorm.ts";
 import { checkLabels, softmaxLoss } from "./layers/loss.ts";
 import type { Labels, LossAndGradients, Model, ModelState } from "./model.ts";
 import { copyOf } from "./plain_data.ts";
-import { checkRandom, RandomState } from "./random.ts";
+import { checkRandom, RandomState } from "./random/random_state.ts";
 import { type ArrayOf, full, zeros } from "./tensor.ts";
 
 /** What every net can be told. */

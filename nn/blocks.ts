@@ -44,7 +44,7 @@ import type { BatchnormParams } from "./layers/batchnorm.ts";
 import { checkKeep, dropoutBackward, dropoutForward } from "./layers/dropout.ts";
 import { globalAverageBackward, globalAverageForward } from "./layers/global_pool.ts";
 import type { BackwardOptions } from "./layers/gradients.ts";
-import type { RandomState } from "./random.ts";
+import type { RandomState } from "./random/random_state.ts";
 
 /** A convolution, then batch normalisation if wanted, relu, and a max-pool and dropout if wanted. */
 export interface ConvBlock {

@@ -5,7 +5,7 @@
  */
 
 import type { FloatArray, Tensor } from "../kernels/tensor.ts";
-import type { RandomStateData } from "./random.ts";
+import type { RandomStateData } from "./random/random_state.ts";
 
 /** The class of each example of a batch: whole numbers from 0. */
 export type Labels = ArrayLike<number>;

@@ -17,7 +17,7 @@ import {
   required,
   whole,
 } from "../checks.ts";
-import { checkOneSource, checkRandom, RandomState } from "../random.ts";
+import { checkOneSource, checkRandom, RandomState } from "../random/random_state.ts";
 import { zerosLike } from "../tensor.ts";
 
 /** Which numbers dropout drops: the course's `dropout_param`. */

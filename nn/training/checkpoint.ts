@@ -4,12 +4,12 @@
  * @module
  */
 
-import { checkNumber, checkType, isObject } from "../kernels/check.ts";
-import type { Tensor } from "../kernels/tensor.ts";
-import { checkBoolean, checkKeys, checkTensorsLike, required, whole, within } from "./checks.ts";
-import type { Model, ModelState } from "./model.ts";
+import { checkNumber, checkType, isObject } from "../../kernels/check.ts";
+import type { Tensor } from "../../kernels/tensor.ts";
+import { checkBoolean, checkKeys, checkTensorsLike, required, whole, within } from "../checks.ts";
+import type { Model, ModelState } from "../model.ts";
 import type { OptimConfig } from "./optim.ts";
-import type { RandomStateData } from "./random.ts";
+import type { RandomStateData } from "../random/random_state.ts";
 import type { SolverRule } from "./update.ts";
 
 /** Where a training stands: all that a resumed one needs to give the losses of an uninterrupted one. */

@@ -5,9 +5,9 @@
  * @module
  */
 
-import { checkType, isFloatArray, isObject } from "../kernels/check.ts";
-import type { FloatArray, Tensor } from "../kernels/tensor.ts";
-import { checkTensorsLike } from "./checks.ts";
+import { checkType, isFloatArray, isObject } from "../../kernels/check.ts";
+import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
+import { checkTensorsLike } from "../checks.ts";
 import {
   type OptimConfig,
   prepareStep,

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { type FloatArray, sizeOf, type Tensor } from "../kernels/tensor.ts";
-import type { Labels, Model } from "./model.ts";
-import { zerosLike } from "./tensor.ts";
+import { type FloatArray, sizeOf, type Tensor } from "../../kernels/tensor.ts";
+import type { Labels, Model } from "../model.ts";
+import { zerosLike } from "../tensor.ts";
 
 /**
  * The part of examples whose highest score is that of their label.

@@ -22,7 +22,7 @@ import {
   type UpdateRuleName,
   updateRules,
   zeros,
-} from "../../mod.ts";
+} from "../../../mod.ts";
 
 const names = Object.keys(updateRules) as UpdateRuleName[];
 

@@ -13,8 +13,8 @@ import {
   type SolverOptions,
   type Tensor,
   tensor,
-} from "../../mod.ts";
-import { assertSameBits } from "../support/bits.ts";
+} from "../../../mod.ts";
+import { assertSameBits } from "../../support/bits.ts";
 
 /** A net of one weight that learns nothing to speak of, and keeps what it is shown. */
 class Witness implements Model<Float64Array> {

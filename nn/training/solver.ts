@@ -6,14 +6,19 @@
  * @module
  */
 
-import { checkNumber, checkWhole } from "../kernels/check.ts";
+import { checkNumber, checkWhole } from "../../kernels/check.ts";
 import { accuracyOf, gather, zerosForModel } from "./accuracy.ts";
 import { checkCheckpoint, type Checkpoint } from "./checkpoint.ts";
-import { type Read, readOptions } from "./checks.ts";
-import type { Labels, LossAndGradients, Model, ModelState } from "./model.ts";
+import { type Read, readOptions } from "../checks.ts";
+import type { Labels, LossAndGradients, Model, ModelState } from "../model.ts";
 import type { OptimConfig } from "./optim.ts";
-import { copyOf } from "./plain_data.ts";
-import { checkOneSource, copyRandom, RandomState, type RandomStateData } from "./random.ts";
+import { copyOf } from "../plain_data.ts";
+import {
+  checkOneSource,
+  copyRandom,
+  RandomState,
+  type RandomStateData,
+} from "../random/random_state.ts";
 import {
   checkData,
   checkExamples,
@@ -28,7 +33,7 @@ import {
   type TrainOptions,
   type TrainResult,
 } from "./solver_options.ts";
-import type { FloatArray, Tensor } from "./tensor.ts";
+import type { FloatArray, Tensor } from "../tensor.ts";
 import { Timing } from "./timing.ts";
 
 /** How long trainAsync keeps the event loop waiting, if an iteration does not take longer. */

@@ -9,13 +9,13 @@
  * @module
  */
 
-import { checkShape, checkType, isBytes, isObject } from "../kernels/check.ts";
-import { dtypeOf, sizeOf, type Tensor } from "../kernels/tensor.ts";
+import { checkShape, checkType, isBytes, isObject } from "../../kernels/check.ts";
+import { dtypeOf, sizeOf, type Tensor } from "../../kernels/tensor.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { checkKeys } from "./checks.ts";
+import { checkKeys } from "../checks.ts";
 import { crc32 } from "./crc32.ts";
-import { pack, unpack } from "./plain_data.ts";
-import { newArray } from "./tensor.ts";
+import { pack, unpack } from "../plain_data.ts";
+import { newArray } from "../tensor.ts";
 
 /** The names that safetensors has for our dtypes. */
 const NAMES = { float64: "F64", float32: "F32" } as const;

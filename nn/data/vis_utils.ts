@@ -12,8 +12,8 @@ import {
   checkTensor,
   checkType,
   checkWhole,
-} from "../kernels/check.ts";
-import { type FloatArray, type Tensor, zerosLike } from "./tensor.ts";
+} from "../../kernels/check.ts";
+import { type FloatArray, type Tensor, zerosLike } from "../tensor.ts";
 
 /** The order of an image tensor's dimensions: the course's visualize_grid takes NHWC, its nets NCHW. */
 export type ImageLayout = "NHWC" | "NCHW";

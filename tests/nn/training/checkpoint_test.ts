@@ -8,11 +8,11 @@ import {
   RandomState,
   Solver,
   tensor,
-} from "../../mod.ts";
-import { crc32 } from "../../nn/crc32.ts";
-import { data, noisy, NoisyNet } from "../support/small_nets.ts";
-import { assertSameBits } from "../support/bits.ts";
-import { watchArrays } from "../support/watch.ts";
+} from "../../../mod.ts";
+import { crc32 } from "../../../nn/training/crc32.ts";
+import { data, noisy, NoisyNet } from "../../support/small_nets.ts";
+import { assertSameBits } from "../../support/bits.ts";
+import { watchArrays } from "../../support/watch.ts";
 
 describe("encodeCheckpoint()", () => {
   const solver = new Solver(new NoisyNet(), data, noisy);
@@ -274,7 +274,7 @@ describe("decodeCheckpoint()", () => {
 
   it("reads a file of format 1, from which a training goes on as ever", async () => {
     const bytes = await Deno.readFile(
-      new URL("../fixtures/checkpoint-1.safetensors", import.meta.url),
+      new URL("../../fixtures/checkpoint-1.safetensors", import.meta.url),
     );
     const random = new RandomState(10), x = random.randn([60, 4]);
     const y = Array.from({ length: 60 }, (_, i) => i % 3);

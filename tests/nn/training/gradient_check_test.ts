@@ -11,7 +11,7 @@ import {
   type Tensor,
   tensor,
   zeros,
-} from "../../mod.ts";
+} from "../../../mod.ts";
 
 function sumOfCubes({ data }: Tensor): number {
   let sum = 0;

@@ -1,6 +1,6 @@
 import { describe, it } from "@std/testing/bdd";
 import { assertEquals, assertThrows } from "@std/assert";
-import { RandomState, tensor, visualizeGrid, zeros } from "../../mod.ts";
+import { RandomState, tensor, visualizeGrid, zeros } from "../../../mod.ts";
 
 describe("visualizeGrid()", () => {
   it("puts stretched images side by side, with black between them", () => {

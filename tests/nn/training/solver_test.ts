@@ -18,7 +18,7 @@ import {
   type Tensor,
   tensor,
   zeros,
-} from "../../mod.ts";
+} from "../../../mod.ts";
 import {
   data,
   linear,
@@ -29,7 +29,7 @@ import {
   quiet,
   type Result,
   val,
-} from "../support/small_nets.ts";
+} from "../../support/small_nets.ts";
 
 /** Runs with what console.log prints kept. */
 function logged(run: () => void): string[] {

@@ -10,8 +10,8 @@
  * @module
  */
 
-import { checkSameDType, checkTensor, checkTensorShape, checkWithin } from "../kernels/check.ts";
-import type { FloatArray, Tensor } from "../kernels/tensor.ts";
+import { checkSameDType, checkTensor, checkTensorShape, checkWithin } from "../../kernels/check.ts";
+import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import {
   option,
   type Read,
@@ -21,8 +21,8 @@ import {
   unchecked,
   whole,
   within,
-} from "./checks.ts";
-import { power } from "./elementary.ts";
+} from "../checks.ts";
+import { power } from "../elementary.ts";
 
 /**
  * A rule's settings, and what it remembers of one parameter: the course's `config`.

@@ -1,6 +1,6 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { cosineSchedule, stepSchedule } from "../../mod.ts";
+import { cosineSchedule, stepSchedule } from "../../../mod.ts";
 
 describe("cosineSchedule() with a warm-up", () => {
   const schedule = cosineSchedule({ warmup: 0.2, floor: 0.1 });

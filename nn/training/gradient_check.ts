@@ -15,11 +15,11 @@ import {
   checkType,
   checkWhole,
   isObject,
-} from "../kernels/check.ts";
-import type { FloatArray, Tensor } from "../kernels/tensor.ts";
-import { checkFunction } from "./checks.ts";
-import { RandomState } from "./random.ts";
-import { zerosLike } from "./tensor.ts";
+} from "../../kernels/check.ts";
+import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
+import { checkFunction } from "../checks.ts";
+import { RandomState } from "../random/random_state.ts";
+import { zerosLike } from "../tensor.ts";
 
 /** One number of a gradient, computed in two ways. */
 export interface GradientCheck {

@@ -21,9 +21,9 @@ import {
   type UpdateRuleName,
   updateRules,
   zeros,
-} from "../../mod.ts";
-import { assertSameBits } from "../support/bits.ts";
-import { data, linear, noisy, NoisyNet, quiet } from "../support/small_nets.ts";
+} from "../../../mod.ts";
+import { assertSameBits } from "../../support/bits.ts";
+import { data, linear, noisy, NoisyNet, quiet } from "../../support/small_nets.ts";
 
 describe("Solver.resume()", () => {
   const whole = new Solver(new NoisyNet(), data, noisy);

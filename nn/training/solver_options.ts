@@ -4,16 +4,22 @@
  * @module
  */
 
-import { checkNonEmpty, checkTensor, checkType, checkWhole, isObject } from "../kernels/check.ts";
-import { show } from "../kernels/tensor.ts";
+import {
+  checkNonEmpty,
+  checkTensor,
+  checkType,
+  checkWhole,
+  isObject,
+} from "../../kernels/check.ts";
+import { show } from "../../kernels/tensor.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { checkBatch, checkBoolean, checkFunction, option, whole, within } from "./checks.ts";
-import { checkLabels } from "./layers/loss.ts";
-import type { Labels, Model } from "./model.ts";
+import { checkBatch, checkBoolean, checkFunction, option, whole, within } from "../checks.ts";
+import { checkLabels } from "../layers/loss.ts";
+import type { Labels, Model } from "../model.ts";
 import type { OptimConfig, UpdateRule, UpdateRuleName } from "./optim.ts";
-import { checkRandom, type RandomState } from "./random.ts";
+import { checkRandom, type RandomState } from "../random/random_state.ts";
 import type { Schedule } from "./schedules.ts";
-import type { Tensor } from "./tensor.ts";
+import type { Tensor } from "../tensor.ts";
 import { checkConfig, readRule } from "./update.ts";
 
 /** What a solver trains on, and what it measures by. Both dtypes go with any model. */

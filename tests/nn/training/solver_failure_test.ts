@@ -10,9 +10,9 @@ import {
   type Tensor,
   type UpdateRule,
   zeros,
-} from "../../mod.ts";
-import { assertSameBits } from "../support/bits.ts";
-import { data, linear, noisy, NoisyNet, quiet, type Result } from "../support/small_nets.ts";
+} from "../../../mod.ts";
+import { assertSameBits } from "../../support/bits.ts";
+import { data, linear, noisy, NoisyNet, quiet, type Result } from "../../support/small_nets.ts";
 
 /** Throws at the calls with these numbers, counted from 1. */
 function faultAt(...calls: number[]): () => void {

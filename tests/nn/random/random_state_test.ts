@@ -1,6 +1,6 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { RandomState } from "../../mod.ts";
+import { RandomState } from "../../../mod.ts";
 
 /** The sum of the array's 32-bit words, modulo 2^32: one wrong bit anywhere changes it. */
 function fingerprint(data: Float64Array): number {
