@@ -98,15 +98,24 @@ function kitFor(vector: Vector, fused: boolean): Kit {
 /** The module for a dtype: see {@linkcode Kit}. */
 function assembleAffine(vector: Vector, fused: boolean): Assembly {
   const assembly = new Assembly();
+  // Blocks take as much as `cut` sees to, and packing works in whole vectors, of numbers or of steps.
   const func = (name: string, params: number) =>
     assembly.func(name, Array<"i32">(params).fill("i32"));
-  writeCopy(func("copyA", 5), vector, ROWS);
-  writeCopy(func("copyB", 5), vector, VECTORS * vector.lanes);
-  writeTurn(func("turnA", 5), vector, ROWS);
-  writeTurn(func("turnB", 5), vector, VECTORS * vector.lanes);
-  writeProduct(func("product", 8), vector, fused);
-  writeUnpack(func("unpack", 7), vector, false);
-  writeUnpack(func("unpackRelu", 7), vector, true);
+  const pack = (name: "A" | "B", width: number, from: number, to: number, most: number) => {
+    const over = Math.max(-width * vector.bytes & 15, width * (16 - vector.bytes));
+    const state = (f: Func) => f.reads(from, most + 16).writes(to, most + over);
+    writeCopy(state(func(`copy${name}`, 5)), vector, width);
+    writeTurn(state(func(`turn${name}`, 5)), vector, width);
+  };
+  const { a, packedA, b, packedB, c, out, bias } = regions;
+  pack("A", ROWS, a, packedA, MOST.a);
+  pack("B", VECTORS * vector.lanes, b, packedB, MOST.b);
+  const product = func("product", 8).reads(packedA, MOST.a).reads(packedB, MOST.b);
+  writeProduct(product.writes(c, MOST.c), vector, fused);
+  for (const name of ["unpack", "unpackRelu"]) {
+    const f = func(name, 7).reads(c, MOST.c).reads(bias, MOST.bias).writes(out, MOST.c);
+    writeUnpack(f, vector, name === "unpackRelu");
+  }
   return assembly;
 }
 
@@ -374,10 +383,8 @@ function cut(I: number, J: number, K: number, bytes: number, transposedB: boolea
   const needed = blockBytes(blocks, bytes);
   for (const name of ["a", "b", "c", "bias"] as const) {
     if (needed[name] <= MOST[name]) continue;
-    const sizes = `${I}x${K} times ${K}x${J}`;
-    throw new Error(
-      `Blocks of ${sizes} need ${needed[name]} bytes for ${name}, over ${MOST[name]}`,
-    );
+    const most = `more than ${MOST[name]}`;
+    throw new Error(`A block of ${I}x${K}x${J} needs ${needed[name]} bytes for ${name}, ${most}`);
   }
   return blocks;
 }

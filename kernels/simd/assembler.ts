@@ -174,12 +174,26 @@ class Bytes {
   }
 }
 
+/** A part of the memory that a function may read, or write. */
+export interface Extent {
+  readonly writes: boolean;
+  readonly start: number;
+  readonly bytes: number;
+}
+
 /** One function. Every method writes its instruction at the end and returns the function. */
 export class Func {
   readonly name: string;
   /** Its number in the module, for {@linkcode call}. */
   readonly index: number;
   readonly params: readonly ValueType[];
+  /**
+   * What the function and those that it calls may touch, as it says itself. A layout holds it against its
+   * regions before the module is compiled.
+   */
+  readonly extents: Extent[] = [];
+  #called = false;
+  #touches = false;
   readonly #locals: ValueType[] = [];
   readonly #code = new Bytes();
 
@@ -198,6 +212,23 @@ export class Func {
   /** Several new local variables. */
   locals(type: ValueType, count: number): Local[] {
     return Array.from({ length: count }, () => this.local(type));
+  }
+
+  /** Whether it loads or stores, and neither says where nor is called by a function that does. */
+  get silent(): boolean {
+    return this.#touches && !this.#called && this.extents.length === 0;
+  }
+
+  /** States that code of this function reads a number of bytes at the most: see {@linkcode extents}. */
+  reads(start: number, bytes: number): this {
+    this.extents.push({ writes: false, start, bytes });
+    return this;
+  }
+
+  /** The same for writing, or for reading and writing. */
+  writes(start: number, bytes: number): this {
+    this.extents.push({ writes: true, start, bytes });
+    return this;
   }
 
   /** Pushes a local. */
@@ -237,6 +268,7 @@ export class Func {
 
   /** A load or store at the address on the stack plus an offset; nothing is said of alignment. */
   at(name: MemoryOp, offset = 0): this {
+    this.#touches = true;
     this.#code.code(memory[name]);
     this.#code.byte(0);
     this.#code.unsigned(offset);
@@ -245,6 +277,7 @@ export class Func {
 
   /** A load or store of one lane at the address on the stack plus an offset. */
   laneAt(name: MemoryLaneOp, index: number, offset = 0): this {
+    this.#touches = true;
     this.#code.code(memoryLane[name]);
     this.#code.byte(0);
     this.#code.unsigned(offset);
@@ -267,6 +300,7 @@ export class Func {
 
   /** Calls another function of the module. */
   call(func: Func): this {
+    func.#called = true;
     return this.#indexed(indexed["call"], func.index);
   }
 
@@ -359,6 +393,11 @@ export class Func {
 /** A module: functions, each exported under its name, and the memory "m" imported from "e". */
 export class Assembly {
   readonly #funcs: Func[] = [];
+
+  /** The functions so far. */
+  get funcs(): readonly Func[] {
+    return this.#funcs;
+  }
 
   /** A new function without results. */
   func(name: string, params: readonly ValueType[] = []): Func {

@@ -80,6 +80,8 @@ function planSums(
     const assembly = new Assembly();
     const divide = assembly.func("divide", ["i32"]);
     writeDivision(divide, vector, counts.length, divisors);
+    divide.reads(divisors, counts.length * bytes);
+    divide.writes(divideFirst ? source.staged : target, planes * counts.length * bytes);
     const pad = assembly.func("pad");
     source.write(pad);
     const funcs = sums.map((sum, i) => {
@@ -93,7 +95,12 @@ function planSums(
         input: sum.input,
         output: sum.output,
         taps,
-        relocatable: true,
+        moved: {
+          input: (planes - 1) * step.source,
+          output: (planes - 1) * step.sums,
+          weights: 0,
+          bias: 0,
+        },
       });
     });
     const pool = assembly.func("pool", ["i32"]);

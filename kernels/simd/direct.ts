@@ -75,7 +75,12 @@ export function planDirect(
         : sum.taps,
       tapRows: { times: unrolled ? 1 : y.taps.length, step: sum.tapRow },
       weights: packedWeights + weightsBefore,
-      relocatable: groups > 1,
+      moved: groups === 1 ? undefined : {
+        input: (batch - 1) * step.source,
+        output: (batch - 1) * step.sums,
+        weights: (groups - 1) * groupStep.weights,
+        bias: (groups - 1) * groupStep.biases,
+      },
     };
   }
   let weightsBefore = 0;
@@ -117,7 +122,9 @@ export function planDirect(
     const image = assembly.func("image", ["i32", "i32"]).call(pad);
     writeSums(assembly, image, epilogue);
     const steps = { input: weights.input, row: tapStep.row * KW, column: tapStep.column };
-    writePacking(assembly, vector, inputs, steps, nonFiniteFlag);
+    writePacking(assembly, vector, inputs, steps, nonFiniteFlag)
+      .reads(rawWeights, groups * groupStep.weights)
+      .writes(packedWeights, weightsBefore + (groups - 1) * groupStep.weights);
     const join = compile(assembly, layout);
 
     const targetSize = batch * outputs * rows.target.size * columns.target.size;

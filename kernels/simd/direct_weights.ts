@@ -11,7 +11,7 @@ import { Assembly } from "./assembler.ts";
 import { groupBatch } from "./direct.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { compile, Layout, type Plan, scratch } from "./memory.ts";
-import { padded } from "./planes.ts";
+import { movedBy, padded } from "./planes.ts";
 import type { Schedule } from "./schedule.ts";
 import { depthwiseWeightTiles, weightTiles } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
@@ -76,7 +76,18 @@ export function planDirectWeights(
     x.write(pad, { from: 0, to: 1 });
     const biases = assembly.func("biases", ["i32", "i32"]);
     const planes = batch * outputs;
-    writeBiasSums(biases, vector, planes, OH * OW, dout.staged, biasSums.vectors, 0, 1);
+    const doutMoved = movedBy(0, images, dout.step.staged),
+      sumsMoved = movedBy(1, parts, planes * 16);
+    writeBiasSums(
+      biases,
+      vector,
+      planes,
+      OH * OW,
+      dout.staged,
+      biasSums.vectors,
+      doutMoved,
+      sumsMoved,
+    );
     const weights = writeWeightSums(assembly, "weights", {
       vector,
       fused,
@@ -85,9 +96,13 @@ export function planDirectWeights(
       dout: dout.planes,
       rows: OH,
       columns: OW,
-      images: { x: x.step.planes, dout: dout.step.planes },
+      images: { x: x.step.planes, dout: dout.step.planes, most: images },
       sums: sums.vectors,
-      relocatable: true,
+      moved: {
+        x: (batch - 1) * inputs * x.planes.plane,
+        dout: (batch - 1) * outputs * dout.planes.plane,
+        sums: [[0, (groups - 1) * sumStep]],
+      },
     });
     const run = assembly.func("imageBatch", ["i32", "i32", "i32"]);
     const [count, biasAt, sumsAt] = [0, 1, 2];
@@ -103,7 +118,7 @@ export function planDirectWeights(
       run.advance(xAt, inputs * x.planes.plane).advance(doutAt, outputs * dout.planes.plane);
       run.advance(sumsAt, sumStep);
     });
-    writeTotals(assembly, vector);
+    writeTotals(assembly, vector, [sums, biasSums]);
     const join = compile(assembly, layout);
 
     const most = imagesPerSum(vector, (OH * OW) / lanes);

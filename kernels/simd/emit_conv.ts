@@ -7,7 +7,7 @@
 
 import type { Assembly, Func } from "./assembler.ts";
 import type { ColumnTile, TileBlock } from "./tiles.ts";
-import type { Planes } from "./planes.ts";
+import { type Planes, spanOf } from "./planes.ts";
 import { multiplyAdd, pushSum, pushZero, splatLane, takeOver, type Vector } from "./vector.ts";
 
 /** A convolution: output[f](y, x) = bias[f] + sum over c and taps of weight * input[c](y, x + tap). */
@@ -31,8 +31,11 @@ export interface TapConv {
   readonly bias?: number;
   /** Whether negative outputs become 0. */
   readonly relu?: boolean;
-  /** Whether the function has parameters that are added to input's, output's, weights' and bias's starts. */
-  readonly relocatable?: boolean;
+  /**
+   * The most that parameters of the function add to input's, output's, weights' and bias's starts, if it has
+   * them.
+   */
+  readonly moved?: Readonly<Record<"input" | "output" | "weights" | "bias", number>>;
 }
 
 /** Taps that a loop over channels should have, so that the loop itself costs little. */
@@ -43,19 +46,21 @@ const LOOP_TAPS = 8;
  * code in a slow form, and replace it by optimised code when a function is next called.
  */
 export function writeConv(assembly: Assembly, name: string, conv: TapConv): Func {
-  const { vector: { bytes }, channels, tiles, input, output, taps, tapRows, relocatable } = conv;
+  const { vector: { bytes }, channels, tiles, input, output, taps, tapRows } = conv;
   const weightBytes = channels * taps.length * tapRows.times * bytes;
   const parts = tiles.map((block) => {
     const part = assembly.func(`${name}${block.size}`, ["i32", "i32", "i32", "i32"]);
     writeBlock(part, conv, block);
     return part;
   });
-  const f = assembly.func(name, relocatable ? ["i32", "i32", "i32", "i32"] : []);
+  const f = assembly.func(name, conv.moved ? ["i32", "i32", "i32", "i32"] : []);
+  stateExtents(f, conv);
+  const parameter = (i: number) => conv.moved && i;
   const [x, out, weights, bias, block] = f.locals("i32", 5);
-  pushSum(f, input.start, relocatable && 0).set(x);
-  pushSum(f, output.start, relocatable && 1).set(out);
-  pushSum(f, conv.weights, relocatable && 2).set(weights);
-  pushSum(f, conv.bias ?? 0, relocatable && 3).set(bias);
+  pushSum(f, input.start, parameter(0)).set(x);
+  pushSum(f, output.start, parameter(1)).set(out);
+  pushSum(f, conv.weights, parameter(2)).set(weights);
+  pushSum(f, conv.bias ?? 0, parameter(3)).set(bias);
   for (const [i, { size, times }] of tiles.entries()) {
     f.repeat(block, times, () => {
       f.get(x).get(out).get(weights).get(bias).call(parts[i]);
@@ -64,6 +69,33 @@ export function writeConv(assembly: Assembly, name: string, conv: TapConv): Func
     });
   }
   return f;
+}
+
+/** A convolution, of one channel and straight taps unless it says more, or a plain sum of taps. */
+type StatedConv =
+  & Omit<TapConv, "channels" | "tapRows" | "weights">
+  & Partial<Pick<TapConv, "channels" | "tapRows" | "weights">>;
+
+/** States what a convolution touches. */
+export function stateExtents(f: Func, conv: StatedConv): void {
+  const { vector: { bytes, lanes }, channels = 1, tiles, input, output, taps } = conv;
+  const { bias, weights, tapRows = { times: 1, step: 0 } } = conv;
+  const moved = conv.moved ?? { input: 0, output: 0, weights: 0, bias: 0 };
+  const filters = tiles.reduce((sum, { size, times }) => sum + size * times, 0);
+  // Every block of filters covers all rows and columns, the last vector from where it starts.
+  const [{ rows: rowTiles }] = tiles;
+  const rows = rowTiles.reduce((sum, { rows, times }) => sum + rows * times, 0);
+  const starts = rowTiles[0].tiles.map(({ columns, times }) =>
+    Math.max(...columns) + (times - 1) * columns.length * lanes
+  );
+  const width = Math.max(...starts) * bytes + 16;
+  f.writes(output.start, spanOf(output, filters, rows, width) + moved.output);
+  if (bias !== undefined) f.reads(bias, filters * bytes + moved.bias);
+  if (taps.length * tapRows.times === 0) return;
+  const lastTap = Math.max(...taps) + (tapRows.times - 1) * tapRows.step;
+  f.reads(input.start, spanOf(input, channels, rows, width) + lastTap + moved.input);
+  const numbers = filters * channels * taps.length * tapRows.times;
+  if (weights !== undefined) f.reads(weights, numbers * bytes + moved.weights);
 }
 
 /** Writes the sums of one block of filters; parameters say where everything is. */

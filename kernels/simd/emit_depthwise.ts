@@ -7,7 +7,7 @@
  */
 
 import type { Assembly, Func } from "./assembler.ts";
-import type { TapConv } from "./emit_conv.ts";
+import { stateExtents, type TapConv } from "./emit_conv.ts";
 import { RESIDENT_TAPS, type RowTile } from "./tiles.ts";
 import { multiplyAdd, pushSum, pushZero } from "./vector.ts";
 
@@ -20,9 +20,10 @@ export type PlaneConv = Omit<TapConv, "channels" | "tapRows" | "weights"> & {
 /** Writes the convolution as a function, with the parameters of `writeConv`. */
 export function writeDepthwise(assembly: Assembly, name: string, conv: PlaneConv): Func {
   const { vector: { bytes }, tiles: [{ times, rows }], taps, input, output } = conv;
-  const f = assembly.func(name, conv.relocatable ? ["i32", "i32", "i32", "i32"] : []);
+  const f = assembly.func(name, conv.moved ? ["i32", "i32", "i32", "i32"] : []);
+  stateExtents(f, conv);
   const [x, out, weights, bias, plane] = f.locals("i32", 5);
-  const parameter = (i: number) => conv.relocatable && i;
+  const parameter = (i: number) => conv.moved && i;
   pushSum(f, output.start, parameter(1)).set(out);
   pushSum(f, conv.weights ?? 0, parameter(2)).set(weights);
   pushSum(f, conv.bias ?? 0, parameter(3)).set(bias);

@@ -9,7 +9,7 @@
 
 import type { Assembly, Func, Local } from "./assembler.ts";
 import type { WeightTiles } from "./tiles.ts";
-import type { Planes } from "./planes.ts";
+import { type Moved, type Planes, spanOf } from "./planes.ts";
 import { multiplyAdd, pushMask, pushSum, pushZero, takeOut, type Vector } from "./vector.ts";
 
 /** Sums over y, x of dout[f](y, x) * x[c](y, x + tap), for every filter, channel and tap. */
@@ -24,16 +24,23 @@ export interface WeightSums {
   readonly rows: number;
   readonly columns: number;
   /**
-   * The bytes from one image to the next, if the function has a parameter with the number of images; one
+   * The bytes from one image to the next and the most images, if the function has a parameter with the number of images; one
    * image if left out.
    */
-  readonly images?: { readonly x: number; readonly dout: number };
+  readonly images?: { readonly x: number; readonly dout: number; readonly most: number };
   /** The sums' vectors: filter block, channel, tap row, tap, filter of the block. */
   readonly sums: number;
   /** Whether sums are whole before they are added to the vectors, as those of many terms always are. */
   readonly apart?: boolean;
-  /** Whether the function has parameters before that are added to x's, dout's and sums' starts. */
-  readonly relocatable?: boolean;
+  /**
+   * The most that parameters of the function, before, add to x's and dout's starts; and the least and most
+   * that one adds to sums' start, for each region of sums.
+   */
+  readonly moved?: {
+    readonly x: number;
+    readonly dout: number;
+    readonly sums: readonly (readonly [least: number, most: number])[];
+  };
 }
 
 /** Vectors of a row, or of several, that are multiplied in straight code. */
@@ -42,7 +49,7 @@ const UNROLL = 8;
 
 /** Writes the sums as a function that calls another for each block of filters: see `writeConv`. */
 export function writeWeightSums(assembly: Assembly, name: string, job: WeightSums): Func {
-  const { tiles: { blocks, channels, tapRows }, x, dout, images, relocatable } = job;
+  const { tiles: { blocks, channels, tapRows }, x, dout, images, moved } = job;
   const parts = blocks.map(({ size }) => {
     const part = assembly.func(`${name}${size}`, ["i32", "i32", "i32", "i32"]);
     writeBlock(part, job, size);
@@ -50,12 +57,13 @@ export function writeWeightSums(assembly: Assembly, name: string, job: WeightSum
   });
   const taps = channels.flatMap(({ times, groups }) => Array(times).fill(groups.flat().length));
   const filterSums = tapRows.times * taps.reduce((a, b) => a + b, 0);
-  const params = (relocatable ? 3 : 0) + (images ? 1 : 0);
+  const params = (moved ? 3 : 0) + (images ? 1 : 0);
   const f = assembly.func(name, Array<"i32">(params).fill("i32"));
+  stateExtents(f, job, filterSums);
   const [xAt, doutAt, sums, block] = f.locals("i32", 4);
-  pushSum(f, x.start, relocatable && 0).set(xAt);
-  pushSum(f, dout.start, relocatable && 1).set(doutAt);
-  pushSum(f, job.sums, relocatable && 2).set(sums);
+  pushSum(f, x.start, moved && 0).set(xAt);
+  pushSum(f, dout.start, moved && 1).set(doutAt);
+  pushSum(f, job.sums, moved && 2).set(sums);
   for (const [i, { size, times }] of blocks.entries()) {
     f.repeat(block, times, () => {
       f.get(xAt).get(doutAt).get(sums);
@@ -66,6 +74,31 @@ export function writeWeightSums(assembly: Assembly, name: string, job: WeightSum
     });
   }
   return f;
+}
+
+/** States what the sums touch. */
+function stateExtents(f: Func, job: WeightSums, filterSums: number): void {
+  const { vector: { bytes }, tiles, x, dout, rows, columns } = job;
+  const moved = job.moved ?? { x: 0, dout: 0, sums: [[0, 0]] };
+  const images = job.images ?? { x: 0, dout: 0, most: 1 };
+  const filters = tiles.blocks.reduce((sum, { size, times }) => sum + size * times, 0);
+  const channels = tiles.channels.reduce((sum, { size, times }) => sum + size * times, 0);
+  const width = Math.max(columns * bytes, 16);
+  // Taps of a group are in its first channel or, for 1x1 kernels, in the channels behind that.
+  const lastTap = Math.max(
+    ...tiles.channels.flatMap(({ size, groups }) =>
+      groups.flat().map((at) => at - (size - 1) * x.plane)
+    ),
+  ) + (tiles.tapRows.times - 1) * tiles.tapRows.step;
+  // Neighbours that share their loads load the vector behind.
+  const behind = tiles.shifted ? 16 : 0;
+  const xMost = moved.x + (images.most - 1) * images.x;
+  const doutMost = moved.dout + (images.most - 1) * images.dout;
+  f.reads(x.start, spanOf(x, channels, rows, width) + lastTap + behind + xMost);
+  f.reads(dout.start, spanOf(dout, filters, rows, width) + doutMost);
+  for (const [least, most] of moved.sums) {
+    f.writes(job.sums + least, most - least + filters * filterSums * 16);
+  }
 }
 
 /** Writes the sums of one block of filters; parameters say where everything is, and how many images. */
@@ -247,8 +280,8 @@ export function writeBiasSums(
   numbers: number,
   dout: number,
   sums: number,
-  doutMoved?: Local,
-  sumsMoved?: Local,
+  doutMoved: Moved,
+  sumsMoved?: Moved,
 ): void {
   const { lanes, mostTerms } = vector;
   const parts = f.locals("v128", 4);
@@ -264,8 +297,10 @@ export function writeBiasSums(
     }
     f.op(vector.add).set(parts[part]);
   };
-  pushSum(f, dout, doutMoved).set(from);
-  pushSum(f, sums, sumsMoved).set(sum);
+  f.reads(dout, filters * numbers * vector.bytes + doutMoved.range[1]);
+  f.writes(sums, filters * 16 + (sumsMoved?.range[1] ?? 0));
+  pushSum(f, dout, doutMoved.local).set(from);
+  pushSum(f, sums, sumsMoved?.local).set(sum);
   f.repeat(filter, filters, () => {
     for (const [i, part] of parts.entries()) {
       if (i > 0 || long) pushZero(f);

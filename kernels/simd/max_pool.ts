@@ -19,7 +19,15 @@ import type { Answer } from "../tier.ts";
 import { Assembly, type Func, type Local } from "./assembler.ts";
 import { type Features, features } from "./features.ts";
 import { compile, Layout, type Region, reserve, scratch } from "./memory.ts";
-import { evenAndOdd, mergeRow, plainRow, writeCopy, writeMoves } from "./planes.ts";
+import {
+  evenAndOdd,
+  mergeRow,
+  plainRow,
+  type RowCopy,
+  spanOf,
+  writeCopy,
+  writeMoves,
+} from "./planes.ts";
 import { lowerAndUpper, pushMask, pushZero, type Vector, vectors } from "./vector.ts";
 
 /** A pool's kernel, and where its data lie in the memory. */
@@ -87,7 +95,9 @@ function planPool(shape: PoolShape, vector: Vector): Pool {
   const chunk = Math.max(1, Math.floor(CHUNK / (H * W * bytes)));
   const layout = new Layout();
   const region = (name: string, numbers: number) => layout.region(name, numbers * bytes + SLACK);
-  const x = region("x", chunk * H * W);
+  // Lanes beyond a row that is shorter than a vector are read too, as far apart as the others.
+  const beyond = OW < lanes ? (lanes - OW) * strideX : 0;
+  const x = region("x", chunk * H * W + beyond);
   const y = region("y", chunk * OH * OW);
   const dx = region("dx", chunk * H * W);
   const doubt = layout.region("doubt", 16);
@@ -103,7 +113,7 @@ function planPool(shape: PoolShape, vector: Vector): Pool {
   const base = region("sums", size / bytes);
   return {
     ...pool,
-    padded: isPadded ? region("padded", paddedH * paddedW) : undefined,
+    padded: isPadded ? region("padded", paddedH * paddedW + beyond) : undefined,
     sums: {
       start: base + before * bytes,
       row,
@@ -297,8 +307,15 @@ interface Pass {
  * wins over any number, is not looked for in each window: one sum of all numbers tells if there is any.
  */
 function writePass(f: Func, pool: Pool, held: Registers, pass: Pass): void {
-  const { H, W, strideY, strideX, padTop, padLeft, OH, paddedW, padded, vector } = pool;
-  const { bytes } = vector;
+  const { H, W, KH, KW, strideY, strideX, padTop, padLeft, OH, OW, paddedW, padded, vector } = pool;
+  const { bytes, lanes } = vector;
+  const { chunk, doubt } = pool;
+  // A stride of 2 takes whole vectors, the last of which may hold no tap in its second half.
+  const width = ((Math.max(OW, lanes) - 1) * strideX + KW + (strideX === 2 ? 1 : 0)) * bytes;
+  const windows = { start: padded ?? pool.x, plane: H * W * bytes, row: paddedW * bytes };
+  const lastRow = (OH - 1) * strideY + KH;
+  f.reads(windows.start, spanOf(windows, padded === undefined ? chunk : 1, lastRow, width));
+  f.writes(doubt, 16);
   const [plane, y, column] = f.locals("i32", 3);
   const x = pointer(f, strideX * bytes, strideY * paddedW * bytes);
   const pointers = [x, ...pass.pointers];
@@ -309,7 +326,8 @@ function writePass(f: Func, pool: Pool, held: Registers, pass: Pass): void {
       const from = { start: 0, plane: 0, row: W * bytes };
       const start = padded + (padTop * paddedW + padLeft) * bytes;
       const to = { start, plane: 0, row: paddedW * bytes };
-      writeCopy(f, 1, H, from, to, plainRow(vector, W), { from: plane });
+      const range = [pool.x, pool.x + (chunk - 1) * H * W * bytes] as const;
+      writeCopy(f, 1, H, from, to, plainRow(vector, W), { from: { local: plane, range } });
       f.const(padded).set(x.row);
     }
     pass.before?.();
@@ -380,7 +398,8 @@ function writeMaximum(
 
 /** The forward pass over some planes. */
 function writeForward(f: Func, pool: Pool): void {
-  const { OW, vector: { bytes, lanes, storeLane } } = pool;
+  const { OH, OW, chunk, y, vector: { bytes, lanes, storeLane } } = pool;
+  f.writes(y, chunk * OH * OW * bytes);
   const held = registers(f, pool), { most } = held;
   const out = pointer(f, bytes, OW * bytes);
   f.const(pool.y).set(out.row);
@@ -397,8 +416,15 @@ function writeForward(f: Func, pool: Pool): void {
 
 /** The backward pass over some planes. */
 function writeBackward(f: Func, pool: Pool): void {
-  const { H, W, KH, KW, strideY, strideX, OH, OW, sums, vector } = pool;
+  const { H, W, KH, KW, strideY, strideX, OH, OW, chunk, sums, vector } = pool;
   const { bytes, lanes } = vector;
+  f.reads(pool.y, (chunk * OH * OW + Math.max(0, lanes - OW)) * bytes);
+  if (sums) {
+    const summed = spanOf(sums, KW, (OH - 1) * strideY + KH, Math.max(OW, lanes) * bytes);
+    f.writes(sums.start, summed).writes(sums.base, sums.bytes);
+  } else {
+    f.writes(pool.dx, Math.ceil((chunk * H * W * bytes) / 16) * 16);
+  }
   const held = registers(f, pool);
   const { taps, most, doubts, spare: [wins] } = held;
   /** Gradients that no tap has won yet. */
@@ -532,7 +558,9 @@ function writeMerge(f: Func, pool: Pool, sums: Sums, dx: Local): void {
   const merge = mergeRow(vector, W, phases.map((phase) => phase - first));
   const from = { start: sums.start + padTop * sums.row, plane: 0, row: sums.row };
   const to = { start: 0, plane: 0, row: W * bytes };
-  writeCopy(f, 1, H, from, to, (f, row, target) => {
+  const summed = (KW > strideX ? (KW - 1) * plane : 0) + sums.vectors * 16;
+  const reads = Math.max(first + merge.reads, summed);
+  const write: RowCopy["write"] = (f, row, target) => {
     if (KW > strideX) {
       f.get(row).set(at);
       f.repeat(column, sums.vectors, () => {
@@ -549,6 +577,10 @@ function writeMerge(f: Func, pool: Pool, sums: Sums, dx: Local): void {
       });
     }
     f.get(row).const(first).op("i32.add").set(source);
-    merge(f, source, target);
-  }, { to: dx });
+    merge.write(f, source, target);
+  };
+  const range = [pool.dx, pool.dx + (pool.chunk - 1) * H * W * bytes] as const;
+  writeCopy(f, 1, H, from, to, { reads, writes: merge.writes, write }, {
+    to: { local: dx, range },
+  });
 }

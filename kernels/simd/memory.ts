@@ -9,7 +9,7 @@
  */
 
 import type { Epilogue } from "../epilogue.ts";
-import type { Assembly } from "./assembler.ts";
+import type { Assembly, Func } from "./assembler.ts";
 import { hasSimd } from "./features.ts";
 import { Scratch } from "../scratch.ts";
 import type { DType, FloatArray } from "../tensor.ts";
@@ -121,8 +121,11 @@ export function scratch(dtype: DType): FloatArray {
  * @param assembly The module.
  * @param layout What its functions need of the memory.
  * @returns A function that gives the module's functions by name, for one call: another may need others.
+ * @throws {Error} If a function touches bytes outside the layout's regions, or does not say which it touches.
  */
-export function compile(assembly: Assembly, { size }: Layout): () => Functions {
+export function compile(assembly: Assembly, layout: Layout): () => Functions {
+  layout.check(assembly.funcs);
+  const { size } = layout;
   const link = currentMachine().load(assembly.bytes());
   return () => {
     const missing = reserve(size);
@@ -156,6 +159,22 @@ export class Layout {
     this.regions.push({ name, start, end: start + bytes });
     this.size = start + bytes + GAP;
     return start;
+  }
+
+  /** Refuses functions that may touch bytes outside the regions, and such as do not say what they touch. */
+  check(funcs: readonly Pick<Func, "name" | "silent" | "extents">[]): void {
+    for (const { name, silent, extents } of funcs) {
+      if (silent) throw new Error(`${name} does not say which bytes it touches`);
+      for (const { writes, start, bytes } of extents) {
+        const end = start + bytes, over = writes ? 0 : GAP - 1;
+        const region = this.regions.findLast((region) => region.start <= start);
+        if (region && start <= region.end && end <= region.end + over) continue;
+        const where = region ? `${region.name}, which ends at ${region.end}` : "no region";
+        throw new Error(
+          `${name} ${writes ? "writes" : "reads"} bytes ${start} to ${end} of ${where}`,
+        );
+      }
+    }
   }
 }
 

@@ -155,22 +155,30 @@ export function layoutPass(layout: Layout, vector: Vector, walk: Walk): PassLayo
   /** Rows whose phases lie alike share their code. */
   function writeMerge(assembly: Assembly, f: Func, from?: Local, to?: Local): void {
     if (stored) return;
-    const merges = new Map<string, Func>();
+    const placesOf = (y: Phase) => xs.map((x) => starts.get(`${y.rest},${x.rest}`)!);
+    const alike = new Map<string, Phase[]>();
     for (const y of ys) {
-      const places = xs.map((x) => starts.get(`${y.rest},${x.rest}`)!);
-      const offsets = places.map((place) => place - places[0]);
-      const key = [y.count, ...offsets].join();
-      let merge = merges.get(key);
-      if (merge === undefined) {
-        merge = assembly.func(`merge${merges.size}`, ["i32", "i32"]);
-        const merged = { ...result, start: 0, row: rows.targetStep * W * bytes };
-        const copyRow = mergeRow(vector, W, offsets);
-        const planes = { start: 0, plane, row };
-        writeCopy(merge, outputs, y.count, planes, merged, copyRow, { from: 0, to: 1 });
-        merges.set(key, merge);
+      const places = placesOf(y);
+      const key = [y.count, ...places.map((place) => place - places[0])].join();
+      alike.set(key, [...alike.get(key) ?? [], y]);
+    }
+    for (const [key, phases] of alike) {
+      const [count, ...offsets] = key.split(",").map(Number);
+      const merge = assembly.func(`merge${phases[0].rest}`, ["i32", "i32"]);
+      const sources = phases.map((y) => placesOf(y)[0]);
+      const targets = phases.map((y) => target + y.rest * W * bytes);
+      const rangeOf = (places: readonly number[], step: number) =>
+        [Math.min(...places), Math.max(...places) + (groups - 1) * step] as const;
+      const merged = { ...result, start: 0, row: rows.targetStep * W * bytes };
+      const copyRow = mergeRow(vector, W, offsets);
+      writeCopy(merge, outputs, count, { start: 0, plane, row }, merged, copyRow, {
+        from: { local: 0, range: rangeOf(sources, step.sums) },
+        to: { local: 1, range: rangeOf(targets, step.target) },
+      });
+      for (const [i, source] of sources.entries()) {
+        pushSum(f, source, from);
+        pushSum(f, targets[i], to).call(merge);
       }
-      pushSum(f, places[0], from);
-      pushSum(f, target + y.rest * W * bytes, to).call(merge);
     }
   }
 

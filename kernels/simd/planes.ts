@@ -19,12 +19,39 @@ export interface Planes {
   readonly row: number;
 }
 
+/** The bytes from the first to the last of some planes, of some rows of which so many bytes are touched. */
+export function spanOf(
+  { plane, row }: Omit<Planes, "start">,
+  planes: number,
+  rows: number,
+  rowBytes: number,
+): number {
+  return (planes - 1) * plane + (rows - 1) * row + rowBytes;
+}
+
+/** A parameter that is added to an address, and the least and the most that it can be. */
+export interface Moved {
+  readonly local: Local;
+  readonly range: readonly [least: number, most: number];
+}
+
+/** A parameter that is the place of one of some images, or parts, so many bytes apart. */
+export function movedBy(local: Local, times: number, step: number): Moved {
+  return { local, range: [0, (times - 1) * step] };
+}
+
 /** Vectors that are copied straight, without a loop. */
 const STRAIGHT = 16;
 const UNROLL = 8;
 
-/** The work of copying one row: writes it, from and to two pointers. */
-export type RowCopy = (f: Func, from: Local, to: Local) => void;
+/** The work of copying one row. */
+export interface RowCopy {
+  /** The bytes of the row that are read and written. */
+  readonly reads: number;
+  readonly writes: number;
+  /** Writes the code, from and to two pointers. */
+  write(f: Func, from: Local, to: Local): void;
+}
 
 /** Writes a function that copies every row of every plane; parameters may move the two starts. */
 export function writeCopy(
@@ -34,14 +61,21 @@ export function writeCopy(
   from: Planes,
   to: Planes,
   copyRow: RowCopy,
-  moved?: { readonly from?: Local; readonly to?: Local },
+  moved: { readonly from?: Moved; readonly to?: Moved } = {},
 ): void {
   const [source, target, plane, row] = f.locals("i32", 4);
-  pushSum(f, from.start, moved?.from).set(source);
-  pushSum(f, to.start, moved?.to).set(target);
+  pushSum(f, from.start, moved.from?.local).set(source);
+  pushSum(f, to.start, moved.to?.local).set(target);
+  const extent = (
+    at: Planes,
+    rowBytes: number,
+    [least, most]: readonly [number, number] = [0, 0],
+  ) => [at.start + least, spanOf(at, planes, rows, rowBytes) + most - least] as const;
+  f.reads(...extent(from, copyRow.reads, moved.from?.range));
+  f.writes(...extent(to, copyRow.writes, moved.to?.range));
   f.repeat(plane, planes, () => {
     f.repeat(row, rows, () => {
-      copyRow(f, source, target);
+      copyRow.write(f, source, target);
       f.advance(source, from.row).advance(target, to.row);
     });
     f.advance(source, from.plane - rows * from.row).advance(target, to.plane - rows * to.row);
@@ -79,7 +113,7 @@ function moveNumber(f: Func, vector: Vector, from: Local, to: Local, a: number, 
 /** Copies a row of neighbouring numbers. */
 export function plainRow(vector: Vector, columns: number): RowCopy {
   const { bytes, lanes } = vector;
-  return (f, from, to) => {
+  const write: RowCopy["write"] = (f, from, to) => {
     const move = (from: Local, to: Local, a: number, b: number) =>
       f.get(to).get(from).at("v128.load", a).at("v128.store", b);
     writeMoves(f, from, to, Math.floor(columns / lanes), 16, 16, move);
@@ -89,6 +123,7 @@ export function plainRow(vector: Vector, columns: number): RowCopy {
     if (columns >= lanes) return;
     for (let x = 0; x < columns; x++) moveNumber(f, vector, from, to, x * bytes, x * bytes);
   };
+  return { reads: columns * bytes, writes: columns * bytes, write };
 }
 
 /** The lanes of even and odd numbers of two vectors. */
@@ -117,7 +152,7 @@ function splitRow(
   const { bytes, lanes } = vector;
   const place = (x: number) =>
     (((x + offset) % stride) * pitch + Math.floor((x + offset) / stride)) * bytes;
-  return (f, from, to) => {
+  const write: RowCopy["write"] = (f, from, to) => {
     let done = 0;
     if (stride === 2 && columns >= 2 * lanes) {
       const [low, high] = f.locals("v128", 2);
@@ -143,6 +178,9 @@ function splitRow(
     }
     for (let x = done; x < columns; x++) moveNumber(f, vector, from, to, x * bytes, place(x));
   };
+  // The last number of each phase.
+  const last = Array.from({ length: Math.min(stride, columns) }, (_, i) => place(columns - 1 - i));
+  return { reads: columns * bytes, writes: Math.max(...last) + bytes, write };
 }
 
 /**
@@ -156,7 +194,7 @@ export function mergeRow(vector: Vector, columns: number, phases: readonly numbe
   const { bytes, lanes } = vector;
   const stride = phases.length;
   if (stride === 1) return plainRow(vector, columns);
-  return (f, from, to) => {
+  const write: RowCopy["write"] = (f, from, to) => {
     let done = 0;
     if (stride === 2) {
       const [a, b] = f.locals("v128", 2);
@@ -183,6 +221,8 @@ export function mergeRow(vector: Vector, columns: number, phases: readonly numbe
       moveNumber(f, vector, from, to, source, x * bytes);
     }
   };
+  const ends = phases.map((phase, i) => phase + Math.ceil((columns - i) / stride) * bytes);
+  return { reads: Math.max(...ends.slice(0, columns)), writes: columns * bytes, write };
 }
 
 /** A window's walk over padded planes. */
@@ -266,6 +306,10 @@ export function padded(layout: Layout, vector: Vector, name: string, shape: Padd
     pitch,
     load,
     clear: (memory) => memory.fill(0, start / bytes, (start + images * step) / bytes),
-    write: (f, moved) => writeCopy(f, planes, H, image, inner, copyRow, moved),
+    write: (f, moved) =>
+      writeCopy(f, planes, H, image, inner, copyRow, {
+        from: moved && movedBy(moved.from, images, stagedStep),
+        to: moved && movedBy(moved.to, images, step),
+      }),
   };
 }

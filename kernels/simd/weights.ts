@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Assembly } from "./assembler.ts";
+import type { Assembly, Func } from "./assembler.ts";
 import { type Layout, scratch } from "./memory.ts";
 import { pieces, type Run } from "./tiles.ts";
 import { noteFinite, type Vector } from "./vector.ts";
@@ -43,6 +43,7 @@ export function eachOutput(
  * @param inputs How many inputs there are.
  * @param steps The weights from one input, row and column to the next.
  * @param nonFiniteFlag Where a vector stays zero as long as every weight is finite, if that matters.
+ * @returns The function, which does not know yet where weights are and go.
  */
 export function writePacking(
   assembly: Assembly,
@@ -50,7 +51,7 @@ export function writePacking(
   inputs: number,
   steps: { readonly input: number; readonly row: number; readonly column: number },
   nonFiniteFlag?: number,
-): void {
+): Func {
   const f = assembly.func("pack", ["i32", "i32", "i32", "i32", "i32"]);
   const [from, to, step, rows, columns] = [0, 1, 2, 3, 4];
   const [input, row, column, rowAt, at] = f.locals("i32", 5);
@@ -72,7 +73,11 @@ export function writePacking(
     });
     f.advance(from, steps.input * bytes);
   });
-  if (nonFiniteFlag !== undefined) f.const(nonFiniteFlag).get(notFinite).at("v128.store");
+  if (nonFiniteFlag !== undefined) {
+    f.const(nonFiniteFlag).get(notFinite).at("v128.store");
+    f.writes(nonFiniteFlag, 16);
+  }
+  return f;
 }
 
 /** Images of so many terms a lane, after which sums should be taken out and go on in float64. */
@@ -108,8 +113,11 @@ export function layoutSums(
  * Writes a function "total" that adds vectors' lanes to their totals; its parameters are where the first
  * vector and total are, the bytes from one vector to the next, and how many there are.
  */
-export function writeTotals(assembly: Assembly, { lanes }: Vector): void {
+export function writeTotals(assembly: Assembly, { lanes }: Vector, sums: readonly Sums[]): void {
   const f = assembly.func("total", ["i32", "i32", "i32", "i32"]);
+  for (const { vectors, totals, count } of sums) {
+    f.reads(vectors, count * 16).writes(totals, count * 8);
+  }
   const [from, to, step, count] = [0, 1, 2, 3];
   const sum = f.local("v128");
   f.countDown(count, count, () => {

@@ -24,7 +24,15 @@ import { Assembly, type Func } from "./assembler.ts";
 import { writeConv } from "./emit_conv.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { compile, Layout, type Plan, scratch } from "./memory.ts";
-import { padded, plainRow, type Planes, writeCopy } from "./planes.ts";
+import {
+  movedBy,
+  type Padded,
+  padded,
+  plainRow,
+  type Planes,
+  spanOf,
+  writeCopy,
+} from "./planes.ts";
 import type { Schedule } from "./schedule.ts";
 import { convTiles, weightTiles } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
@@ -41,6 +49,7 @@ import {
   type TileGrid,
   tileGrid,
   tileProducts,
+  type Transformed,
   transformed,
   type WindowPlane,
   windowPlanes,
@@ -171,7 +180,8 @@ export function planWinograd(
     x.write(pad, { from: 0, to: 1 });
     const transform = assembly.func("transform", ["i32", "i32"]);
     writeInputTransform(transform, vector, inputs, channels, x.planes, x.pitch, tilesIn);
-    const multiply = byWindows(planes, (plane, i) =>
+    stateInputs(transform, vector, grid, channels, x, tilesIn);
+    const multiply = byWindows(planes, (plane, i, alike) =>
       writeConv(assembly, `multiply${i}-`, {
         vector,
         fused,
@@ -182,7 +192,12 @@ export function planWinograd(
         taps: windowOffsets(plane, inputs, bytes).flat(),
         tapRows: { times: 1, step: 0 },
         weights,
-        relocatable: true,
+        moved: {
+          input: alike[alike.length - 1] * tilesIn.step,
+          output: alike[alike.length - 1] * tilesOut.step,
+          weights: planes[alike[alike.length - 1]].before * matrix,
+          bias: 0,
+        },
       }));
     const finish = assembly.func("finish", ["i32", "i32"]);
     writeOutputTransform(
@@ -196,9 +211,18 @@ export function planWinograd(
       nonFiniteFlag,
       relu,
     );
+    const wideSpan = spanOf(wide, filters, rows, columns * bytes);
+    finish.writes(wide.start, wideSpan + (images - 1) * wideBytes).writes(nonFiniteFlag, 16);
+    finish.reads(tilesOut.start, spanOfTiles(tilesOut, filters, outputs));
+    // After the last filter's, the next bias is read in vain.
+    finish.reads(bias, (filters + 1) * bytes);
     const pick = assembly.func("pick", ["i32", "i32"]);
     const pickRow = plainRow(vector, OW);
-    if (!whole) writeCopy(pick, filters, OH, wide, result, pickRow, { from: 0, to: 1 });
+    const pickEach = {
+      from: movedBy(0, images, wideBytes),
+      to: movedBy(1, images, outSize * bytes),
+    };
+    if (!whole) writeCopy(pick, filters, OH, wide, result, pickRow, pickEach);
 
     const imageBatch = assembly.func("imageBatch", ["i32"]);
     const [image, block, staged, paddedAt, wideAt, outAt] = imageBatch.locals("i32", 6);
@@ -232,7 +256,8 @@ export function planWinograd(
         imageBatch.advance(wideAt, wideBytes).advance(outAt, outSize * bytes);
       });
     }
-    writeWeightTransform(assembly, vector, KH, KW, channels, weights, matrix);
+    writeWeightTransform(assembly, vector, KH, KW, channels, weights, matrix)
+      .reads(rawWeights, taps * matrix);
     const join = compile(assembly, layout);
 
     const kernel = taps * bytes;
@@ -271,15 +296,38 @@ export function planWinograd(
   return { layout, make };
 }
 
-/** A function for each plane; planes with the same windows share theirs. */
+/** The bytes of some channels' tiles, in all 16 planes. */
+function spanOfTiles({ step }: Transformed, channels: number, { blockBytes }: Patch): number {
+  return 15 * step + channels * blockBytes;
+}
+
+/** States what a transform of 4x4 tiles of the padded input touches. */
+function stateInputs(
+  f: Func,
+  { bytes }: Vector,
+  { inputs, outputs, images, blocks }: TileGrid,
+  channels: number,
+  x: Padded,
+  tiles: Transformed,
+): void {
+  const rows = 2 * (blocks - 1) * outputs.rows + 2 * inputs.rows + 2;
+  const width = (x.pitch + 1) * bytes + inputs.vectors * 16;
+  const span = spanOf(x.planes, channels, rows, width);
+  f.reads(x.planes.start, span + (images - 1) * x.step.planes);
+  f.writes(tiles.start, spanOfTiles(tiles, channels, inputs));
+}
+
+/** A function for each plane; planes with the same windows share theirs, which gets the numbers of all. */
 function byWindows(
   planes: readonly WindowPlane[],
-  make: (plane: WindowPlane, index: number) => Func,
+  make: (plane: WindowPlane, index: number, alike: readonly number[]) => Func,
 ): Func[] {
   const made = new Map<string, Func>();
-  return planes.map((plane) => {
-    const key = `${plane.rows} ${plane.columns}`;
-    const func = made.get(key) ?? make(plane, made.size);
+  const keys = planes.map(({ rows, columns }) => `${rows} ${columns}`);
+  return planes.map((plane, i) => {
+    const key = keys[i];
+    const alike = keys.flatMap((other, index) => other === key ? index : []);
+    const func = made.get(key) ?? make(plane, made.size, alike);
     made.set(key, func);
     return func;
   });
@@ -365,22 +413,37 @@ export function planWinogradWeights(
     dout.write(padDout, { from: 0, to: 1 });
     const transform = assembly.func("transform", ["i32", "i32"]);
     writeInputTransform(transform, vector, inputs, C, x.planes, x.pitch, tilesIn);
+    stateInputs(transform, vector, grid, C, x, tilesIn);
     const transformDout = assembly.func("transformDout", ["i32", "i32"]);
     writeGradientTransform(transformDout, vector, outputs, F, dout.planes, dout.pitch, tilesOut);
-    const multiply = byWindows(planes, (plane, i) =>
-      writeWeightSums(assembly, `multiply${i}-`, {
-        vector,
-        fused,
-        tiles: tiles[planes.indexOf(plane)],
-        x: { start: tilesIn.start, plane: inputs.blockBytes, row: inputs.rowBytes },
-        dout: { start: tilesOut.start, plane: outputs.blockBytes, row: outputs.rowBytes },
-        ...productSize(grid, vector),
-        sums: sums[0].vectors,
-        apart: terms > vector.mostTerms,
-        relocatable: true,
-      }));
+    const doutWidth = dout.pitch * bytes + outputs.vectors * 16;
+    const doutSpan = spanOf(dout.planes, F, rows, doutWidth);
+    transformDout.reads(dout.planes.start, doutSpan + (images - 1) * dout.step.planes);
+    transformDout.writes(tilesOut.start, spanOfTiles(tilesOut, F, outputs));
+    const multiply = byWindows(
+      planes,
+      (plane, i, alike) =>
+        writeWeightSums(assembly, `multiply${i}-`, {
+          vector,
+          fused,
+          tiles: tiles[planes.indexOf(plane)],
+          x: { start: tilesIn.start, plane: inputs.blockBytes, row: inputs.rowBytes },
+          dout: { start: tilesOut.start, plane: outputs.blockBytes, row: outputs.rowBytes },
+          ...productSize(grid, vector),
+          sums: sums[0].vectors,
+          apart: terms > vector.mostTerms,
+          moved: {
+            x: alike[alike.length - 1] * tilesIn.step,
+            dout: alike[alike.length - 1] * tilesOut.step,
+            sums: alike.map((i) => sums[i].vectors - sums[0].vectors).map((at) =>
+              [at, at] as const
+            ),
+          },
+        }),
+    );
     const biases = assembly.func("biases", ["i32"]);
-    writeBiasSums(biases, vector, F, OH * OW, dout.staged, biasSums.vectors, 0);
+    const doutMoved = movedBy(0, images, dout.step.staged);
+    writeBiasSums(biases, vector, F, OH * OW, dout.staged, biasSums.vectors, doutMoved);
 
     const imageBatch = assembly.func("imageBatch", ["i32"]);
     const [image, block, staged, paddedAt, doutStaged, doutPadded] = imageBatch.locals("i32", 6);
@@ -409,7 +472,7 @@ export function planWinogradWeights(
       imageBatch.advance(xBlock, 2 * outputs.rows * x.planes.row);
       imageBatch.advance(doutBlock, 2 * outputs.rows * dout.planes.row);
     });
-    writeTotals(assembly, vector);
+    writeTotals(assembly, vector, [...sums, biasSums]);
     const totals = sums.map((plane) => plane.totals);
     writeSumTransform(assembly, KH, KW, F * C, totals, gradients, nonFiniteFlag);
     const join = compile(assembly, layout);

@@ -14,6 +14,7 @@ import {
   partsOf,
   type Patch,
   placeOfProduct,
+  tileProducts,
   type Transformed,
   windowPlanes,
 } from "./winograd_tiles.ts";
@@ -240,6 +241,7 @@ function writeScale(f: Func, row: Part, column: Part): void {
  * @param channels How many channels there are.
  * @param start Where the first plane's numbers go.
  * @param matrix The bytes of one product's numbers, of all filters and channels.
+ * @returns The function, which does not know yet where the kernels are.
  */
 export function writeWeightTransform(
   assembly: Assembly,
@@ -249,8 +251,9 @@ export function writeWeightTransform(
   channels: number,
   start: number,
   matrix: number,
-): void {
-  const f = assembly.func("transformWeights", ["i32", "i32", "i32", "i32", "i32"]);
+): Func {
+  const f = assembly.func("transformWeights", ["i32", "i32", "i32", "i32", "i32"])
+    .writes(start, tileProducts(KH, KW) * matrix);
   const [from, fromStep, blocks, before, step] = [0, 1, 2, 3, 4];
   const rows = partsOf(KH), columns = partsOf(KW), planes = windowPlanes(KH, KW);
   // Planes of as many products lie alike.
@@ -286,6 +289,7 @@ export function writeWeightTransform(
       f.get(pointer).get(step).const(products).op("i32.mul").op("i32.add").set(pointer);
     }
   });
+  return f;
 }
 
 /**
@@ -316,6 +320,11 @@ export function writeSumTransform(
       { length: taps },
       (_, tap) => parts.map(({ component, factors }) => factors[tap] * GRADIENT_SIGNS[component]),
     );
+  for (const [i, { products }] of planes.entries()) {
+    f.reads(sums[i], kernels * products * 8);
+  }
+  f.writes(gradients, kernels * KH * KW * 8);
+  f.writes(check, 16);
   f.const(gradients).set(to);
   f.repeat(kernel, kernels, () => {
     writeTransform(

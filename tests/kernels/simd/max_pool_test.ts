@@ -122,6 +122,19 @@ describe("simdMaxPool()", () => {
     });
   });
 
+  it("reads nothing behind the memory where rows are short and windows far apart", () => {
+    for (const dtype of dtypes) {
+      for (const step of [3, 17, 40, 64]) {
+        for (const pad of [[0, 0, 0, 0], [0, 0, 0, 1], [1, 1, 1, 1]] as const) {
+          const options = { poolHeight: 2, poolWidth: 2, stride: [2, step], pad } as const;
+          const testCase = { N: 2, shape: poolShape([2, 3, 50, 3], options), seed: step };
+          const { x, dout } = inputs(testCase, dtype, integers);
+          compare(testCase, dtype, x, dout);
+        }
+      }
+    }
+  });
+
   it("never leaves finite numbers to the naive loops, whatever lay in the memory", () => {
     check((testCase, dtype) => {
       const { x, dout } = inputs(testCase, dtype, integers);

@@ -1,23 +1,27 @@
 import { describe, it } from "@std/testing/bdd";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import type { Epilogue } from "../../../kernels/epilogue.ts";
 import { naiveConv } from "../../../kernels/naive/conv.ts";
 import { type ConvShape, convShape } from "../../../kernels/shape.ts";
 import type { DType, FloatArray } from "../../../kernels/tensor.ts";
 import { forwardPass, gradientPass } from "../../../kernels/passes.ts";
+import { Assembly } from "../../../kernels/simd/assembler.ts";
 import { planDirect } from "../../../kernels/simd/direct.ts";
 import { planDirectWeights } from "../../../kernels/simd/direct_weights.ts";
+import { writeConv } from "../../../kernels/simd/emit_conv.ts";
 import { features } from "../../../kernels/simd/features.ts";
 import type { ImageRun, WeightRun } from "../../../kernels/runner.ts";
 import {
-  type Layout,
+  compile,
+  Layout,
   MEMORY_LIMIT,
   type Plan,
   reserve,
   scratch,
 } from "../../../kernels/simd/memory.ts";
 import { simdTier } from "../../../kernels/simd/tier.ts";
+import { convTiles } from "../../../kernels/simd/tiles.ts";
 import { vectors } from "../../../kernels/simd/vector.ts";
 import { scheduleConv } from "../../../kernels/simd/schedule.ts";
 import {
@@ -155,5 +159,83 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
     const { kernel, reason } = ask(simdTier, "conv", shape, "float64");
     assertEquals(kernel, undefined);
     assert(reason.includes(`more than ${MEMORY_LIMIT / 2 ** 20} MB`), reason);
+  });
+});
+
+describe("Layout", () => {
+  const layout = new Layout();
+  const a = layout.region("a", 1000), b = layout.region("b", 1000);
+
+  /** A module of one function that stores, and says what it touches. */
+  function storing(access: "reads" | "writes", start: number, end: number): Assembly {
+    const assembly = new Assembly();
+    const f = assembly.func("store")[access](start, end - start);
+    f.const(start).vector(new Uint8Array(16)).at("v128.store");
+    return assembly;
+  }
+
+  it("lets functions write up to the end of a region, and read less than a gap further", () => {
+    for (const start of [a, b, a + 999]) {
+      const end = (start < b ? a : b) + 1000;
+      compile(storing("writes", start, end), layout);
+      compile(storing("reads", start, end + 127), layout);
+    }
+  });
+
+  it("refuses functions that write or read further, before they are compiled", () => {
+    const refused = (assembly: Assembly, message: string) =>
+      assertThrows(() => compile(assembly, layout), Error, message);
+    refused(storing("writes", a, a + 1001), `store writes bytes ${a} to ${a + 1001} of a`);
+    refused(storing("writes", b, b + 1001), "of b");
+    refused(storing("reads", a, a + 1128), `store reads bytes ${a} to ${a + 1128} of a`);
+    refused(storing("writes", a - 8, a + 8), "of no region");
+    refused(storing("writes", a + 1008, a + 1016), "of a");
+    refused(storing("writes", a, b + 8), "of a");
+  });
+
+  it("refuses functions that do not say what they touch, unless those that call them do", () => {
+    const assembly = new Assembly();
+    const part = assembly.func("part").const(a).vector(new Uint8Array(16)).at("v128.store");
+    const message = "part does not say which bytes it touches";
+    assertThrows(() => compile(assembly, layout), Error, message);
+    assembly.func("whole").writes(a, 16).call(part);
+    compile(assembly, layout);
+  });
+
+  it("refuses passes whose regions are smaller than what they compute", () => {
+    for (const dtype of ["float32", "float64"] as const) {
+      const vector = vectors[dtype], { bytes } = vector;
+      const compileConv = (input: number, output: number, weights: number) => {
+        const layout = new Layout();
+        const assembly = new Assembly();
+        writeConv(assembly, "conv", {
+          vector,
+          fused: false,
+          channels: 3,
+          tiles: convTiles(4, 5, 9, vector.lanes),
+          input: {
+            start: layout.region("in", input * bytes),
+            plane: 7 * 11 * bytes,
+            row: 11 * bytes,
+          },
+          output: {
+            start: layout.region("out", output * bytes),
+            plane: 45 * bytes,
+            row: 9 * bytes,
+          },
+          taps: [0, 1, 2].map((tap) => tap * bytes),
+          tapRows: { times: 3, step: 11 * bytes },
+          weights: layout.region("weights", weights * bytes),
+          relu: false,
+        });
+        compile(assembly, layout);
+      };
+      const sizes = [3 * 7 * 11, 4 * 5 * 9, 4 * 3 * 9] as const;
+      compileConv(...sizes);
+      const far = 128 / bytes;
+      assertThrows(() => compileConv(sizes[0] - far, sizes[1], sizes[2]), Error, "of in");
+      assertThrows(() => compileConv(sizes[0], sizes[1] - 1, sizes[2]), Error, "of out");
+      assertThrows(() => compileConv(sizes[0], sizes[1], sizes[2] - far), Error, "of weights");
+    }
   });
 });
