@@ -273,7 +273,8 @@ export class Solver<A extends FloatArray = FloatArray> {
     const { params, modelState, random } = from;
     this.#restoreOr(this.#standing(), () => {
       // Only the model can tell whether a state is one of its own: that of the end is tried first.
-      if (from.bestModelState !== null) this.model.setState?.(from.bestModelState);
+      const best = copyOf(from.bestModelState, "checkpoint.bestModelState");
+      if (best !== null) this.model.setState?.(best);
       this.#restore({ params: params as Record<string, Tensor<A>>, modelState, random });
     });
     this.#parked = undefined;
@@ -516,9 +517,9 @@ export class Solver<A extends FloatArray = FloatArray> {
   #park(): void {
     if (this.bestParams === undefined) return;
     this.#parked = this.#standing();
-    const { random } = this.#parked;
-    const modelState = this.#bestModelState;
-    this.#restore({ params: copyOf(this.bestParams, "bestParams"), modelState, random });
+    // Copies: whoever has the model may train it on by himself.
+    const best = { params: this.bestParams, modelState: this.#bestModelState };
+    this.#restore({ ...copyOf(best, "best"), random: this.#parked.random });
   }
 
   #unpark(): void {

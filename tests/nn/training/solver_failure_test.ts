@@ -5,6 +5,7 @@ import {
   type Checkpoint,
   type Labels,
   type Model,
+  sgd,
   Solver,
   type SolverOptions,
   type Tensor,
@@ -13,6 +14,7 @@ import {
 } from "../../../mod.ts";
 import { assertSameBits } from "../../support/bits.ts";
 import { data, linear, noisy, NoisyNet, quiet, type Result } from "../../support/small_nets.ts";
+import { watchArrays } from "../../support/watch.ts";
 
 /** Throws at the calls with these numbers, counted from 1. */
 function faultAt(...calls: number[]): () => void {
@@ -167,6 +169,13 @@ describe("An exception in the middle of an iteration", () => {
       solver.train();
       assertSameBits(solver.checkpoint(), whole.checkpoint());
     }
+  });
+
+  it("costs a rule of the user's own one copy of each parameter, and not one an iteration", () => {
+    const arraysOf = (updateRule: SolverOptions["updateRule"]) =>
+      watchArrays(() => new Solver(linear(), data, { ...quiet, updateRule }).train()).length;
+    const mine: UpdateRule = (w, dw, config) => sgd(w, dw, config);
+    assertEquals(arraysOf(mine) - arraysOf("sgd"), 2);
   });
 
   it("is what an update rule gets that gives nothing to go on with", () => {

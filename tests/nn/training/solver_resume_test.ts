@@ -11,6 +11,7 @@ import {
   cosineSchedule,
   decodeCheckpoint,
   encodeCheckpoint,
+  type ModelState,
   type OptimConfig,
   type Progress,
   RandomState,
@@ -179,6 +180,31 @@ describe("Solver.resume()", () => {
     assertSameBits(outcome(other), outcome(whole));
   });
 
+  it("is not misled by what the model's owner does with it after an end, or before a start", () => {
+    /** A net that keeps what it is given, which its owner may do. */
+    class KeepingNet extends NoisyNet {
+      readonly given: ModelState[] = [];
+      override setState(state: ModelState): void {
+        this.given.push(state);
+        super.setState(state);
+      }
+    }
+    const model = new KeepingNet(), solver = new Solver(model, data, noisy);
+    const spoil = () => {
+      const tensors = model.given.flatMap(({ statistics }) => Object.values(statistics));
+      for (const { data } of [...tensors, ...Object.values(model.params)]) data.fill(7);
+    };
+    solver.train();
+    spoil();
+    solver.train();
+    assertSameBits(outcome(solver), outcome(whole));
+    solver.resume(whole.checkpoint());
+    // The last of the states is the model's own; those before it are nobody's.
+    model.given.pop();
+    spoil();
+    assertSameBits(solver.checkpoint().bestModelState, whole.checkpoint().bestModelState);
+  });
+
   it("takes a solver that has ended back to where the checkpoint was taken", () => {
     const solver = fresh();
     let middle: Checkpoint | undefined;
@@ -332,7 +358,16 @@ describe("Solver.resume()", () => {
         RangeError,
         "state.position",
       ],
-      "no state of the model": [{ ...checkpoint, modelState: null }, TypeError, "modelState"],
+      "no state of the model": [
+        { ...checkpoint, modelState: null },
+        TypeError,
+        "checkpoint.modelState must be the model's state: received null",
+      ],
+      "a best state without best parameters": [
+        { ...checkpoint, bestParams: null },
+        TypeError,
+        "checkpoint.bestModelState must be null",
+      ],
       "a state that the model refuses": [
         { ...checkpoint, modelState: { ...checkpoint.modelState, random: undefined } },
         TypeError,

@@ -111,6 +111,7 @@ describe("Solver", () => {
     const lines = logged(() => solver.train());
     assertEquals(lines.length, 2 + 11);
     assertEquals(solver.checkpoint().updateRule, "sgd");
+    assertEquals(solver.checkpoint().batchSize, 100);
     assertEquals(solver.checkpoint().optimConfigs.W.learningRate, 1e-2);
   });
 
@@ -260,6 +261,11 @@ describe("Solver", () => {
     assertThrows(attempt({}, { schedule: cosineSchedule() }), TypeError, "learningRate");
     assertThrows(attempt({}, { seed: 1, random: new RandomState(1) }), TypeError, "not both");
     assertThrows(() => new Solver({ params: {} } as Model, data), TypeError, "model must have");
+    const loss = () => zeros([1, 1]);
+    const untrained = (params: unknown) => () =>
+      new Solver({ params, loss } as unknown as Model, data);
+    assertThrows(untrained({}), TypeError, "model.params must not be empty");
+    assertThrows(untrained({ W: [1] }), TypeError, "model.params.W must be a tensor");
     const solver = new Solver(linear(), data, quiet);
     assertThrows(() => solver.train({ onprogress: 1 } as object), TypeError, '"onprogress"');
     assertThrows(() => solver.checkAccuracy(val.x, [1]), RangeError, "y must hold one label");
