@@ -115,8 +115,8 @@ export function averagePoolBackwardNaive<A extends FloatArray>(
  * Average pooling by the fastest kernel for its shape, with the numbers of
  * {@linkcode averagePoolForwardNaive}. {@linkcode explainAveragePool} tells which kernel runs.
  *
- * Sizes in ceil mode and the padding that counts are PyTorch's. ONNX has other defaults:
- * `count_include_pad` is 0 there.
+ * Sizes in ceil mode are those of PyTorch, and of ONNX since its operator set 22. Padding counts unless
+ * told otherwise, as in PyTorch; the default of ONNX's `count_include_pad` is 0.
  *
  * @example LeNet-5's subsampling
  * ```ts

@@ -216,6 +216,9 @@ export function convTransposeBackwardNaive<
  * {@linkcode convTransposeForwardNaive}: equal on integers, to 1e-12 (float64) or 1e-5 (float32) relative
  * on others. {@linkcode explainConvTranspose} tells which kernel runs.
  *
+ * With "same" padding the output is the stride times the input, as ONNX specifies SAME_UPPER, for kernels
+ * smaller than the stride too, where ONNX Runtime gives less.
+ *
  * @example The first layer of a decoder
  * ```ts
  * import { convTransposeForward, RandomState } from "@cnn-layers/cnn-layers";

@@ -120,6 +120,8 @@ export function maxPoolBackwardNaive<A extends FloatArray>(
  * Max-pooling by the fastest kernel for its shape: the course's max_pool_forward_fast, with the
  * results of {@linkcode maxPoolForwardNaive} for ties and NaN too.
  *
+ * Sizes in ceil mode are those of PyTorch, and of ONNX since its operator set 22.
+ *
  * @example
  * ```ts
  * import { maxPoolForward, RandomState } from "@cnn-layers/cnn-layers";
