@@ -18,7 +18,8 @@ import type { Features } from "./features.ts";
 import { MEMORY_LIMIT, type Plan, reserve } from "./memory.ts";
 import { type ConvSchedule, type Schedule, scheduleConv } from "./schedule.ts";
 import { vectors } from "./vector.ts";
-import { planWinograd, planWinogradWeights } from "./winograd.ts";
+import { planWinograd } from "./winograd.ts";
+import { planWinogradWeights } from "./winograd_weights.ts";
 
 /** Taps of a row, or of a kernel that is one column, that are written out. */
 const WIDEST_KERNEL = 64;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { immediate, indexed, memory, memoryLane, opening, plain, SIMD } from "./assembler.ts";
+import { immediate, indexed, memory, memoryLane, opening, plain, SIMD } from "./opcodes.ts";
 
 /** One instruction. */
 export interface Instruction {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { memory, memoryLane, opening, valueTypes } from "./assembler.ts";
+import { memory, memoryLane, opening, valueTypes } from "./opcodes.ts";
 import { decode, type Instruction } from "./decoder.ts";
 
 /** One instruction as text. */

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { memory as memoryTable, memoryLane, opening, valueTypes } from "./assembler.ts";
+import { memory as memoryTable, memoryLane, opening, valueTypes } from "./opcodes.ts";
 import { decode, type Decoded } from "./decoder.ts";
 import type { Functions, Machine, Memory } from "./memory.ts";
 import { type Make, operations, type Step } from "./operations.ts";

@@ -10,7 +10,7 @@ import type { ConvShape } from "../shape.ts";
 import type { Features } from "./features.ts";
 import { DEPTHWISE_TAPS, MAX_UNROLLED_TAPS, type Tile } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
-import { winogradPays, winogradServes, winogradServesWeights } from "./winograd.ts";
+import { winogradPays, winogradServes, winogradServesWeights } from "./winograd_tiles.ts";
 
 /** How sums are formed. */
 export type Algorithm = "direct" | "depthwise" | "winograd";

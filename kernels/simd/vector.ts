@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Local, MemoryLaneOp, MemoryOp, PlainOp } from "./assembler.ts";
+import type { Local } from "./assembler.ts";
+import type { MemoryLaneOp, MemoryOp, PlainOp } from "./opcodes.ts";
 import type { Func } from "./assembler.ts";
 import type { DType } from "../tensor.ts";
 

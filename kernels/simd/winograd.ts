@@ -1,6 +1,6 @@
 /**
  * Winograd's F(2x2, 3x3): four outputs of a 3x3 kernel from 16 products instead of 36; larger kernels as
- * imageBatch of that size, whose products are summed up before they are transformed.
+ * several of that size, whose products are summed up before they are transformed.
  *
  * Tiles of 4x4 inputs, two apart, are transformed into 16 planes of numbers; each plane is multiplied
  * by its own matrix of transformed weights; every 16 products give 2x2 outputs. Tiles that are
@@ -19,10 +19,9 @@
 
 import type { Epilogue } from "../epilogue.ts";
 import type { Pass } from "../passes.ts";
-import type { ImageRun, WeightRun } from "../runner.ts";
+import type { ImageRun } from "../runner.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import { writeConv } from "./emit_conv.ts";
-import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { compile, Layout, type Plan, scratch } from "./memory.ts";
 import {
   movedBy,
@@ -34,20 +33,14 @@ import {
   writeCopy,
 } from "./planes.ts";
 import type { Schedule } from "./schedule.ts";
-import { convTiles, weightTiles } from "./tiles.ts";
+import { convTiles } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
+import { eachOutput } from "./weights.ts";
 import {
-  doubles,
-  eachOutput,
-  imagesPerSum,
-  layoutSums,
-  sumImages,
-  writeTotals,
-} from "./weights.ts";
-import {
+  forwardGrid,
   type Patch,
+  sizesOf,
   type TileGrid,
-  tileGrid,
   tileProducts,
   type Transformed,
   transformed,
@@ -55,76 +48,10 @@ import {
   windowPlanes,
 } from "./winograd_tiles.ts";
 import {
-  writeGradientTransform,
   writeInputTransform,
   writeOutputTransform,
-  writeSumTransform,
   writeWeightTransform,
 } from "./winograd_transforms.ts";
-
-/** Vectors of tiles that are worked on together: forward for kernels of one window and of imageBatch. */
-const VECTORS = 8;
-const WINDOW_VECTORS = 16;
-const WEIGHT_VECTORS = 16;
-
-/** What the transforms cost for each plane of inputs and outputs, in multiplications of vectors. */
-const TRANSFORM_COST = 40;
-
-/** Rows and columns of kernels that the algorithm is for; the last window of an even size would be padded. */
-const SIZES: readonly number[] = [3, 5, 7];
-
-/** Rows and columns of the kernel, and of an output plane. */
-function sizesOf({ rows, columns }: Pass): { KH: number; KW: number; OH: number; OW: number } {
-  return {
-    KH: rows.taps.length,
-    KW: columns.taps.length,
-    OH: rows.target.size,
-    OW: columns.target.size,
-  };
-}
-
-function forwardGrid(vector: Vector, pass: Pass): TileGrid {
-  const { KH, KW, OH, OW } = sizesOf(pass);
-  const together = Math.max(KH, KW) > SIZES[0] ? WINDOW_VECTORS : VECTORS;
-  return tileGrid(vector, OH, OW, KH, KW, together);
-}
-
-function weightGrid(vector: Vector, pass: Pass): TileGrid {
-  const { KH, KW, OH, OW } = sizesOf(pass);
-  return tileGrid(vector, OH, OW, KH, KW, WEIGHT_VECTORS);
-}
-
-/** Whether Winograd's algorithm should be at least 15 % faster than direct sums. */
-export function winogradPays(vector: Vector, pass: Pass): boolean {
-  const { inputs: channels, outputs: filters } = pass;
-  const { KH, KW, OH, OW } = sizesOf(pass);
-  const { outputs, inputs, blocks } = forwardGrid(vector, pass);
-  const products = tileProducts(KH, KW) * filters * channels;
-  const cost = outputs.rows * outputs.vectors * (products + TRANSFORM_COST * filters) +
-    inputs.rows * inputs.vectors * TRANSFORM_COST * channels;
-  const direct = KH * KW * filters * channels * OH * Math.ceil(OW / vector.lanes);
-  return 1.15 * blocks * cost < direct;
-}
-
-/** Whether a pass is one that the algorithm is for: at stride 1, without dilation or groups. */
-export function winogradServes({ rows, columns, groups }: Pass): boolean {
-  return groups === 1 &&
-    [rows, columns].every(({ sourceStep, targetStep, taps, source }) =>
-      sourceStep * targetStep === 1 && SIZES.includes(taps.length) && source.lead >= 0 &&
-      Math.abs(taps[1].from - taps[0].from) === 1
-    );
-}
-
-/**
- * Whether the algorithm is for a forward pass's weight gradient too: every tap must meet an input
- * somewhere. The gradient of one that meets padding alone is exactly 0, which sums that mix taps need not
- * give.
- */
-export function winogradServesWeights({ rows, columns }: Pass): boolean {
-  return [rows, columns].every(({ source: { lead, size }, target, taps }) =>
-    lead < target.size && taps.length - lead <= size
-  );
-}
 
 /** Plans a forward pass, or the gradient of the input: dout's correlation with the rotated kernels. */
 export function planWinograd(
@@ -297,12 +224,16 @@ export function planWinograd(
 }
 
 /** The bytes of some channels' tiles, in all 16 planes. */
-function spanOfTiles({ step }: Transformed, channels: number, { blockBytes }: Patch): number {
+export function spanOfTiles(
+  { step }: Transformed,
+  channels: number,
+  { blockBytes }: Patch,
+): number {
   return 15 * step + channels * blockBytes;
 }
 
 /** States what a transform of 4x4 tiles of the padded input touches. */
-function stateInputs(
+export function stateInputs(
   f: Func,
   { bytes }: Vector,
   { inputs, outputs, images, blocks }: TileGrid,
@@ -318,7 +249,7 @@ function stateInputs(
 }
 
 /** A function for each plane; planes with the same windows share theirs, which gets the numbers of all. */
-function byWindows(
+export function byWindows(
   planes: readonly WindowPlane[],
   make: (plane: WindowPlane, index: number, alike: readonly number[]) => Func,
 ): Func[] {
@@ -334,7 +265,7 @@ function byWindows(
 }
 
 /** How far a plane's windows are in the tiles of inputs, in bytes: by rows and columns. */
-function windowOffsets(
+export function windowOffsets(
   { rows, columns }: WindowPlane,
   { rowBytes }: Patch,
   bytes: number,
@@ -343,161 +274,11 @@ function windowOffsets(
 }
 
 /** Rows and columns of the tiles that are multiplied: one long row, unless windows need neighbours. */
-function productSize(
+export function productSize(
   { inputs, outputs }: TileGrid,
   { lanes }: Vector,
 ): { readonly rows: number; readonly columns: number } {
   return inputs.blockBytes === outputs.blockBytes
     ? { rows: 1, columns: (outputs.blockBytes / 16) * lanes }
     : { rows: outputs.rows, columns: outputs.vectors * lanes };
-}
-
-/** Plans the gradients of weights and biases, for a forward pass, by the transposed algorithm. */
-export function planWinogradWeights(
-  pass: Pass,
-  vector: Vector,
-  fused: boolean,
-  schedule: Schedule,
-): Plan<WeightRun> {
-  const { inputs: C, outputs: F } = pass;
-  const { KH, KW, OH, OW } = sizesOf(pass);
-  const { bytes, lanes, dtype } = vector;
-  const layout = new Layout();
-  const grid = weightGrid(vector, pass);
-  const { inputs, outputs, images, blocks } = grid;
-  const planes = windowPlanes(KH, KW);
-  const rows = 2 * outputs.rows * blocks;
-  const x = padded(layout, vector, "x", {
-    planes: C,
-    H: pass.rows.source.size,
-    W: pass.columns.source.size,
-    top: pass.rows.source.lead,
-    left: pass.columns.source.lead,
-    rows: rows + 2 * (inputs.rows - outputs.rows) + 2,
-    columns: 2 * lanes * inputs.vectors + 2,
-    stride: 2,
-    images,
-  });
-  const dout = padded(layout, vector, "dout", {
-    planes: F,
-    H: OH,
-    W: OW,
-    top: 0,
-    left: 0,
-    rows,
-    columns: 2 * lanes * outputs.vectors,
-    stride: 2,
-    images,
-  });
-  const tilesIn = transformed(layout, "transformed x", C, inputs);
-  const tilesOut = transformed(layout, "transformed dout", F, outputs);
-  const tiles = planes.map((plane) => {
-    const offsets = windowOffsets(plane, inputs, bytes);
-    return weightTiles(F, C, offsets, inputs.blockBytes, false, schedule.tile);
-  });
-  const sums = planes.map(({ products }, i) =>
-    layoutSums(layout, `sums ${i}`, tiles[i].blocks, C * products)
-  );
-  const gradients = layout.region("gradients", F * C * KH * KW * 8);
-  const biasSums = layoutSums(layout, "bias sums", [{ size: 1, times: 1 }], F);
-  const nonFiniteFlag = layout.region("non-finite flag", 16);
-
-  // Of a lane's sums in an image.
-  const terms = outputs.vectors * outputs.rows * blocks;
-
-  function make(): WeightRun {
-    const assembly = new Assembly();
-    const pad = assembly.func("pad", ["i32", "i32"]);
-    x.write(pad, { from: 0, to: 1 });
-    const padDout = assembly.func("padDout", ["i32", "i32"]);
-    dout.write(padDout, { from: 0, to: 1 });
-    const transform = assembly.func("transform", ["i32", "i32"]);
-    writeInputTransform(transform, vector, inputs, C, x.planes, x.pitch, tilesIn);
-    stateInputs(transform, vector, grid, C, x, tilesIn);
-    const transformDout = assembly.func("transformDout", ["i32", "i32"]);
-    writeGradientTransform(transformDout, vector, outputs, F, dout.planes, dout.pitch, tilesOut);
-    const doutWidth = dout.pitch * bytes + outputs.vectors * 16;
-    const doutSpan = spanOf(dout.planes, F, rows, doutWidth);
-    transformDout.reads(dout.planes.start, doutSpan + (images - 1) * dout.step.planes);
-    transformDout.writes(tilesOut.start, spanOfTiles(tilesOut, F, outputs));
-    const multiply = byWindows(
-      planes,
-      (plane, i, alike) =>
-        writeWeightSums(assembly, `multiply${i}-`, {
-          vector,
-          fused,
-          tiles: tiles[planes.indexOf(plane)],
-          x: { start: tilesIn.start, plane: inputs.blockBytes, row: inputs.rowBytes },
-          dout: { start: tilesOut.start, plane: outputs.blockBytes, row: outputs.rowBytes },
-          ...productSize(grid, vector),
-          sums: sums[0].vectors,
-          apart: terms > vector.mostTerms,
-          moved: {
-            x: alike[alike.length - 1] * tilesIn.step,
-            dout: alike[alike.length - 1] * tilesOut.step,
-            sums: alike.map((i) => sums[i].vectors - sums[0].vectors).map((at) =>
-              [at, at] as const
-            ),
-          },
-        }),
-    );
-    const biases = assembly.func("biases", ["i32"]);
-    const doutMoved = movedBy(0, images, dout.step.staged);
-    writeBiasSums(biases, vector, F, OH * OW, dout.staged, biasSums.vectors, doutMoved);
-
-    const imageBatch = assembly.func("imageBatch", ["i32"]);
-    const [image, block, staged, paddedAt, doutStaged, doutPadded] = imageBatch.locals("i32", 6);
-    const [xBlock, xRow, doutBlock, doutRow, inAt, outAt] = imageBatch.locals("i32", 6);
-    imageBatch.countDown(image, 0, () => {
-      imageBatch.get(staged).get(paddedAt).call(pad).get(doutStaged).get(doutPadded).call(padDout);
-      imageBatch.get(doutStaged).call(biases);
-      imageBatch.advance(staged, x.step.staged).advance(paddedAt, x.step.planes);
-      imageBatch.advance(doutStaged, dout.step.staged).advance(doutPadded, dout.step.planes);
-    });
-    imageBatch.const(x.planes.start).set(xBlock).const(dout.planes.start).set(doutBlock);
-    imageBatch.repeat(block, blocks, () => {
-      imageBatch.get(xBlock).set(xRow).get(doutBlock).set(doutRow);
-      imageBatch.const(0).set(inAt).const(0).set(outAt);
-      imageBatch.countDown(image, 0, () => {
-        imageBatch.get(xRow).get(inAt).call(transform).get(doutRow).get(outAt).call(transformDout);
-        imageBatch.advance(xRow, x.step.planes).advance(doutRow, dout.step.planes);
-        imageBatch.advance(inAt, inputs.imageBytes).advance(outAt, outputs.imageBytes);
-      });
-      for (const [i, { vectors }] of sums.entries()) {
-        imageBatch.const(i * tilesIn.step).const(i * tilesOut.step).const(
-          vectors - sums[0].vectors,
-        );
-        imageBatch.call(multiply[i]);
-      }
-      imageBatch.advance(xBlock, 2 * outputs.rows * x.planes.row);
-      imageBatch.advance(doutBlock, 2 * outputs.rows * dout.planes.row);
-    });
-    writeTotals(assembly, vector, [...sums, biasSums]);
-    const totals = sums.map((plane) => plane.totals);
-    writeSumTransform(assembly, KH, KW, F * C, totals, gradients, nonFiniteFlag);
-    const join = compile(assembly, layout);
-
-    const most = imagesPerSum(vector, terms);
-    return (N, xs, douts, dw, db) => {
-      const run = join(), memory = scratch(dtype);
-      x.clear(memory);
-      dout.clear(memory);
-      sumImages([...sums, biasSums], run.total, N, images, most, (n, end) => {
-        if (end - n < images) {
-          // The tiles of images that are not there: zero times what was there could be NaN.
-          for (const { start, step } of [tilesIn, tilesOut]) {
-            memory.fill(0, start / bytes, (start + planes.length * step) / bytes);
-          }
-        }
-        x.load(memory, xs, n, end);
-        dout.load(memory, douts, n, end);
-        run.imageBatch(end - n);
-      });
-      run.transformSums();
-      dw.set(doubles(gradients, dw.length));
-      db?.set(doubles(biasSums.totals, F));
-      return doubles(nonFiniteFlag, 1)[0] === 0;
-    };
-  }
-  return { layout, make };
 }

@@ -1,5 +1,5 @@
 /**
- * How Winograd's F(2x2, 3x3) cuts outputs into tiles and kernels into windows.
+ * Whether Winograd's F(2x2, 3x3) is for a pass, and how it cuts outputs into tiles and kernels into windows.
  *
  * Tiles lie as 16 planes, one for each of a tile's 4x4 transformed numbers: a plane holds each channel's
  * tiles of one block, as many tiles a vector as it has lanes.
@@ -13,6 +13,7 @@
  * @module
  */
 
+import type { Pass } from "../passes.ts";
 import type { Layout } from "./memory.ts";
 import type { Vector } from "./vector.ts";
 
@@ -168,4 +169,70 @@ export function placeOfProduct(
   const { rows, columns } = plane;
   const place = rows.indexOf(row.window) * columns.length + columns.indexOf(column.window);
   return { plane, place };
+}
+
+/** Vectors of tiles that are worked on together: forward for kernels of one window and of several. */
+const VECTORS = 8;
+const WINDOW_VECTORS = 16;
+const WEIGHT_VECTORS = 16;
+
+/** What the transforms cost for each plane of inputs and outputs, in multiplications of vectors. */
+const TRANSFORM_COST = 40;
+
+/** Rows and columns of kernels that the algorithm is for; the last window of an even size would be padded. */
+const SIZES: readonly number[] = [3, 5, 7];
+
+/** Rows and columns of the kernel, and of an output plane. */
+export function sizesOf(
+  { rows, columns }: Pass,
+): { KH: number; KW: number; OH: number; OW: number } {
+  return {
+    KH: rows.taps.length,
+    KW: columns.taps.length,
+    OH: rows.target.size,
+    OW: columns.target.size,
+  };
+}
+
+export function forwardGrid(vector: Vector, pass: Pass): TileGrid {
+  const { KH, KW, OH, OW } = sizesOf(pass);
+  const together = Math.max(KH, KW) > SIZES[0] ? WINDOW_VECTORS : VECTORS;
+  return tileGrid(vector, OH, OW, KH, KW, together);
+}
+
+export function weightGrid(vector: Vector, pass: Pass): TileGrid {
+  const { KH, KW, OH, OW } = sizesOf(pass);
+  return tileGrid(vector, OH, OW, KH, KW, WEIGHT_VECTORS);
+}
+
+/** Whether Winograd's algorithm should be at least 15 % faster than direct sums. */
+export function winogradPays(vector: Vector, pass: Pass): boolean {
+  const { inputs: channels, outputs: filters } = pass;
+  const { KH, KW, OH, OW } = sizesOf(pass);
+  const { outputs, inputs, blocks } = forwardGrid(vector, pass);
+  const products = tileProducts(KH, KW) * filters * channels;
+  const cost = outputs.rows * outputs.vectors * (products + TRANSFORM_COST * filters) +
+    inputs.rows * inputs.vectors * TRANSFORM_COST * channels;
+  const direct = KH * KW * filters * channels * OH * Math.ceil(OW / vector.lanes);
+  return 1.15 * blocks * cost < direct;
+}
+
+/** Whether a pass is one that the algorithm is for: at stride 1, without dilation or groups. */
+export function winogradServes({ rows, columns, groups }: Pass): boolean {
+  return groups === 1 &&
+    [rows, columns].every(({ sourceStep, targetStep, taps, source }) =>
+      sourceStep * targetStep === 1 && SIZES.includes(taps.length) && source.lead >= 0 &&
+      Math.abs(taps[1].from - taps[0].from) === 1
+    );
+}
+
+/**
+ * Whether the algorithm is for a forward pass's weight gradient too: every tap must meet an input
+ * somewhere. The gradient of one that meets padding alone is exactly 0, which sums that mix taps need not
+ * give.
+ */
+export function winogradServesWeights({ rows, columns }: Pass): boolean {
+  return [rows, columns].every(({ source: { lead, size }, target, taps }) =>
+    lead < target.size && taps.length - lead <= size
+  );
 }

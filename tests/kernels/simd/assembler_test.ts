@@ -1,14 +1,9 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import wabt from "wabt";
-import {
-  Assembly,
-  memory,
-  memoryLane,
-  type MemoryLaneOp,
-  plain,
-} from "../../../kernels/simd/assembler.ts";
-import type { MemoryOp, PlainOp } from "../../../kernels/simd/assembler.ts";
+import { Assembly } from "../../../kernels/simd/assembler.ts";
+import { memory, memoryLane, type MemoryLaneOp, plain } from "../../../kernels/simd/opcodes.ts";
+import type { MemoryOp, PlainOp } from "../../../kernels/simd/opcodes.ts";
 import { dump } from "../../../kernels/simd/dump.ts";
 
 const tool = await wabt();

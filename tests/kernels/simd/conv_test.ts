@@ -14,7 +14,7 @@ import { type ConvSchedule, scheduleConv } from "../../../kernels/simd/schedule.
 import { convTiles, type Tile } from "../../../kernels/simd/tiles.ts";
 import { simdTier } from "../../../kernels/simd/tier.ts";
 import { vectors } from "../../../kernels/simd/vector.ts";
-import { winogradPays } from "../../../kernels/simd/winograd.ts";
+import { winogradPays } from "../../../kernels/simd/winograd_tiles.ts";
 import {
   assertConv,
   GEOMETRIES,
@@ -151,7 +151,8 @@ const directions = ["out", "relu", "dx", "dw", "db"] as const;
 /** Checks every direction on whole numbers, where no sum is rounded. */
 function checkExact({ N, shape }: Case, dtype: DType): void {
   const inputs = inputsFor({ N, shape }, dtype, (u) => Math.floor(u * 17) - 8);
-  const fast = runPasses(simdKernel(shape, dtype), N, inputs);
+  const kernel = simdKernel(shape, dtype), taps = shape.KH * shape.KW;
+  const fast = runPasses(kernel, N, inputs);
   const naive = runPasses(naiveConv(shape), N, inputs);
   for (const name of directions) assertEquals(fast[name], naive[name], name);
 }
@@ -171,10 +172,16 @@ function checkClose({ N, shape }: Case, dtype: DType): void {
     b: absolute(b),
     dout: absolute(dout),
   });
+  // Winograd's weight gradient mixes the taps of a kernel: its error is small against the largest of them.
+  const mixed = kernel.name.includes("winograd");
   for (const name of directions) {
     fast[name].forEach((value, i) => {
       const error = Math.abs(value - naive[name][i]);
-      assert(error <= tolerance * scale[name][i], `${name}[${i}]: ${value}, off by ${error}`);
+      const first = i - i % taps;
+      const size = mixed && name === "dw"
+        ? Math.max(...scale.dw.subarray(first, first + taps))
+        : scale[name][i];
+      assert(error <= tolerance * size, `${name}[${i}]: ${value}, off by ${error}`);
     });
   }
 }

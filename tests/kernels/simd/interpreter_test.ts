@@ -1,7 +1,8 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Assembly, type Func, memory, memoryLane, plain } from "../../../kernels/simd/assembler.ts";
-import type { MemoryLaneOp, MemoryOp } from "../../../kernels/simd/assembler.ts";
+import { Assembly, type Func } from "../../../kernels/simd/assembler.ts";
+import { memory, memoryLane, plain } from "../../../kernels/simd/opcodes.ts";
+import type { MemoryLaneOp, MemoryOp } from "../../../kernels/simd/opcodes.ts";
 import { interpret, interpreter } from "../../../kernels/simd/interpreter.ts";
 import { operations } from "../../../kernels/simd/operations.ts";
 

@@ -139,7 +139,7 @@ describe("simdMaxPool()", () => {
     check((testCase, dtype) => {
       const { x, dout } = inputs(testCase, dtype, integers);
       const kernel = kernelFor(testCase, dtype);
-      const { start } = kernel.regions.find(({ name }) => name === "doubt")!;
+      const { start } = kernel.regions.find(({ name }) => name === "needs fallback")!;
       const { buffer } = scratch("float32");
       const { N } = testCase;
       const passes = [

@@ -24,11 +24,9 @@ import { simdTier } from "../../../kernels/simd/tier.ts";
 import { convTiles } from "../../../kernels/simd/tiles.ts";
 import { vectors } from "../../../kernels/simd/vector.ts";
 import { scheduleConv } from "../../../kernels/simd/schedule.ts";
-import {
-  planWinograd,
-  planWinogradWeights,
-  winogradServes,
-} from "../../../kernels/simd/winograd.ts";
+import { winogradServes } from "../../../kernels/simd/winograd_tiles.ts";
+import { planWinogradWeights } from "../../../kernels/simd/winograd_weights.ts";
+import { planWinograd } from "../../../kernels/simd/winograd.ts";
 import { ask } from "../../../kernels/tier.ts";
 
 const SEED = Number(Deno.env.get("SIMD_SEED") ?? Date.now() % 2 ** 31);
