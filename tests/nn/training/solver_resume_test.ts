@@ -451,6 +451,29 @@ describe("Solver.resume()", () => {
     ours.resume(new Solver(linear(), data, { ...quiet, updateRule: "sgd" }).checkpoint());
   });
 
+  it("takes tensors of whatever class", () => {
+    class Matrix {
+      readonly #data: Float64Array;
+      constructor({ data }: Tensor<Float64Array>, readonly shape: readonly number[]) {
+        this.#data = data;
+      }
+      get data(): Float64Array {
+        return this.#data;
+      }
+    }
+    const make = () => {
+      const model = linear(), { W } = model.params;
+      model.params.W = new Matrix(W, W.shape);
+      return new Solver(model, data, quiet);
+    };
+    const plain = new Solver(linear(), data, quiet), solver = make(), second = make();
+    plain.train();
+    trainUpTo(solver, 9);
+    second.resume(decodeCheckpoint(encodeCheckpoint(solver.checkpoint())));
+    second.train();
+    assertSameBits(second.checkpoint(), plain.checkpoint());
+  });
+
   it("refuses settings that no checkpoint could keep", () => {
     const refuse = (part: unknown, message: string) =>
       assertThrows(

@@ -110,6 +110,13 @@ describe("Solver", () => {
     assertEquals(solver.iterations, 20);
     const lines = logged(() => solver.train());
     assertEquals(lines.length, 2 + 11);
+    assertEquals(
+      lines.filter((line) => line.startsWith("(Iteration")).map((line) => parseInt(line.slice(11))),
+      [
+        1,
+        11,
+      ],
+    );
     assertEquals(solver.checkpoint().updateRule, "sgd");
     assertEquals(solver.checkpoint().batchSize, 100);
     assertEquals(solver.checkpoint().optimConfigs.W.learningRate, 1e-2);
@@ -268,6 +275,8 @@ describe("Solver", () => {
     assertThrows(untrained({ W: [1] }), TypeError, "model.params.W must be a tensor");
     const solver = new Solver(linear(), data, quiet);
     assertThrows(() => solver.train({ onprogress: 1 } as object), TypeError, '"onprogress"');
+    const signal = { aborted: true } as AbortSignal;
+    assertThrows(() => solver.train({ signal }), TypeError, "signal must be an AbortSignal");
     assertThrows(() => solver.checkAccuracy(val.x, [1]), RangeError, "y must hold one label");
   });
 });
