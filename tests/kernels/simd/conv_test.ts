@@ -163,7 +163,8 @@ function checkClose({ N, shape }: Case, dtype: DType): void {
   const inputs = inputsFor({ N, shape }, dtype, (u) => u * 2 - 1);
   const absolute = (array: FloatArray) => array.map(Math.abs);
   const { x, w, b, dout } = inputs;
-  const fast = runPasses(simdKernel(shape, dtype), N, inputs);
+  const kernel = simdKernel(shape, dtype), taps = shape.KH * shape.KW;
+  const fast = runPasses(kernel, N, inputs);
   const naive = runPasses(naiveConv(shape), N, inputs);
   // The sums of the terms' sizes: what an error is small against.
   const scale = runPasses(naiveConv(shape), N, {
