@@ -64,6 +64,27 @@ export const areas: readonly Area[] = [
       "nn/lopsided",
     ],
   },
+  {
+    folder: "nn/layers",
+    tests: [
+      "conv_refusals",
+      "pool_refusals",
+      "conv_layers",
+      "sequence",
+      "layers",
+      "layer_utils",
+      "normalization",
+      "backward_caches",
+      "nn/layers/conv",
+      "conv_transpose",
+      "nn/layers/average_pool",
+      "nn/layers/max_pool",
+      "global_pool",
+      "shape",
+      "nets",
+      "cost",
+    ],
+  },
   { folder: "tools", tests: ["mutate", "options", "files", "train_mnist"] },
 ];
 

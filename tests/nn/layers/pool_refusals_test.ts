@@ -7,6 +7,7 @@ import {
   averagePoolForwardNaive,
   explainAveragePool,
   explainMaxPool,
+  globalAverageForward,
   globalMaxBackward,
   globalMaxForward,
   maxPool1dBackward,
@@ -93,6 +94,12 @@ const badExplainMaxPools: readonly Bad[] = [
 ];
 
 const badAveragePoolForwards: readonly Bad[] = [
+  [
+    "data too short",
+    [{ data: new Float64Array(3), shape: [1, 1, 2, 2] }, pool],
+    RangeError,
+    "The data of x must hold 4 numbers, the product of its shape [1,1,2,2]: it holds 3",
+  ],
   [
     "x of rank 3",
     [zeros([4, 6, 7]), pool],
@@ -216,7 +223,19 @@ const badExplainAveragePools: readonly Bad[] = [
   ],
 ];
 
-const badGlobalMaxForwards: readonly Bad[] = [
+const badGlobalForwards: readonly Bad[] = [
+  [
+    "data too short",
+    [{ data: new Float64Array(3), shape: [1, 1, 2, 2] }],
+    RangeError,
+    "The data of x must hold 4 numbers, the product of its shape [1,1,2,2]: it holds 3",
+  ],
+  [
+    "no channels",
+    [zeros([2, 0, 6, 7])],
+    RangeError,
+    "x must have no empty dimension: it has shape [2,0,6,7]",
+  ],
   [
     "x of rank 2",
     [zeros([2, 4])],
@@ -238,6 +257,12 @@ const badGlobalMaxForwards: readonly Bad[] = [
 ];
 
 const badGlobalMaxBackwards: readonly Bad[] = [
+  [
+    "a cache without channels",
+    [zeros([2, 0]), { x: zeros([2, 0, 6, 7]) }],
+    RangeError,
+    "cache.x must have no empty dimension: it has shape [2,0,6,7]",
+  ],
   [
     "dout of x's shape",
     [x, largest.cache],
@@ -405,7 +430,8 @@ describeRefusals([
   [averagePoolBackward as Loose, badAveragePoolBackwards],
   [averagePoolBackwardNaive as Loose, badAveragePoolBackwards],
   [explainAveragePool as Loose, badExplainAveragePools],
-  [globalMaxForward as Loose, badGlobalMaxForwards],
+  [globalAverageForward as Loose, badGlobalForwards],
+  [globalMaxForward as Loose, badGlobalForwards],
   [globalMaxBackward as Loose, badGlobalMaxBackwards],
   [maxPool1dForward as Loose, badMaxPool1dForwards],
   [maxPool1dBackward as Loose, badMaxPool1dBackwards],
