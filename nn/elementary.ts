@@ -2,9 +2,9 @@
  * The elementary functions that results depend on, with the same bits in every engine: engines compute
  * Math.exp, Math.sin and ** each in its own way. The logarithm is in log.ts.
  *
- * Each is wrong by less than one unit in the last place.
+ * Each is wrong by less than one unit in the last place, tanh by less than two.
  *
- * Source: the algorithms and constants of e_exp.c and k_sin.c in fdlibm 5.3 (Copyright 1993 by Sun
+ * Source: the algorithms and constants of e_exp.c, k_sin.c, s_expm1.c, s_tanh.c and s_erf.c in fdlibm 5.3 (Copyright 1993 by Sun
  * Microsystems, Inc.; permission to use, copy, modify and distribute is freely granted, provided that
  * this notice is preserved). Powers are products in two parts, after Dekker (1971).
  *
@@ -103,4 +103,167 @@ export function power(base: number, exponent: number): number {
     squareLow = error - (square - product);
   }
   return high;
+}
+
+/** r (e^r + 1) / (e^r - 1) = 2 + r^2 / 6 times this polynomial of r^2 / 2, for |r| < log(2) / 2. */
+const [Q1, Q2, Q3, Q4, Q5] = [
+  -0.03333333333333313,
+  0.0015873015872548146,
+  -7.93650757867488e-5,
+  4.008217827329362e-6,
+  -2.0109921818362437e-7,
+];
+
+/**
+ * e to a power, minus 1.
+ *
+ * @param x A number from -50 to 50.
+ * @returns The difference, precise near 0 too.
+ */
+function expm1(x: number): number {
+  // x = k log(2) + r, and c is the error of r.
+  const k = (Math.LOG2E * x + (x < 0 ? -0.5 : 0.5)) | 0;
+  const high = x - k * LN2_HIGH, low = k * LN2_LOW;
+  const r = high - low, c = high - r - low;
+  const half = 0.5 * r, hxs = r * half;
+  const r1 = 1 + hxs * (Q1 + hxs * (Q2 + hxs * (Q3 + hxs * (Q4 + hxs * Q5))));
+  const t = 3 - r1 * half;
+  const e = hxs * ((r1 - t) / (6 - r * t));
+  if (k === 0) return r - (r * e - hxs);
+  const error = r * (e - c) - c - hxs;
+  // e^r = 1 - (error - r)
+  if (k === -1) return 0.5 * (r - error) - 0.5;
+  if (k === 1) return r < -0.25 ? -2 * (error - (r + 0.5)) : 1 + 2 * (r - error);
+  if (k < 0 || k > 56) return scale(1 - (error - r), k) - 1;
+  const rest = scale(1, -k);
+  return scale(k < 20 ? 1 - rest - (error - r) : r - (error + rest) + 1, k);
+}
+
+/**
+ * The hyperbolic tangent.
+ *
+ * @param x Any number.
+ * @returns Its tangent, from -1 to 1.
+ */
+export function tanh(x: number): number {
+  const size = Math.abs(x);
+  if (!(size < 22)) return Number.isNaN(x) ? x : Math.sign(x);
+  const t = expm1(size < 1 ? -2 * size : 2 * size);
+  const result = size < 1 ? -t / (t + 2) : 1 - 2 / (t + 2);
+  return x < 0 || Object.is(x, -0) ? -result : result;
+}
+
+/** A polynomial, its coefficients from the constant one. */
+function polynomial(coefficients: readonly number[], x: number): number {
+  let sum = 0;
+  for (let i = coefficients.length - 1; i >= 0; i--) sum = sum * x + coefficients[i];
+  return sum;
+}
+
+/** Numerators and denominators of the error function's four rational approximations. */
+const ERF_SMALL = [
+  [
+    0.12837916709551256,
+    -0.3250421072470015,
+    -0.02848174957559851,
+    -0.005770270296489442,
+    -2.3763016656650163e-5,
+  ],
+  [
+    1,
+    0.39791722395915535,
+    0.0650222499887673,
+    0.005081306281875766,
+    1.3249473800432164e-4,
+    -3.960228278775368e-6,
+  ],
+];
+const ERF_NEAR_1 = [
+  [
+    -0.0023621185607526594,
+    0.41485611868374833,
+    -0.3722078760357013,
+    0.31834661990116175,
+    -0.11089469428239668,
+    0.035478304325618236,
+    -0.002166375594868791,
+  ],
+  [
+    1,
+    0.10642088040084423,
+    0.540397917702171,
+    0.07182865441419627,
+    0.12617121980876164,
+    0.01363708391202905,
+    0.011984499846799107,
+  ],
+];
+const ERF_MIDDLE = [
+  [
+    -0.009864944034847148,
+    -0.6938585727071818,
+    -10.558626225323291,
+    -62.375332450326006,
+    -162.39666946257347,
+    -184.60509290671104,
+    -81.2874355063066,
+    -9.814329344169145,
+  ],
+  [
+    1,
+    19.651271667439257,
+    137.65775414351904,
+    434.56587747522923,
+    645.3872717332679,
+    429.00814002756783,
+    108.63500554177944,
+    6.570249770319282,
+    -0.0604244152148581,
+  ],
+];
+const ERF_LARGE = [
+  [
+    -0.0098649429247001,
+    -0.799283237680523,
+    -17.757954917754752,
+    -160.63638485582192,
+    -637.5664433683896,
+    -1025.0951316110772,
+    -483.5191916086514,
+  ],
+  [
+    1,
+    30.33806074348246,
+    325.7925129965739,
+    1536.729586084437,
+    3199.8582195085955,
+    2553.0504064331644,
+    474.52854120695537,
+    -22.44095244658582,
+  ],
+];
+
+/** erf(1), to the bits of a float32. */
+const ERF_1 = 0.8450629115104675;
+
+/**
+ * The error function: 2 / sqrt(pi) times the integral of exp(-t^2) from 0.
+ *
+ * @param x Any number.
+ * @returns The integral, from -1 to 1.
+ */
+export function erf(x: number): number {
+  const size = Math.abs(x);
+  const ratio = ([above, below]: readonly (readonly number[])[], z: number) =>
+    polynomial(above, z) / polynomial(below, z);
+  if (size < 0.84375) return x + x * ratio(ERF_SMALL, x * x);
+  const sign = x < 0 ? -1 : 1;
+  if (size < 1.25) return sign * (ERF_1 + ratio(ERF_NEAR_1, size - 1));
+  if (!(size < 6)) return Number.isNaN(x) ? x : sign;
+  const s = 1 / (size * size);
+  const tail = ratio(size < 1 / 0.35 ? ERF_MIDDLE : ERF_LARGE, s);
+  // exp(-x^2) in two factors, the first of a number whose square is exact.
+  const z = Math.fround(size);
+  const r = exp(-z * z - 0.5625) * exp((z - size) * (z + size) + tail);
+  return sign * (1 - r / size);
 }

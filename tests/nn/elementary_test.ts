@@ -1,6 +1,6 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
-import { exp, power, sin } from "../../nn/elementary.ts";
+import { erf, exp, power, sin, tanh } from "../../nn/elementary.ts";
 import { log } from "../../nn/log.ts";
 import { RandomState } from "../../mod.ts";
 
@@ -53,6 +53,40 @@ function exactPower(base: number, exponent: number): bigint {
   let result = ONE;
   for (let i = 0; i < exponent; i++) result = (result * fixed(base)) >> BITS;
   return result;
+}
+
+function exactTanh(x: number): bigint {
+  const square = exactExp(2 * x);
+  return ((square - ONE) << BITS) / (square + ONE);
+}
+
+/** The square root of a whole multiple, by Newton. */
+function root(square: bigint): bigint {
+  let result = ONE << 1n;
+  for (let i = 0; i < 20; i++) result = (result + (square << BITS) / result) >> 1n;
+  return result;
+}
+
+/** arctan(1 / n) */
+function arctan(n: bigint): bigint {
+  let term = ONE / n, sum = term;
+  for (let i = 3n; term !== 0n && term !== -1n; i += 2n) {
+    term = -term / (n * n);
+    sum += term / i;
+  }
+  return sum;
+}
+
+const PI = 4n * (4n * arctan(5n) - arctan(239n));
+
+function exactErf(x: number): bigint {
+  const square = (fixed(x) * fixed(x)) >> BITS;
+  let sum = fixed(x), term = sum;
+  for (let i = 1n; term !== 0n && term !== -1n; i++) {
+    term = -((term * square) >> BITS) / i;
+    sum += term / (2n * i + 1n);
+  }
+  return (2n * sum << BITS) / root(PI);
 }
 
 /** Numbers between two bounds, the bounds themselves included. */
@@ -130,5 +164,37 @@ describe("power()", () => {
       5e-324,
     ]);
     assertEquals(power(0.9, 1e12), 0);
+  });
+});
+
+describe("erf()", () => {
+  it("is wrong by less than a unit of the last place, everywhere", () => {
+    for (const [low, high] of [[-1e-9, 1e-9], [-0.85, 0.85], [0.8, 1.3], [-3, -1.2], [2.8, 6.1]]) {
+      for (const x of between(low, high, 100)) {
+        const off = units(erf(x), exactErf(x));
+        assert(off < 1, `erf(${x}) is ${erf(x)}, ${off} units off`);
+      }
+    }
+  });
+
+  it("knows its ends, and that nothing comes of nothing", () => {
+    const values = [0, -0, 30, -30, Infinity, -Infinity, NaN].map(erf);
+    assertEquals(values, [0, -0, 1, -1, 1, -1, NaN]);
+  });
+});
+
+describe("tanh()", () => {
+  it("is wrong by less than two units of the last place, everywhere", () => {
+    for (const [low, high] of [[-1e-9, 1e-9], [-0.6, 0.6], [0.3, 1.2], [-4, -0.9], [3, 23]]) {
+      for (const x of between(low, high, 100)) {
+        const off = units(tanh(x), exactTanh(x));
+        assert(off < 2, `tanh(${x}) is ${tanh(x)}, ${off} units off`);
+      }
+    }
+  });
+
+  it("knows its ends, and that nothing comes of nothing", () => {
+    const values = [0, -0, 30, -30, Infinity, -Infinity, NaN].map(tanh);
+    assertEquals(values, [0, -0, 1, -1, 1, -1, NaN]);
   });
 });
