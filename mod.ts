@@ -15,6 +15,7 @@
  * @module
  */
 
+export type { Epilogue } from "./kernels/epilogue.ts";
 export type { KernelInfo, Tier } from "./kernels/kernel.ts";
 export type {
   GeneratedAveragePool,
@@ -58,32 +59,38 @@ export {
 } from "./nn/training/optim.ts";
 export type { Mode } from "./nn/checks.ts";
 export type { BackwardOptions, Gradients, OptionalDx } from "./nn/layers/gradients.ts";
-export type { ConvCache } from "./nn/layers/conv.ts";
+export type { ConvCache, ConvOptions } from "./nn/layers/conv.ts";
 export {
+  conv,
   convBackward,
   convBackwardNaive,
   convForward,
   convForwardNaive,
   explainConv,
 } from "./nn/layers/conv.ts";
-export type { ConvTransposeCache } from "./nn/layers/conv_transpose.ts";
+export type { DepthwiseConvOptions } from "./nn/layers/depthwise_conv.ts";
+export { depthwiseConv } from "./nn/layers/depthwise_conv.ts";
+export type { ConvTransposeCache, ConvTransposeOptions } from "./nn/layers/conv_transpose.ts";
 export {
+  convTranspose,
   convTransposeBackward,
   convTransposeBackwardNaive,
   convTransposeForward,
   convTransposeForwardNaive,
   explainConvTranspose,
 } from "./nn/layers/conv_transpose.ts";
-export type { PoolCache } from "./nn/layers/max_pool.ts";
+export type { MaxPoolOptions, PoolCache, PoolOptions } from "./nn/layers/max_pool.ts";
 export {
   explainMaxPool,
+  maxPool,
   maxPoolBackward,
   maxPoolBackwardNaive,
   maxPoolForward,
   maxPoolForwardNaive,
 } from "./nn/layers/max_pool.ts";
-export type { AveragePoolCache } from "./nn/layers/average_pool.ts";
+export type { AveragePoolCache, AveragePoolOptions } from "./nn/layers/average_pool.ts";
 export {
+  averagePool,
   averagePoolBackward,
   averagePoolBackwardNaive,
   averagePoolForward,
@@ -92,8 +99,10 @@ export {
 } from "./nn/layers/average_pool.ts";
 export type { GlobalAverageCache, GlobalMaxCache } from "./nn/layers/global_pool.ts";
 export {
+  globalAverage,
   globalAverageBackward,
   globalAverageForward,
+  globalMax,
   globalMaxBackward,
   globalMaxForward,
 } from "./nn/layers/global_pool.ts";
@@ -113,23 +122,29 @@ export {
   maxPool1dForward,
 } from "./nn/layers/pool1d.ts";
 export type { AffineCache } from "./nn/layers/affine.ts";
-export { affineBackward, affineForward } from "./nn/layers/affine.ts";
+export { affine, affineBackward, affineForward } from "./nn/layers/affine.ts";
 export type { ReluCache } from "./nn/layers/relu.ts";
-export { reluBackward, reluForward } from "./nn/layers/relu.ts";
+export { relu, reluBackward, reluForward } from "./nn/layers/relu.ts";
 export type { DropoutCache, DropoutParams } from "./nn/layers/dropout.ts";
-export { dropoutBackward, dropoutForward } from "./nn/layers/dropout.ts";
+export { dropout, dropoutBackward, dropoutForward } from "./nn/layers/dropout.ts";
 export type { Normalized, NormGradients } from "./nn/layers/norm_loops.ts";
 export type { LayernormParams, NormCache, NormLayer } from "./nn/layers/normalization.ts";
-export type { BatchnormParams } from "./nn/layers/batchnorm.ts";
+export type { BatchnormOptions, BatchnormParams } from "./nn/layers/batchnorm.ts";
 export {
+  batchnorm,
   batchnormBackward,
   batchnormBackwardAlt,
   batchnormForward,
   spatialBatchnormBackward,
   spatialBatchnormForward,
 } from "./nn/layers/batchnorm.ts";
-export { layernormBackward, layernormForward } from "./nn/layers/layernorm.ts";
-export { spatialGroupnormBackward, spatialGroupnormForward } from "./nn/layers/groupnorm.ts";
+export type { LayernormOptions } from "./nn/layers/layernorm.ts";
+export { layernorm, layernormBackward, layernormForward } from "./nn/layers/layernorm.ts";
+export {
+  groupnorm,
+  spatialGroupnormBackward,
+  spatialGroupnormForward,
+} from "./nn/layers/groupnorm.ts";
 export type { Loss } from "./nn/layers/loss.ts";
 export { softmaxLoss, svmLoss } from "./nn/layers/loss.ts";
 export type { AffineNormReluCache, AffineReluCache, NormedGradients } from "./nn/layer_utils.ts";
@@ -158,18 +173,48 @@ export {
   convReluPoolForward,
 } from "./nn/conv_layer_utils.ts";
 export type {
+  Gradient,
+  LayerDefinition,
+  LayerPlan,
+  ParameterPlan,
+  Pass,
+  PlannedLayer,
+  Planner,
+  Run,
+  Size,
+} from "./nn/layers/layer.ts";
+export { flatten } from "./nn/layers/flatten.ts";
+export { gelu } from "./nn/layers/gelu.ts";
+export { leakyRelu } from "./nn/layers/leaky_relu.ts";
+export { sigmoid } from "./nn/layers/sigmoid.ts";
+export { tanh } from "./nn/layers/tanh.ts";
+export { concat } from "./nn/nets/concat.ts";
+export { residual } from "./nn/nets/residual.ts";
+export { sequential } from "./nn/nets/sequence.ts";
+export type {
+  LayerDescription,
+  LayeredNet,
+  LayeredNetOptions,
+  LayerExplanation,
+  LossFunction,
+  NamedLoss,
+  NetDescription,
+  NetOptions,
+} from "./nn/nets/layered_net.ts";
+export type { ComposedNetOptions, FromJSONOptions, LayerFunction } from "./nn/nets/net.ts";
+export { Net } from "./nn/nets/net.ts";
+export type {
   AffineBlock,
   Block,
+  BlockNetOptions,
   ConvBlock,
   GlobalAverageBlock,
-  LayerExplanation,
-} from "./nn/blocks.ts";
-export type { BlockNetOptions, NetOptions } from "./nn/block_net.ts";
-export { BlockNet } from "./nn/block_net.ts";
-export type { FullyConnectedNetOptions, TwoLayerNetOptions } from "./nn/fc_net.ts";
-export { FullyConnectedNet, TwoLayerNet } from "./nn/fc_net.ts";
-export type { ConvNetOptions, ThreeLayerConvNetOptions } from "./nn/cnn.ts";
-export { ConvNet, convNetBlocks, ThreeLayerConvNet } from "./nn/cnn.ts";
+} from "./nn/nets/block_net.ts";
+export { BlockNet } from "./nn/nets/block_net.ts";
+export type { FullyConnectedNetOptions, TwoLayerNetOptions } from "./nn/nets/fc_net.ts";
+export { FullyConnectedNet, TwoLayerNet } from "./nn/nets/fc_net.ts";
+export type { ConvNetOptions, ThreeLayerConvNetOptions } from "./nn/nets/cnn.ts";
+export { ConvNet, convNetBlocks, ThreeLayerConvNet } from "./nn/nets/cnn.ts";
 export type { Labels, LossAndGradients, Model, ModelState } from "./nn/model.ts";
 export type {
   Augment,

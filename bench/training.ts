@@ -27,7 +27,7 @@ import {
   ThreeLayerConvNet,
   useKernels,
 } from "../mod.ts";
-import { penalize } from "../nn/block_net.ts";
+import { penalize } from "../nn/nets/layered_net.ts";
 
 const options = scriptOptions({
   usage: "deno task bench:training",

@@ -22,7 +22,7 @@ import { convBackward, type ConvCache, convForward, convForwardFusedRelu } from 
 import type { BackwardOptions, Gradients, OptionalDx } from "./layers/gradients.ts";
 import { maxPoolBackward, maxPoolForward, type PoolCache } from "./layers/max_pool.ts";
 import type { NormCache } from "./layers/normalization.ts";
-import { relu, reluBackward, type ReluCache } from "./layers/relu.ts";
+import { rectify, reluBackward, type ReluCache } from "./layers/relu.ts";
 
 /** What the backward pass of conv - relu needs of its forward pass. */
 export interface ConvReluCache<A extends FloatArray = FloatArray> {
@@ -238,7 +238,7 @@ export function convBatchnormReluForward<A extends FloatArray>(
 ): { out: Tensor<A>; cache: ConvBatchnormReluCache<A> } {
   const { out: linear, cache: conv } = convForward(x, w, b, convParam);
   const { out, cache: norm } = spatialBatchnormForward(linear, gamma, beta, bnParam);
-  relu(out.data, out.data);
+  rectify(out.data, out.data);
   return { out, cache: { conv, norm, relu: { out } } };
 }
 
@@ -336,7 +336,7 @@ export function convBatchnormReluPoolForward<A extends FloatArray>(
   const { out: normal, cache: norm } = spatialBatchnormForward(linear, gamma, beta, bnParam);
   const { out, cache: pool } = maxPoolForward(normal, poolParam);
   // Relu after the pool is relu before it, and has less to do.
-  relu(out.data, out.data);
+  rectify(out.data, out.data);
   return { out, cache: { conv, norm, relu: { out }, pool } };
 }
 

@@ -23,7 +23,7 @@ import type { BackwardOptions, Gradients, OptionalDx } from "./layers/gradients.
 import { layernormBackward, layernormForward } from "./layers/layernorm.ts";
 import type { NormGradients } from "./layers/norm_loops.ts";
 import type { LayernormParams, NormCache } from "./layers/normalization.ts";
-import { relu, reluBackward, type ReluCache } from "./layers/relu.ts";
+import { rectify, reluBackward, type ReluCache } from "./layers/relu.ts";
 
 /** What the backward pass of affine - relu needs of its forward pass. */
 export interface AffineReluCache<A extends FloatArray = FloatArray> {
@@ -146,7 +146,7 @@ export function affineBatchnormReluForward<A extends FloatArray>(
 ): { out: Tensor<A>; cache: AffineNormReluCache<A, "batchnorm"> } {
   const { out: scores, cache: affine } = affineForward(x, w, b);
   const { out, cache: norm } = batchnormForward(scores, gamma, beta, bnParam);
-  relu(out.data, out.data);
+  rectify(out.data, out.data);
   return { out, cache: { affine, norm, relu: { out } } };
 }
 
@@ -232,7 +232,7 @@ export function affineLayernormReluForward<A extends FloatArray>(
 ): { out: Tensor<A>; cache: AffineNormReluCache<A, "layernorm"> } {
   const { out: scores, cache: affine } = affineForward(x, w, b);
   const { out, cache: norm } = layernormForward(scores, gamma, beta, lnParam);
-  relu(out.data, out.data);
+  rectify(out.data, out.data);
   return { out, cache: { affine, norm, relu: { out } } };
 }
 

@@ -13,12 +13,14 @@ import {
   checkSameDType,
   checkTensor,
   checkTensorShape,
+  checkWhole,
 } from "../../kernels/check.ts";
-import { select } from "../../kernels/select.ts";
+import { explain, select } from "../../kernels/select.ts";
 import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
 import { checkBatch, checkCache } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
 import { type BackwardOptions, type Gradients, type OptionalDx, runBackward } from "./gradients.ts";
+import { type LayerDefinition, layerOf, type LayerPlan } from "./layer.ts";
 
 /** What a fully-connected layer's backward pass needs of its forward pass. */
 export interface AffineCache<A extends FloatArray = FloatArray> {
@@ -141,4 +143,48 @@ export function affineBackward<A extends FloatArray>(
   const shape = checkAffine(x, w, b);
   checkTensorShape("dout", dout, [x.shape[0], shape.M], "the layer's output");
   return runBackward(select("affine", shape, dtypeOf(x.data)), dout, cache, options);
+}
+
+/**
+ * A fully-connected layer as a layer of a net; it flattens its input. Parameters: W (D, M) and b (M).
+ *
+ * @example
+ * ```ts
+ * import { affine, Net, relu } from "@cnn-layers/cnn-layers";
+ *
+ * const net = new Net({ inputDim: [3, 8, 8], layers: [affine(50), relu(), affine(10)] });
+ * console.log(net.params.W1.shape); // [192, 50]
+ * ```
+ *
+ * @param outputs How many numbers come out, M.
+ * @returns The layer, from any shape of D numbers to (M).
+ * @throws {TypeError} If outputs is no number.
+ * @throws {RangeError} If it is not a whole number from 1.
+ */
+export function affine(outputs: number): LayerDefinition {
+  checkWhole("affine.outputs", outputs, 1);
+  const M = outputs;
+  return layerOf("affine", [M], (inShape, { dtype }) => {
+    const D = sizeOf(inShape);
+    const forward = (relu: boolean): LayerPlan["forward"] => (x, { W, b }) => {
+      const { out, cache } = runAffineForward(x, W, b, relu);
+      return {
+        out,
+        backward(dout, options) {
+          const { dx, dw, db } = affineBackward(dout, cache, options);
+          return { dx, grads: { W: dw, b: db } };
+        },
+      };
+    };
+    return {
+      outShape: [M],
+      params: { W: { shape: [D, M], init: { fanIn: D } }, b: { shape: [M], init: 0 } },
+      multiplyAdds: D * M,
+      explain: () => explain("affine", { D, M }, dtype),
+      flattens: true,
+      ownsOut: true,
+      withEpilogue: ({ relu = false }) => forward(relu),
+      forward: forward(false),
+    };
+  });
 }

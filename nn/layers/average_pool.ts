@@ -14,8 +14,10 @@ import { naiveAveragePool } from "../../kernels/naive/average_pool.ts";
 import { explain, type Explanation, select } from "../../kernels/select.ts";
 import { averagePoolParams, averagePoolShape } from "../../kernels/shape.ts";
 import { dtypeOf } from "../../kernels/tensor.ts";
-import { checkCache } from "../checks.ts";
+import { checkBoolean, checkCache, option, readOptions } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
+import { type LayerDefinition, layerOf, pictureShape, type Size } from "./layer.ts";
+import { POOL, type PoolOptions, poolWindow } from "./max_pool.ts";
 
 /** What an average pool's backward pass needs of its forward pass. */
 export interface AveragePoolCache {
@@ -191,4 +193,49 @@ export function explainAveragePool(
   dtype: DType = "float64",
 ): Explanation {
   return explain("averagePool", averagePoolShape(xShape, poolParam), checkDType(dtype));
+}
+
+/** What an average pool as a layer of a net can be told. */
+export interface AveragePoolOptions extends PoolOptions {
+  /** Whether the zeros of the padding are averaged too. True if left out. */
+  readonly countIncludePad?: boolean;
+}
+
+/**
+ * An average pool as a layer of a net.
+ *
+ * @example
+ * ```ts
+ * import { affine, averagePool, conv, Net, tanh } from "@cnn-layers/cnn-layers";
+ *
+ * const layers = [conv(6, { kernel: 5, pad: 2 }), tanh(), averagePool(2), affine(10)];
+ * const net = new Net({ inputDim: [1, 28, 28], layers });
+ * ```
+ *
+ * @param size Height and width of the window.
+ * @param options Stride (size), padding (0), ceil mode (false) and whether padding counts (true).
+ * @returns The layer, from (C, H, W) to (C, H', W').
+ * @throws {TypeError} If an option is unknown or has a wrong type.
+ * @throws {RangeError} If a number is out of range.
+ */
+export function averagePool(size: Size, options: AveragePoolOptions = {}): LayerDefinition {
+  const { stride, ...walk } = readOptions("averagePool", options, {
+    ...POOL,
+    countIncludePad: option(checkBoolean, true),
+  });
+  const window = poolWindow("averagePool.size", size, stride);
+  return layerOf("averagePool", [size, options], (inShape, planner) => {
+    const [C] = pictureShape(inShape, planner);
+    const shape = averagePoolShape([1, ...inShape], { ...window, ...walk });
+    const poolParam = averagePoolParams(shape);
+    return {
+      outShape: [C, shape.OH, shape.OW],
+      explain: () => explain("averagePool", shape, planner.dtype),
+      ownsOut: true,
+      forward(x) {
+        const { out, cache } = averagePoolForward(x, poolParam);
+        return { out, backward: (dout) => ({ dx: averagePoolBackward(dout, cache) }) };
+      },
+    };
+  });
 }

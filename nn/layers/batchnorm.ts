@@ -8,6 +8,7 @@
  */
 
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
+import { show } from "../../kernels/tensor.ts";
 import {
   checkMode,
   type Mode,
@@ -19,6 +20,7 @@ import {
   within,
 } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
+import { type LayerDefinition, layerOf } from "./layer.ts";
 import { groupByChannel, normalize, normalizeBackward, type NormGradients } from "./norm_loops.ts";
 import {
   checkBackward,
@@ -26,6 +28,8 @@ import {
   EPS,
   type NormCache,
   type NormLayer,
+  normParams,
+  normPass,
   planesOf,
 } from "./normalization.ts";
 
@@ -268,4 +272,58 @@ export function spatialBatchnormBackward<A extends FloatArray>(
   cache: NormCache<A, "spatialBatchnorm">,
 ): NormGradients<A> {
   return normalizeBackward(checkBackward(dout, cache, "spatialBatchnorm"), dout, cache);
+}
+
+/** What batch normalisation as a layer of a net can be told. */
+export interface BatchnormOptions {
+  /** Added to the variance, so that it is never 0. 1e-5 if left out. */
+  readonly eps?: number;
+  /** The part of the running statistics that a training step keeps. 0.9 if left out. */
+  readonly momentum?: number;
+}
+
+/**
+ * Batch normalisation as a layer of a net: of vectors (D), or of pictures (C, H, W) by channel.
+ * Parameters: gamma and beta (D) or (C); their running mean and variance are part of the net's state.
+ *
+ * @example
+ * ```ts
+ * import { affine, batchnorm, conv, Net, relu } from "@cnn-layers/cnn-layers";
+ *
+ * const layers = [conv(8, { bias: false }), batchnorm(), relu(), affine(10)];
+ * const net = new Net({ inputDim: [3, 8, 8], layers });
+ * console.log(Object.keys(net.params)); // W1, gamma1, beta1, W2, b2
+ * ```
+ *
+ * @param options eps (1e-5) and momentum (0.9).
+ * @returns The layer.
+ * @throws {TypeError} If an option is unknown or has a wrong type.
+ * @throws {RangeError} If eps is negative, or momentum is not from 0 to 1.
+ */
+export function batchnorm(options: BatchnormOptions = {}): LayerDefinition {
+  const { eps, momentum } = BATCHNORM_PARAMS;
+  const read = readOptions("batchnorm", options, { eps, momentum });
+  return layerOf("batchnorm", [options], (inShape, { path }) => {
+    const [C] = inShape, rank = inShape.length;
+    if (rank !== 1 && rank !== 3) {
+      throw new TypeError(`${path} needs an input of (D) or (C, H, W): it gets ${show(inShape)}`);
+    }
+    const zeros = { shape: [C], init: 0 };
+    const layer = rank === 1 ? "batchnorm" : "spatialBatchnorm";
+    return {
+      outShape: inShape,
+      params: normParams(C),
+      state: { runningMean: zeros, runningVar: zeros },
+      ownsOut: true,
+      forward(x, { gamma, beta }, { mode, state: { runningMean, runningVar } }) {
+        const bnParam: BatchnormParams = { ...read, mode, runningMean, runningVar };
+        const pass = normPass(runBatchnorm(layer, rank + 1, x, gamma, beta, bnParam));
+        if (mode === "train") {
+          runningMean.data.set(bnParam.runningMean!.data);
+          runningVar.data.set(bnParam.runningVar!.data);
+        }
+        return pass;
+      },
+    };
+  });
 }

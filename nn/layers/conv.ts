@@ -8,14 +8,14 @@
 
 import type { Epilogue } from "../../kernels/epilogue.ts";
 import type { WeightedKernel } from "../../kernels/kernel.ts";
-import type { ConvParams, ConvShape } from "../../kernels/shape.ts";
+import type { ConvParams, ConvShape, Pad } from "../../kernels/shape.ts";
 import type { DType, FloatArray, Tensor } from "../../kernels/tensor.ts";
-import { checkDType, checkTensor, checkTensorShape } from "../../kernels/check.ts";
+import { checkDType, checkTensor, checkTensorShape, checkWhole } from "../../kernels/check.ts";
 import { naiveConv } from "../../kernels/naive/conv.ts";
 import { explain, type Explanation, select } from "../../kernels/select.ts";
 import { convParams, convShape } from "../../kernels/shape.ts";
-import { dtypeOf, show } from "../../kernels/tensor.ts";
-import { checkCache } from "../checks.ts";
+import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
+import { checkBoolean, checkCache, option, readOptions, unchecked, whole } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
 import {
   type BackwardOptions,
@@ -24,6 +24,16 @@ import {
   type OptionalDx,
   runBackward,
 } from "./gradients.ts";
+import {
+  type LayerDefinition,
+  layerOf,
+  type LayerPlan,
+  type ParameterPlan,
+  pictureShape,
+  type Planner,
+  readSize,
+  type Size,
+} from "./layer.ts";
 
 /** What a convolution's backward pass needs of its forward pass. */
 export interface ConvCache<
@@ -291,4 +301,120 @@ export function explainConv(
   dtype: DType = "float64",
 ): Explanation {
   return explain("conv", convShape(xShape, wShape, convParam), checkDType(dtype));
+}
+
+/** What a convolution as a layer of a net can be told. */
+export interface ConvOptions {
+  /** Height and width of the filters. 3 if left out. */
+  readonly kernel?: Size;
+  /** Step of the filters. 1 if left out. */
+  readonly stride?: Size;
+  /**
+   * Zeros around the input, or "same" or "valid". Half of what the kernel covers, rounded down, if left
+   * out: at stride 1 an odd kernel keeps the size.
+   */
+  readonly pad?: Pad;
+  /** Step between the taps of a filter. 1 if left out. */
+  readonly dilation?: Size;
+  /** Groups of channels, each with filters of its own. 1 if left out. */
+  readonly groups?: number;
+  /** Whether each filter has a bias. True if left out; none is needed before a normalisation. */
+  readonly bias?: boolean;
+}
+
+const STEP = (name: string, value: unknown = 1) => readSize(name, value);
+
+/** The options that convolutions of all kinds have. */
+export const WALK = {
+  kernel: (name: string, value: unknown = 3) => readSize(name, value),
+  stride: STEP,
+  pad: unchecked<Pad | undefined>,
+  dilation: STEP,
+  bias: option(checkBoolean, true),
+};
+
+/** The padding of a kernel that is not told any. */
+export function halfPad(
+  [KH, KW]: readonly [number, number],
+  [y, x]: readonly [number, number],
+): readonly [number, number] {
+  return [Math.floor(y * (KH - 1) / 2), Math.floor(x * (KW - 1) / 2)];
+}
+
+/** What belongs to weights, and to biases if there are any, by their short names. */
+export function withBiases<T>(W: T, b: T | null): Readonly<Record<string, T>> {
+  if (b === null) return { W };
+  return { W, b };
+}
+
+/** Plans a convolution with so many filters and groups. */
+export function planConv(
+  inShape: readonly number[],
+  { dtype }: Planner,
+  filters: number,
+  groups: number,
+  { kernel, stride, dilation, pad = halfPad(kernel, dilation), bias }: {
+    readonly kernel: readonly [number, number];
+    readonly stride: readonly [number, number];
+    readonly dilation: readonly [number, number];
+    readonly pad?: Pad;
+    readonly bias: boolean;
+  },
+): LayerPlan {
+  const wShape = [filters, Math.max(1, Math.floor(inShape[0] / groups)), ...kernel];
+  const shape = convShape([1, ...inShape], wShape, { stride, pad, dilation, groups });
+  const convParam = convParams(shape), { OH, OW } = shape;
+  const fanIn = sizeOf(wShape) / filters;
+  const forward = (relu: boolean): LayerPlan["forward"] => (x, { W, b = null }) => {
+    const { out, cache } = runConvForward(fastConv, x, W, b, convParam, relu);
+    return {
+      out,
+      backward(dout, options) {
+        const { dx, dw, db } = runConvBackward(fastConv, dout, cache, options);
+        return { dx, grads: withBiases(dw, db) };
+      },
+    };
+  };
+  const W = { shape: wShape, init: { fanIn } };
+  return {
+    outShape: [filters, OH, OW],
+    params: withBiases<ParameterPlan>(W, bias ? { shape: [filters], init: 0 } : null),
+    multiplyAdds: sizeOf(wShape) * OH * OW,
+    explain: () => explain("conv", shape, dtype),
+    ownsOut: true,
+    withEpilogue: ({ relu = false }) => forward(relu),
+    forward: forward(false),
+  };
+}
+
+/**
+ * A convolution as a layer of a net. Parameters: W (F, C / groups, KH, KW) and b (F).
+ *
+ * @example
+ * ```ts
+ * import { affine, conv, Net, relu } from "@cnn-layers/cnn-layers";
+ *
+ * const net = new Net({
+ *   inputDim: [3, 16, 16],
+ *   layers: [conv(8, { kernel: 5, stride: 2 }), relu(), affine(10)],
+ * });
+ * console.log(net.params.W1.shape); // [8, 3, 5, 5]
+ * ```
+ *
+ * @param filters How many filters, F.
+ * @param options Kernel (3), stride (1), padding, dilation (1), groups (1), and whether it has biases.
+ * @returns The layer, from (C, H, W) to (F, H', W').
+ * @throws {TypeError} If an option is unknown or has a wrong type.
+ * @throws {RangeError} If a number is out of range.
+ */
+export function conv(filters: number, options: ConvOptions = {}): LayerDefinition {
+  checkWhole("conv.filters", filters, 1);
+  const { groups, ...walk } = readOptions("conv", options, {
+    ...WALK,
+    groups: option(whole(1), 1),
+  });
+  return layerOf("conv", [filters, options], (inShape, planner) => {
+    pictureShape(inShape, planner);
+    return planConv(inShape, planner, filters, groups, walk);
+  });
 }

@@ -12,13 +12,13 @@ import type { Epilogue } from "../../kernels/epilogue.ts";
 import type { WeightedKernel } from "../../kernels/kernel.ts";
 import type { ConvShape, ConvTransposeParams } from "../../kernels/shape.ts";
 import type { DType, FloatArray, Tensor } from "../../kernels/tensor.ts";
-import { checkDType, checkTensor, checkTensorShape } from "../../kernels/check.ts";
+import { checkDType, checkTensor, checkTensorShape, checkWhole } from "../../kernels/check.ts";
 import { NO_EPILOGUE } from "../../kernels/epilogue.ts";
 import { naiveConv } from "../../kernels/naive/conv.ts";
 import { explain, type Explanation, select } from "../../kernels/select.ts";
 import { convTransposeParams, convTransposeShape } from "../../kernels/shape.ts";
-import { dtypeOf, show } from "../../kernels/tensor.ts";
-import { checkCache } from "../checks.ts";
+import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
+import { checkCache, option, readOptions, unchecked, whole } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
 import {
   type BackwardOptions,
@@ -27,6 +27,14 @@ import {
   type OptionalDx,
   runBackward,
 } from "./gradients.ts";
+import { type ConvOptions, halfPad, WALK, withBiases } from "./conv.ts";
+import {
+  type LayerDefinition,
+  layerOf,
+  type LayerPlan,
+  type ParameterPlan,
+  pictureShape,
+} from "./layer.ts";
 
 /** What a transposed convolution's backward pass needs of its forward pass. */
 export interface ConvTransposeCache<
@@ -327,4 +335,74 @@ export function explainConvTranspose(
   dtype: DType = "float64",
 ): Explanation {
   return explain("conv", convTransposeShape(xShape, wShape, convParam), checkDType(dtype));
+}
+
+/** What a transposed convolution as a layer of a net can be told. */
+export interface ConvTransposeOptions extends ConvOptions {
+  /** Rows and columns added at the bottom and right of the output, less than the stride. 0 if left out. */
+  readonly outputPad?: number | readonly [number, number];
+}
+
+const walkOptions = () => ({
+  ...WALK,
+  groups: option(whole(1), 1),
+  outputPad: unchecked<ConvTransposeOptions["outputPad"]>,
+});
+
+/**
+ * A transposed convolution as a layer of a net. Parameters: W (C, F / groups, KH, KW) and b (F).
+ *
+ * @example It doubles a picture
+ * ```ts
+ * import { affine, convTranspose, Net } from "@cnn-layers/cnn-layers";
+ *
+ * const layers = [convTranspose(4, { kernel: 2, stride: 2 }), affine(10)];
+ * const net = new Net({ inputDim: [3, 8, 8], layers });
+ * console.log(net.params.W2.shape); // [1024, 10]
+ * ```
+ *
+ * @param filters How many channels the output has, F.
+ * @param options As for conv, and outputPad (0).
+ * @returns The layer, from (C, H, W) to (F, H', W').
+ * @throws {TypeError} If an option is unknown or has a wrong type.
+ * @throws {RangeError} If a number is out of range.
+ */
+export function convTranspose(
+  filters: number,
+  options: ConvTransposeOptions = {},
+): LayerDefinition {
+  checkWhole("convTranspose.filters", filters, 1);
+  const { kernel, bias, ...walk } = readOptions("convTranspose", options, walkOptions());
+  const { groups, stride, dilation, outputPad = 0, pad = halfPad(kernel, dilation) } = walk;
+  return layerOf("convTranspose", [filters, options], (inShape, planner) => {
+    const [C, H, W] = pictureShape(inShape, planner);
+    if (filters % groups !== 0) {
+      throw new RangeError(`groups must divide the filters: received ${groups} of ${filters}`);
+    }
+    const wShape = [C, filters / groups, ...kernel];
+    const convParam = { stride, pad, dilation, groups, outputPad };
+    const adjoint = convTransposeShape([1, ...inShape], wShape, convParam);
+    const written = convTransposeParams(adjoint);
+    const forward: LayerPlan["forward"] = (x, { W, b = null }) => {
+      const { out, cache } = convTransposeForward(x, W, b, written);
+      return {
+        out,
+        backward(dout, options) {
+          const { dx, dw, db } = convTransposeBackward(dout, cache, options);
+          return { dx, grads: withBiases(dw, db) };
+        },
+      };
+    };
+    // Of how many products a number of the output is the sum.
+    const fanIn = sizeOf(wShape) / wShape[1] / groups / (stride[0] * stride[1]);
+    const weights = { shape: wShape, init: { fanIn } };
+    return {
+      outShape: [filters, adjoint.H, adjoint.W],
+      params: withBiases<ParameterPlan>(weights, bias ? { shape: [filters], init: 0 } : null),
+      multiplyAdds: sizeOf(wShape) * H * W,
+      explain: () => explain("conv", adjoint, planner.dtype),
+      ownsOut: true,
+      forward,
+    };
+  });
 }

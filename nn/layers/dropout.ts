@@ -19,6 +19,7 @@ import {
 } from "../checks.ts";
 import { checkOneSource, checkRandom, RandomState } from "../random/random_state.ts";
 import { zerosLike } from "../tensor.ts";
+import { type LayerDefinition, layerOf } from "./layer.ts";
 
 /** Which numbers dropout drops: the course's `dropout_param`. */
 export interface DropoutParams {
@@ -134,4 +135,35 @@ export function dropoutBackward<A extends FloatArray>(
   if (kept === undefined) to.set(from);
   else for (let i = 0; i < to.length; i++) to[i] = from[i] * (kept[i] * scale);
   return dx;
+}
+
+/**
+ * Dropout as a layer of a net. Its masks are drawn from the net's random numbers, or are the same at
+ * every step if the net has a seed.
+ *
+ * @example
+ * ```ts
+ * import { affine, dropout, Net, relu } from "@cnn-layers/cnn-layers";
+ *
+ * const layers = [affine(50), relu(), dropout(0.5), affine(10)];
+ * const net = new Net({ inputDim: 20, layers });
+ * ```
+ *
+ * @param p Probability to keep a number, above 0 and at most 1.
+ * @returns The layer.
+ * @throws {TypeError} If p is no number.
+ * @throws {RangeError} If it is not above 0, or above 1.
+ */
+export function dropout(p: number): LayerDefinition {
+  checkKeep("dropout.p", p);
+  return layerOf("dropout", [p], (inShape) => ({
+    outShape: inShape,
+    draws: true,
+    ownsOut: true,
+    forward(x, _, { mode, random, seed }) {
+      const source = seed === undefined ? { random } : { seed };
+      const { out, cache } = dropoutForward(x, { mode, p, ...source });
+      return { out, backward: (dout) => ({ dx: dropoutBackward(dout, cache) }) };
+    },
+  }));
 }

@@ -13,6 +13,7 @@ import {
 } from "../../kernels/check.ts";
 import { checkCache } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
+import { type LayerDefinition, layerOf, pictureShape } from "./layer.ts";
 
 /** What a global average's backward pass needs of its forward pass. */
 export interface GlobalAverageCache {
@@ -171,4 +172,59 @@ export function globalMaxBackward<A extends FloatArray>(
     dx.data[argMax(data, plane * P, (plane + 1) * P)] = from[plane];
   }
   return dx;
+}
+
+/**
+ * The mean of each channel as a layer of a net, from (C, H, W) to (C).
+ *
+ * @example
+ * ```ts
+ * import { affine, conv, globalAverage, Net, relu } from "@cnn-layers/cnn-layers";
+ *
+ * const layers = [conv(16), relu(), globalAverage(), affine(10)];
+ * const net = new Net({ inputDim: [3, 8, 8], layers });
+ * ```
+ *
+ * @returns The layer.
+ */
+export function globalAverage(): LayerDefinition {
+  return layerOf("globalAverage", [], (inShape, planner) => {
+    const [C] = pictureShape(inShape, planner);
+    return {
+      outShape: [C],
+      ownsOut: true,
+      forward(x) {
+        const { out, cache } = globalAverageForward(x);
+        return { out, backward: (dout) => ({ dx: globalAverageBackward(dout, cache) }) };
+      },
+    };
+  });
+}
+
+/**
+ * The largest number of each channel as a layer of a net, from (C, H, W) to (C).
+ *
+ * @example
+ * ```ts
+ * import { affine, conv, globalMax, Net, relu } from "@cnn-layers/cnn-layers";
+ *
+ * const layers = [conv(16), relu(), globalMax(), affine(10)];
+ * const net = new Net({ inputDim: [3, 8, 8], layers });
+ * ```
+ *
+ * @returns The layer.
+ */
+export function globalMax(): LayerDefinition {
+  return layerOf("globalMax", [], (inShape, planner) => {
+    const [C] = pictureShape(inShape, planner);
+    return {
+      outShape: [C],
+      ownsOut: true,
+      selects: true,
+      forward(x) {
+        const { out, cache } = globalMaxForward(x);
+        return { out, backward: (dout) => ({ dx: globalMaxBackward(dout, cache) }) };
+      },
+    };
+  });
 }

@@ -10,13 +10,18 @@ import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { checkWhole } from "../../kernels/check.ts";
 import { show } from "../../kernels/tensor.ts";
 import { readOptions } from "../checks.ts";
+import { type LayerDefinition, layerOf, pictureShape } from "./layer.ts";
+import type { LayernormOptions } from "./layernorm.ts";
 import { normalizeBackward, type NormGradients } from "./norm_loops.ts";
 import {
   checkBackward,
   checkInputs,
+  EPS,
   LAYERNORM_PARAMS,
   type LayernormParams,
   type NormCache,
+  normParams,
+  normPass,
   runLayernorm,
 } from "./normalization.ts";
 
@@ -90,4 +95,40 @@ export function spatialGroupnormBackward<A extends FloatArray>(
   cache: NormCache<A, "spatialGroupnorm">,
 ): NormGradients<A> {
   return normalizeBackward(checkBackward(dout, cache, "spatialGroupnorm"), dout, cache);
+}
+
+/**
+ * Group normalisation as a layer of a net, of pictures (C, H, W). Parameters: gamma and beta (C). With
+ * one group it is layer normalisation of pictures, with C groups instance normalisation.
+ *
+ * @example
+ * ```ts
+ * import { affine, conv, groupnorm, Net, relu } from "@cnn-layers/cnn-layers";
+ *
+ * const layers = [conv(8, { bias: false }), groupnorm(4), relu(), affine(10)];
+ * const net = new Net({ inputDim: [3, 8, 8], layers });
+ * ```
+ *
+ * @param groups How many groups; they must divide C.
+ * @param options eps (1e-5).
+ * @returns The layer.
+ * @throws {TypeError} If an option is unknown or has a wrong type.
+ * @throws {RangeError} If groups is not a whole number from 1, or eps is negative.
+ */
+export function groupnorm(groups: number, options: LayernormOptions = {}): LayerDefinition {
+  checkWhole("groupnorm.groups", groups, 1);
+  const { eps } = readOptions("groupnorm", options, { eps: EPS });
+  return layerOf("groupnorm", [groups, options], (inShape, planner) => {
+    const [C] = pictureShape(inShape, planner);
+    if (C % groups !== 0) {
+      throw new RangeError(`groups must divide the channels: received ${groups} of ${C}`);
+    }
+    return {
+      outShape: inShape,
+      params: normParams(C),
+      ownsOut: true,
+      forward: (x, { gamma, beta }) =>
+        normPass(runLayernorm("spatialGroupnorm", x, gamma, beta, C / groups, eps)),
+    };
+  });
 }

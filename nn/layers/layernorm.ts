@@ -8,14 +8,19 @@
  */
 
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
+import { show } from "../../kernels/tensor.ts";
 import { readOptions } from "../checks.ts";
+import { type LayerDefinition, layerOf } from "./layer.ts";
 import { normalizeBackward, type NormGradients } from "./norm_loops.ts";
 import {
   checkBackward,
   checkInputs,
+  EPS,
   LAYERNORM_PARAMS,
   type LayernormParams,
   type NormCache,
+  normParams,
+  normPass,
   runLayernorm,
 } from "./normalization.ts";
 
@@ -75,4 +80,43 @@ export function layernormBackward<A extends FloatArray>(
   cache: NormCache<A, "layernorm">,
 ): NormGradients<A> {
   return normalizeBackward(checkBackward(dout, cache, "layernorm"), dout, cache);
+}
+
+/** What layer and group normalisation as layers of a net can be told. */
+export interface LayernormOptions {
+  /** Added to the variance, so that it is never 0. 1e-5 if left out. */
+  readonly eps?: number;
+}
+
+/**
+ * Layer normalisation as a layer of a net, of vectors (D). Parameters: gamma and beta (D). Pictures
+ * have {@linkcode groupnorm}, with one group.
+ *
+ * @example
+ * ```ts
+ * import { affine, layernorm, Net, relu } from "@cnn-layers/cnn-layers";
+ *
+ * const layers = [affine(20), layernorm(), relu(), affine(10)];
+ * const net = new Net({ inputDim: 15, layers });
+ * ```
+ *
+ * @param options eps (1e-5).
+ * @returns The layer.
+ * @throws {TypeError} If an option is unknown or has a wrong type.
+ * @throws {RangeError} If eps is negative.
+ */
+export function layernorm(options: LayernormOptions = {}): LayerDefinition {
+  const { eps } = readOptions("layernorm", options, { eps: EPS });
+  return layerOf("layernorm", [options], (inShape, { path }) => {
+    if (inShape.length !== 1) {
+      throw new TypeError(`${path} needs an input of (D): it gets ${show(inShape)}`);
+    }
+    const [D] = inShape;
+    return {
+      outShape: inShape,
+      params: normParams(D),
+      ownsOut: true,
+      forward: (x, { gamma, beta }) => normPass(runLayernorm("layernorm", x, gamma, beta, D, eps)),
+    };
+  });
 }

@@ -7,15 +7,16 @@
  */
 
 import type { PoolKernel } from "../../kernels/kernel.ts";
-import type { PoolParams, PoolShape } from "../../kernels/shape.ts";
+import type { Pad, PoolParams, PoolShape } from "../../kernels/shape.ts";
 import type { DType, FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { checkDType, checkSameDType, checkTensor, checkTensorShape } from "../../kernels/check.ts";
 import { naiveMaxPool } from "../../kernels/naive/max_pool.ts";
 import { explain, type Explanation, select } from "../../kernels/select.ts";
 import { poolParams, poolShape } from "../../kernels/shape.ts";
 import { dtypeOf } from "../../kernels/tensor.ts";
-import { checkCache } from "../checks.ts";
+import { checkBoolean, checkCache, option, readOptions, unchecked } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
+import { type LayerDefinition, layerOf, pictureShape, readSize, type Size } from "./layer.ts";
 
 /** What a max-pool's backward pass needs of its forward pass. */
 export interface PoolCache<A extends FloatArray = FloatArray> {
@@ -195,4 +196,79 @@ export function explainMaxPool(
   dtype: DType = "float64",
 ): Explanation {
   return explain("maxPool", poolShape(xShape, poolParam), checkDType(dtype));
+}
+
+/** What pools as layers of a net can be told. */
+export interface PoolOptions {
+  /** Step between windows. The window's size if left out. */
+  readonly stride?: Size;
+  /** Rows and columns around the input, or "same" or "valid". 0 if left out. */
+  readonly pad?: Pad;
+  /** Whether a window may hang over the bottom or right edge. False if left out. */
+  readonly ceilMode?: boolean;
+}
+
+/** What a max-pool as a layer of a net can be told. */
+export interface MaxPoolOptions extends PoolOptions {
+  /** Step between the numbers of a window. 1 if left out. */
+  readonly dilation?: Size;
+}
+
+/** The options that pools of both kinds have. */
+export const POOL = {
+  stride: (name: string, value: unknown) => value === undefined ? value : readSize(name, value),
+  pad: unchecked<Pad | undefined>,
+  ceilMode: option(checkBoolean, false),
+};
+
+/** A window's size and its step. */
+export function poolWindow(
+  name: string,
+  size: Size,
+  stride: Size | undefined,
+): Pick<PoolParams, "poolHeight" | "poolWidth" | "stride"> {
+  const [poolHeight, poolWidth] = readSize(name, size);
+  return { poolHeight, poolWidth, stride: stride ?? [poolHeight, poolWidth] };
+}
+
+/**
+ * A max-pool as a layer of a net.
+ *
+ * @example
+ * ```ts
+ * import { affine, conv, maxPool, Net, relu } from "@cnn-layers/cnn-layers";
+ *
+ * const layers = [conv(8), relu(), maxPool(3, { stride: 2, pad: 1 }), affine(10)];
+ * const net = new Net({ inputDim: [3, 16, 16], layers });
+ * console.log(net.params.W2.shape); // [512, 10]
+ * ```
+ *
+ * @param size Height and width of the window.
+ * @param options Stride (size), padding (0), dilation (1) and ceil mode (false).
+ * @returns The layer, from (C, H, W) to (C, H', W').
+ * @throws {TypeError} If an option is unknown or has a wrong type.
+ * @throws {RangeError} If a number is out of range.
+ */
+export function maxPool(size: Size, options: MaxPoolOptions = {}): LayerDefinition {
+  const { stride, ...walk } = readOptions("maxPool", options, {
+    ...POOL,
+    dilation: (name: string, value: unknown = 1) => readSize(name, value),
+  });
+  const window = poolWindow("maxPool.size", size, stride);
+  return layerOf("maxPool", [size, options], (inShape, planner) => {
+    const [C] = pictureShape(inShape, planner);
+    const shape = poolShape([1, ...inShape], { ...window, ...walk });
+    const poolParam = poolParams(shape);
+    return {
+      outShape: [C, shape.OH, shape.OW],
+      name: "pool",
+      explain: () => explain("maxPool", shape, planner.dtype),
+      ownsOut: true,
+      selects: true,
+      forward(x) {
+        const { out, cache } = maxPoolForward(x, poolParam);
+        return { out, backward: (dout) => ({ dx: maxPoolBackward(dout, cache) }) };
+      },
+    };
+  });
 }

@@ -19,8 +19,10 @@ import {
   groupByExample,
   type Layout,
   normalize,
+  normalizeBackward,
   type Normalized,
 } from "./norm_loops.ts";
+import type { ParameterPlan, Pass } from "./layer.ts";
 
 /** How layer and group normalisation go about it: the course's `ln_param` and `gn_param`. */
 export interface LayernormParams {
@@ -95,4 +97,23 @@ export function checkBackward(dout: Tensor, cache: NormCache, layer: NormLayer):
   const [N, C, P] = planesOf(x);
   const byChannel = layer === "batchnorm" || layer === "spatialBatchnorm";
   return byChannel ? groupByChannel(N, C, P) : groupByExample(N, C, P, count / P);
+}
+
+/** The parameters of a normalisation of C channels: scales that start with 1, shifts with 0. */
+export function normParams(C: number): Readonly<Record<"gamma" | "beta", ParameterPlan>> {
+  return { gamma: { shape: [C], init: 1 }, beta: { shape: [C], init: 0 } };
+}
+
+/** The pass of a normalisation layer of a net. */
+export function normPass<L extends NormLayer>(
+  { out, cache }: { readonly out: Tensor; readonly cache: NormCache<FloatArray, L> },
+): Pass {
+  return {
+    out,
+    backward(dout) {
+      const layout = checkBackward(dout, cache, cache.layer);
+      const { dx, dgamma: gamma, dbeta: beta } = normalizeBackward(layout, dout, cache);
+      return { dx, grads: { gamma, beta } };
+    },
+  };
 }

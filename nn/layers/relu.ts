@@ -13,6 +13,7 @@ import { checkSameDType, checkTensor, checkTensorShape } from "../../kernels/che
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { checkCache } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
+import { type LayerDefinition, layerOf, type Pass } from "./layer.ts";
 
 /** What relu's backward pass needs of its forward pass. */
 export interface ReluCache<A extends FloatArray = FloatArray> {
@@ -41,7 +42,7 @@ export function reluForward<A extends FloatArray>(
 ): { out: Tensor<A>; cache: ReluCache<A> } {
   checkTensor("x", x);
   const out = zerosLike(x);
-  relu(x.data, out.data);
+  rectify(x.data, out.data);
   return { out, cache: { out } };
 }
 
@@ -95,7 +96,7 @@ function words(array: FloatArray): Int32Array {
  * @param x Input.
  * @param out Where the result goes, of x's length and type.
  */
-export function relu(x: FloatArray, out: FloatArray): void {
+export function rectify(x: FloatArray, out: FloatArray): void {
   const from = words(x), to = words(out);
   if (x.BYTES_PER_ELEMENT === 4) {
     for (let i = 0; i < from.length; i++) {
@@ -139,4 +140,35 @@ function reluMask(out: FloatArray, dout: FloatArray, dx: FloatArray): void {
       to[i + LOW] = from[i + LOW] & mask;
     }
   }
+}
+
+/** The pass whose output is rectified already. */
+const reluPass = (out: Tensor): Pass => ({
+  out,
+  backward: (dout) => ({ dx: reluBackward(dout, { out }) }),
+});
+
+/**
+ * The rectified linear unit as a layer of a net: the larger of each number and 0.
+ *
+ * @example
+ * ```ts
+ * import { affine, Net, relu } from "@cnn-layers/cnn-layers";
+ *
+ * const net = new Net({ inputDim: 4, layers: [affine(8), relu(), affine(3)] });
+ * ```
+ *
+ * @returns The layer. The kernel of a convolution or a fully-connected layer before it does its work.
+ */
+export function relu(): LayerDefinition {
+  return layerOf("relu", [], (inShape) => ({
+    outShape: inShape,
+    epilogue: { relu: true },
+    passOf: reluPass,
+    forward(x, _, { ownsInput }) {
+      const out = ownsInput ? x : zerosLike(x);
+      rectify(x.data, out.data);
+      return reluPass(out);
+    },
+  }));
 }

@@ -6,11 +6,15 @@
  * @module
  */
 
-import { checkType, checkWhole } from "../kernels/check.ts";
-import type { DType } from "../kernels/tensor.ts";
-import { BlockNet, type NetOptions, netOptions } from "./block_net.ts";
-import { option, readOptions, whole } from "./checks.ts";
-import { checkKeep } from "./layers/dropout.ts";
+import { checkType, checkWhole } from "../../kernels/check.ts";
+import type { DType } from "../../kernels/tensor.ts";
+import { option, readOptions, whole } from "../checks.ts";
+import { affine } from "../layers/affine.ts";
+import { batchnorm } from "../layers/batchnorm.ts";
+import { checkKeep, dropout as drop } from "../layers/dropout.ts";
+import { layernorm } from "../layers/layernorm.ts";
+import { relu } from "../layers/relu.ts";
+import { LayeredNet, type NetOptions, netOptions, NUM_CLASSES } from "./layered_net.ts";
 
 /** What a {@linkcode TwoLayerNet} can be told. */
 export interface TwoLayerNetOptions<D extends DType = DType> extends NetOptions<D> {
@@ -36,7 +40,7 @@ export interface TwoLayerNetOptions<D extends DType = DType> extends NetOptions<
  * console.log(loss, grads.W1.shape);
  * ```
  */
-export class TwoLayerNet<D extends DType = "float64"> extends BlockNet<D> {
+export class TwoLayerNet<D extends DType = "float64"> extends LayeredNet<D> {
   /**
    * Makes the net.
    *
@@ -45,11 +49,13 @@ export class TwoLayerNet<D extends DType = "float64"> extends BlockNet<D> {
    * @throws {RangeError} If a number is out of range.
    */
   constructor(options: TwoLayerNetOptions<D> = {}) {
-    const { hiddenDim, ...rest } = readOptions("options", options, {
+    const { hiddenDim, numClasses, ...rest } = readOptions("options", options, {
       ...netOptions(1e-3, [3 * 32 * 32]),
+      ...NUM_CLASSES,
       hiddenDim: option(whole(1), 100),
     });
-    super({ ...rest, dtype: options.dtype, blocks: [{ affine: hiddenDim }] });
+    const layers = [affine(hiddenDim), relu(), affine(numClasses)];
+    super({ ...rest, dtype: options.dtype, layers });
   }
 }
 
@@ -79,7 +85,7 @@ export interface FullyConnectedNetOptions<D extends DType = DType> extends NetOp
  * const { loss } = net.loss(new RandomState(231).randn([2, 15]), [0, 7]);
  * ```
  */
-export class FullyConnectedNet<D extends DType = "float64"> extends BlockNet<D> {
+export class FullyConnectedNet<D extends DType = "float64"> extends LayeredNet<D> {
   /**
    * Makes the net.
    *
@@ -89,27 +95,31 @@ export class FullyConnectedNet<D extends DType = "float64"> extends BlockNet<D> 
    * @throws {RangeError} If a number is out of range.
    */
   constructor(hiddenDims: readonly number[], options: FullyConnectedNetOptions<D> = {}) {
-    const { dropout, normalization, ...rest } = readOptions("options", options, {
+    const { dropout, normalization, numClasses, ...rest } = readOptions("options", options, {
       ...netOptions(1e-2, [3 * 32 * 32]),
+      ...NUM_CLASSES,
       dropout: option(checkKeep, 1),
-      normalization: option(checkNormalization),
+      normalization: option<Normalization>(checkNormalization),
     });
     checkType(Array.isArray(hiddenDims), "hiddenDims", "be an array of sizes", hiddenDims);
     for (const [i, size] of hiddenDims.entries()) checkWhole(`hiddenDims[${i}]`, size, 1);
-    const blocks = hiddenDims.map((affine: number) => ({
-      affine,
-      batchnorm: normalization === "batchnorm",
-      layernorm: normalization === "layernorm",
-      dropout,
-    }));
-    super({ ...rest, dtype: options.dtype, blocks });
+    const norms = { batchnorm, layernorm };
+    const hidden = hiddenDims.flatMap((size) => [
+      affine(size),
+      ...normalization === undefined ? [] : [norms[normalization]()],
+      relu(),
+      ...dropout < 1 ? [drop(dropout)] : [],
+    ]);
+    super({ ...rest, dtype: options.dtype, layers: [...hidden, affine(numClasses)] });
   }
 }
+
+type Normalization = "batchnorm" | "layernorm";
 
 function checkNormalization(
   name: string,
   value: unknown,
-): asserts value is "batchnorm" | "layernorm" {
+): asserts value is Normalization {
   const known = value === "batchnorm" || value === "layernorm";
   checkType(known, name, 'be "batchnorm" or "layernorm"', value);
 }

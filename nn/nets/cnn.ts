@@ -6,10 +6,15 @@
  * @module
  */
 
-import type { DType } from "../kernels/tensor.ts";
-import { BlockNet, type NetOptions, netOptions } from "./block_net.ts";
-import type { Block } from "./blocks.ts";
-import { checkBoolean, option, readOptions, unchecked, whole } from "./checks.ts";
+import type { DType } from "../../kernels/tensor.ts";
+import { checkBoolean, option, readOptions, unchecked, whole } from "../checks.ts";
+import { affine } from "../layers/affine.ts";
+import { batchnorm as normalize } from "../layers/batchnorm.ts";
+import { conv } from "../layers/conv.ts";
+import { maxPool } from "../layers/max_pool.ts";
+import { relu } from "../layers/relu.ts";
+import { type Block, BlockNet } from "./block_net.ts";
+import { LayeredNet, type NetOptions, netOptions, NUM_CLASSES } from "./layered_net.ts";
 
 /** What a {@linkcode ThreeLayerConvNet} can be told. */
 export interface ThreeLayerConvNetOptions<D extends DType = DType> extends NetOptions<D> {
@@ -43,7 +48,7 @@ export interface ThreeLayerConvNetOptions<D extends DType = DType> extends NetOp
  * const scores = net.loss(x);
  * ```
  */
-export class ThreeLayerConvNet<D extends DType = "float64"> extends BlockNet<D> {
+export class ThreeLayerConvNet<D extends DType = "float64"> extends LayeredNet<D> {
   /**
    * Makes the net.
    *
@@ -52,22 +57,25 @@ export class ThreeLayerConvNet<D extends DType = "float64"> extends BlockNet<D> 
    * @throws {RangeError} If a number is out of range.
    */
   constructor(options: ThreeLayerConvNetOptions<D> = {}) {
-    const { numFilters, filterSize, hiddenDim, batchnorm, ...rest } = readOptions(
+    const { numFilters, filterSize, hiddenDim, batchnorm, numClasses, ...rest } = readOptions(
       "options",
       options,
       {
         ...netOptions(1e-3, [3, 32, 32]),
+        ...NUM_CLASSES,
         numFilters: option(whole(1), 32),
         filterSize: option(whole(1), 7),
         hiddenDim: option(whole(1), 100),
         batchnorm: option(checkBoolean, false),
       },
     );
-    const blocks = [
-      { conv: numFilters, kernel: filterSize, batchnorm, pool: 2 },
-      { affine: hiddenDim, batchnorm },
+    const norm = batchnorm ? [normalize()] : [];
+    const layers = [
+      ...[conv(numFilters, { kernel: filterSize }), ...norm, relu(), maxPool(2)],
+      ...[affine(hiddenDim), ...norm, relu()],
+      affine(numClasses),
     ];
-    super({ ...rest, dtype: options.dtype, blocks });
+    super({ ...rest, dtype: options.dtype, layers });
   }
 }
 
@@ -121,6 +129,7 @@ export class ConvNet<D extends DType = "float64"> extends BlockNet<D> {
   constructor(options: ConvNetOptions<D> = {}) {
     const { blocks = convNetBlocks, ...rest } = readOptions("options", options, {
       ...netOptions("he", [3, 32, 32]),
+      ...NUM_CLASSES,
       blocks: unchecked<readonly Block[] | undefined>,
     });
     super({ ...rest, dtype: options.dtype, blocks });

@@ -1,0 +1,235 @@
+/**
+ * What a layer of a net is: a plain value that plans itself for an input, then runs forward and back.
+ * The layers of this library and those of a user are made the same way.
+ *
+ * Source: the idea of thinc, whose layers return their output and the way back.
+ *
+ * @module
+ */
+
+import type { Epilogue } from "../../kernels/epilogue.ts";
+import type { Explanation } from "../../kernels/select.ts";
+import type { DType, Tensor } from "../../kernels/tensor.ts";
+import { checkWhole } from "../../kernels/check.ts";
+import { show } from "../../kernels/tensor.ts";
+import type { Mode } from "../checks.ts";
+import { copyOf } from "../plain_data.ts";
+import type { RandomState } from "../random/random_state.ts";
+import type { BackwardOptions } from "./gradients.ts";
+
+/**
+ * A layer, as a description of a net holds it. JSON keeps its type and arguments, and leaves out its
+ * function; `Net.fromJSON` calls the function of that type with these arguments again.
+ *
+ * @example A layer that doubles its input
+ * ```ts
+ * import { affine, type LayerDefinition, Net, tensor, zeros } from "@cnn-layers/cnn-layers";
+ *
+ * const times2 = ({ data, shape }: { data: Float32Array | Float64Array; shape: readonly number[] }) =>
+ *   tensor(data.map((v) => 2 * v), shape);
+ * const double = (): LayerDefinition => ({
+ *   type: "double",
+ *   plan: (inShape) => ({
+ *     outShape: inShape,
+ *     forward: (x) => ({ out: times2(x), backward: (dout) => ({ dx: times2(dout) }) }),
+ *   }),
+ * });
+ * const net = new Net({ inputDim: 4, layers: [affine(3), double()] });
+ * console.log(net.loss(zeros([2, 4])).shape); // [2, 3]
+ * ```
+ */
+export interface LayerDefinition {
+  /** What kind of layer it is: the name of the function that made it. */
+  readonly type: string;
+  /** What that function was called with: plain data, or layers. None if left out. */
+  readonly args?: readonly unknown[];
+  /**
+   * Plans the layer for an input; nothing is drawn or computed yet.
+   *
+   * @param inShape The shape of one example: (C, H, W) for pictures, (D) for vectors.
+   * @param planner Plans layers inside this one.
+   * @returns Its sizes, and how it runs.
+   * @throws {TypeError} If the input has a wrong rank.
+   * @throws {RangeError} If its sizes do not fit the layer.
+   */
+  plan(inShape: readonly number[], planner: Planner): LayerPlan;
+}
+
+/** A parameter's shape, and what it starts with. */
+export interface ParameterPlan {
+  /** Its shape. */
+  readonly shape: readonly number[];
+  /**
+   * One number, or random weights: normal, their deviation the net's weightScale. `fanIn` says of how
+   * many numbers an output is a sum, for the weightScale "he".
+   */
+  readonly init: number | { readonly fanIn: number };
+}
+
+/** A layer with all its sizes. */
+export interface LayerPlan {
+  /** The shape of one example of the output. */
+  readonly outShape: readonly number[];
+  /** The learnable parameters, by short names; those that begin with W are penalised by `reg`. */
+  readonly params?: Readonly<Record<string, ParameterPlan>>;
+  /** What is kept from step to step beside them, by short names: all start with one number. */
+  readonly state?: Readonly<
+    Record<string, { readonly shape: readonly number[]; readonly init: number }>
+  >;
+  /** Products of one example's forward pass. 0 if left out. */
+  readonly multiplyAdds?: number;
+  /** Whether it draws random numbers in training. False if left out. */
+  readonly draws?: boolean;
+  /** Whether it takes examples of any shape with as many numbers. False if left out. */
+  readonly flattens?: boolean;
+  /** The layers inside it. */
+  readonly parts?: readonly PlannedLayer[];
+  /** What `explain()` calls it. The layer's type if left out. */
+  readonly name?: string;
+  /** Which kernel runs it, if one does. */
+  readonly explain?: () => Explanation;
+  /** Whether `out` is an array of its own that `backward` does not read, so that it may be written over. */
+  readonly ownsOut?: boolean;
+  /** Whether each number of the output is one of the input's, the largest of some: a relu may come later. */
+  readonly selects?: boolean;
+  /** What the layer does, if a kernel can do it before it stores its sums. */
+  readonly epilogue?: Epilogue;
+  /** The pass of a layer with an epilogue, whose output a kernel has computed already. */
+  readonly passOf?: (out: Tensor) => Pass;
+  /** The forward pass with an epilogue, if its kernel can do one. */
+  readonly withEpilogue?: (epilogue: Epilogue) => LayerPlan["forward"];
+  /** The layers that run one after another, those of sequences inside it among them. */
+  readonly chain?: readonly PlannedLayer[];
+  /**
+   * Runs forward.
+   *
+   * @param x The batch, (N, ...inShape); it must not be written to, unless the run says so.
+   * @param params The parameters, by their short names.
+   * @param run What it runs with.
+   * @returns The output, (N, ...outShape), and the way back.
+   */
+  forward(x: Tensor, params: Readonly<Record<string, Tensor>>, run: Run): Pass;
+}
+
+/** What a layer did forward, and how to go back. */
+export interface Pass {
+  /** The output. */
+  readonly out: Tensor;
+  /**
+   * From the gradient of the output to those of the input and the parameters. It is called once.
+   *
+   * @param dout The gradient of the output; it must not be written to.
+   * @param options `dx: false` says that nobody needs the gradient of the input.
+   * @returns `dx`, and `grads` with the short names of the parameters, none of which may be missing.
+   */
+  backward(dout: Tensor, options: BackwardOptions): Gradient;
+}
+
+/** What a layer gives going back. */
+export interface Gradient {
+  /** The gradient of the input; may be left out if nobody needs it. */
+  readonly dx?: Tensor;
+  /** The gradients of the parameters, by their short names. None if left out. */
+  readonly grads?: Readonly<Record<string, Tensor>>;
+}
+
+/** What a layer runs with. */
+export interface Run {
+  /** Training or use. */
+  readonly mode: Mode;
+  /** Where random numbers are drawn from, if there is no seed. */
+  readonly random: RandomState;
+  /** Makes every step draw the same numbers. */
+  readonly seed?: number;
+  /** The layer's own state, by short names: to be written in training. */
+  readonly state: Readonly<Record<string, Tensor>>;
+  /** Whether nobody needs the input any more, so that it may be written over. */
+  readonly ownsInput: boolean;
+  /** The parameters of the whole net, for the layers inside this one. */
+  readonly params: Readonly<Record<string, Tensor>>;
+  /** The gradients of the whole net, where the layers inside this one put theirs. */
+  readonly grads: Record<string, Tensor>;
+}
+
+/** A layer inside a net: planned, and with names for its parameters. */
+export interface PlannedLayer {
+  /** Where it stands: `layers[3].residual.branch.sequential[0].conv`. */
+  readonly path: string;
+  /** Its kind, and its number if it has parameters: "conv1", "relu". */
+  readonly name: string;
+  /** The description. */
+  readonly layer: LayerDefinition;
+  /** The sizes. */
+  readonly plan: LayerPlan;
+  /** The names in the net of its own parameters, by their short names: W is W1. */
+  readonly names: Readonly<Record<string, string>>;
+  /** Whether it or a layer inside it has parameters. */
+  readonly learns: boolean;
+  /**
+   * Runs forward. Going back, the gradients of the parameters go to the run's.
+   *
+   * @param x The batch.
+   * @param run What the layer around it runs with.
+   * @param ownsInput Whether nobody else needs x. False if left out.
+   * @returns The output and the way back, which gives dx alone.
+   */
+  forward(x: Tensor, run: Run, ownsInput?: boolean): Pass;
+  /** The same layer, run in another way. */
+  runBy(forward: LayerPlan["forward"]): PlannedLayer;
+}
+
+/** Plans layers inside others. */
+export interface Planner {
+  /** Number type of the net. */
+  readonly dtype: DType;
+  /** Where the layer that is planned stands, as messages name it: `layers[3].residual`. */
+  readonly path: string;
+  /**
+   * Plans a layer inside the one that is planned.
+   *
+   * @param layer The layer.
+   * @param step How to get there from the one around it, for messages: ".branch".
+   * @param inShape The shape of one example of its input.
+   * @returns The layer, ready to run.
+   * @throws {TypeError} If it is no layer, or its input has a wrong rank.
+   * @throws {RangeError} If sizes do not fit.
+   */
+  plan(layer: LayerDefinition, step: string, inShape: readonly number[]): PlannedLayer;
+}
+
+/**
+ * A layer as its function makes it.
+ *
+ * @param type The function's name.
+ * @param args What it was called with.
+ * @param plan How it is planned.
+ * @returns The layer.
+ * @throws {TypeError} If an argument is no plain data.
+ */
+export function layerOf(
+  type: string,
+  args: readonly unknown[],
+  plan: LayerDefinition["plan"],
+): LayerDefinition {
+  return Object.freeze({ type, args: copyOf(args, type), plan });
+}
+
+/** The shape (C, H, W) of an input that must be pictures. */
+export function pictureShape(
+  inShape: readonly number[],
+  { path }: Planner,
+): readonly [C: number, H: number, W: number] {
+  const [C, H, W] = inShape;
+  if (inShape.length === 3) return [C, H, W];
+  throw new TypeError(`${path} needs an input of (C, H, W): it gets ${show(inShape)}`);
+}
+
+/** Height and width: one number for both, or an array of the two. */
+export type Size = number | readonly [height: number, width: number];
+
+/** Reads height and width: whole numbers from 1. */
+export function readSize(name: string, value: unknown): readonly [number, number] {
+  const sizes = Array.isArray(value) && value.length === 2 ? value : [value, value];
+  for (const size of sizes) checkWhole(name, size, 1);
+  return [sizes[0], sizes[1]];
+}

@@ -1,0 +1,411 @@
+/**
+ * Nets made of layers: what all nets of this library share.
+ *
+ * @module
+ */
+
+import type { DType, FloatArray, Tensor } from "../../kernels/tensor.ts";
+import type { Explanation } from "../../kernels/select.ts";
+import {
+  checkNonEmpty,
+  checkOptions,
+  checkShape,
+  checkTensor,
+  checkTensorShape,
+  checkType,
+  checkWithin,
+} from "../../kernels/check.ts";
+import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
+import {
+  checkTensorsLike,
+  type Mode,
+  option,
+  readDType,
+  readOptions,
+  unchecked,
+  whole,
+  within,
+} from "../checks.ts";
+import type { LayerDefinition, LayerPlan, Pass, PlannedLayer } from "../layers/layer.ts";
+import { checkLabels, type Loss, softmaxLoss } from "../layers/loss.ts";
+import type { Labels, LossAndGradients, Model, ModelState } from "../model.ts";
+import { copyOf } from "../plain_data.ts";
+import { checkRandom, RandomState } from "../random/random_state.ts";
+import { type ArrayOf, full, zeros } from "../tensor.ts";
+import { isLayer, NetPlanner } from "./planner.ts";
+import { planSequence } from "./sequence.ts";
+import { summaryOf } from "./summary.ts";
+
+/** From the scores of a batch, (N, classes), and its labels to the loss and its gradient. */
+export type LossFunction = (x: Tensor, y: Labels) => Loss;
+
+/** A loss, and what it is called where a net is described as data. */
+export interface NamedLoss {
+  /** Its name. */
+  readonly name: string;
+  /** The function. */
+  readonly of: LossFunction;
+}
+
+/** The loss of a net that is not told another. */
+export const SOFTMAX: NamedLoss = { name: "softmax", of: softmaxLoss };
+
+/** What every net can be told. */
+export interface NetOptions<D extends DType = DType> {
+  /** Strength of the L2 penalty: 0.5 * reg * the sum of the squares of all weights W. 0 if left out. */
+  readonly reg?: number;
+  /**
+   * Standard deviation of the weights at the start, or "he" for sqrt(2 / inputs of the layer), which
+   * keeps the size of the numbers through any depth of relus (He et al., 2015).
+   */
+  readonly weightScale?: number | "he";
+  /** Number type of parameters, inputs and scores. "float64" if left out; "float32" is faster. */
+  readonly dtype?: D;
+  /** Draws the weights, W1 first, and dropout's masks. A new RandomState(0) if left out. */
+  readonly random?: RandomState;
+  /** Makes dropout draw the same masks at every step, which a numerical gradient needs. */
+  readonly seed?: number;
+}
+
+/** A net's description. */
+export interface LayeredNetOptions<D extends DType = DType> extends NetOptions<D> {
+  /** Shape of one example: (C, H, W) for pictures, or how many numbers it has. */
+  readonly inputDim: number | readonly number[];
+  /** The layers in order; the last gives the scores, one a class. */
+  readonly layers: readonly LayerDefinition[];
+  /** The loss. The softmax loss if left out. */
+  readonly loss?: NamedLoss;
+}
+
+/** Which kernel a layer of a net runs, and why. */
+export interface LayerExplanation extends Explanation {
+  /** The layer: its kind, and the number that its parameters have. */
+  readonly layer: string;
+}
+
+/** A net as data. */
+export interface NetDescription {
+  /** Shape of one example. */
+  readonly inputDim: readonly number[];
+  /** The layers. */
+  readonly layers: readonly LayerDescription[];
+  /** Strength of the L2 penalty. */
+  readonly reg: number;
+  /** Standard deviation of the weights at the start, or "he". */
+  readonly weightScale: number | "he";
+  /** Number type. */
+  readonly dtype: DType;
+  /** Which loss. */
+  readonly loss: string;
+}
+
+/** A layer as data: the name of its function, and what that was called with. */
+export interface LayerDescription {
+  /** The function's name. */
+  readonly type: string;
+  /** Its arguments: plain data, or layers. */
+  readonly args: readonly unknown[];
+}
+
+function checkScale(name: string, value: unknown): asserts value is number | "he" {
+  if (value !== "he") checkWithin(name, value, 0);
+}
+
+/**
+ * The options that every net has.
+ *
+ * @param weightScale The standard deviation of the weights if it is left out.
+ * @param inputDim The shape of an example if it is left out.
+ * @returns Their readers.
+ */
+export function netOptions(weightScale: number | "he", inputDim?: readonly number[]) {
+  return {
+    inputDim: (name: string, value: unknown = inputDim) => {
+      const shape = typeof value === "number" ? [value] : value;
+      checkShape(name, shape);
+      checkNonEmpty(name, shape, 0);
+      return [...shape];
+    },
+    reg: option(within(0), 0),
+    weightScale: option(checkScale, weightScale),
+    dtype: readDType,
+    random: option(checkRandom),
+    seed: option(whole(0)),
+  };
+}
+
+/** How many classes a net of the course has: 10 if left out. */
+export const NUM_CLASSES = { numClasses: option(whole(1), 10) };
+
+/** A net made of layers. {@linkcode Net} and the course's nets are such ones. */
+export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>> {
+  /** The learnable parameters by name. Replace or overwrite them to learn. */
+  readonly params: Record<string, Tensor<ArrayOf<D>>> = {};
+  /** Strength of the L2 penalty on the weights. */
+  reg: number;
+  /** The layers, in order, with all their sizes and the names of their parameters. */
+  readonly layers: readonly PlannedLayer[];
+  readonly #inputShape: readonly number[];
+  readonly #plan: LayerPlan;
+  readonly #planner: NetPlanner;
+  readonly #weightScale: number | "he";
+  readonly #loss: NamedLoss;
+  readonly #random: RandomState;
+  readonly #seed: number | undefined;
+
+  /**
+   * Makes a net with random weights, and with biases 0.
+   *
+   * @param options The description.
+   * @throws {TypeError} If a type is wrong, an option unknown, or a layer's input has a wrong rank.
+   * @throws {RangeError} If a number is out of range, or sizes do not fit each other.
+   */
+  constructor(options: LayeredNetOptions<D>) {
+    const { inputDim, layers, loss = SOFTMAX, reg, weightScale, dtype, random, seed } = readOptions(
+      "options",
+      options,
+      {
+        ...netOptions("he"),
+        layers: unchecked<readonly LayerDefinition[]>,
+        loss: unchecked<NamedLoss | undefined>,
+      },
+    );
+    checkType(Array.isArray(layers), "layers", "be an array of layers", layers);
+    this.reg = reg;
+    this.#inputShape = inputDim;
+    this.#weightScale = weightScale;
+    this.#loss = loss;
+    this.#random = random ?? new RandomState(0);
+    this.#seed = seed;
+    this.#planner = new NetPlanner(dtype);
+    this.#plan = planSequence(layers, inputDim, this.#planner);
+    this.layers = this.#plan.parts!;
+    const { outShape } = this.#plan;
+    if (outShape.length !== 1) {
+      throw new TypeError(
+        `layers must end in one score a class, as affine(10) gives: they end in ${show(outShape)}`,
+      );
+    }
+    for (const [name, { shape, init }] of Object.entries(this.#planner.params)) {
+      if (typeof init === "number") this.params[name] = full(shape, init, dtype as D);
+      else {
+        const scale = weightScale === "he" ? Math.sqrt(2 / init.fanIn) : weightScale;
+        this.params[name] = drawWeights(this.#random, shape, scale, dtype as D);
+      }
+    }
+  }
+
+  /**
+   * The scores of a batch, (N, classes): running statistics, and no dropout.
+   *
+   * @param x The batch: (N, C, H, W), or (N, ...) if the first layer is fully-connected.
+   * @returns The scores.
+   * @throws {TypeError} If x has a wrong type, dtype or rank.
+   * @throws {RangeError} If its examples do not have the net's size.
+   */
+  loss(x: Tensor<ArrayOf<D>>): Tensor<ArrayOf<D>>;
+  /**
+   * The loss of a batch, penalty included, and its gradient by every parameter.
+   *
+   * @param x The batch: (N, C, H, W), or (N, ...) if the first layer is fully-connected.
+   * @param y The N labels.
+   * @returns The loss and the gradients.
+   * @throws {TypeError} If x has a wrong type, dtype or rank, or y is no array of numbers.
+   * @throws {RangeError} If examples do not have the net's size, N is 0, or a label is no class.
+   */
+  loss(x: Tensor<ArrayOf<D>>, y: Labels): LossAndGradients<ArrayOf<D>>;
+  loss(x: Tensor<ArrayOf<D>>, y?: Labels): Tensor<ArrayOf<D>> | LossAndGradients<ArrayOf<D>> {
+    if (y === undefined) return this.predict(x);
+    this.#checkInput(x);
+    const [N] = x.shape;
+    if (N === 0) throw new RangeError(`x must have an example or more: it has ${show(x.shape)}`);
+    // Before the forward pass, which writes running statistics.
+    checkLabels("y", y, N, this.#plan.outShape[0]);
+    const grads: Record<string, Tensor<ArrayOf<D>>> = {};
+    const { out, backward } = this.#forward(x, "train", grads);
+    const { loss, dx } = this.#loss.of(out, y);
+    // The first layer's dx nobody needs.
+    backward(dx, { dx: false });
+    return { loss: loss + penalize(this.reg, this.params, grads), grads };
+  }
+
+  /**
+   * The scores of a batch, as {@linkcode LayeredNet.loss} gives them without labels.
+   *
+   * @param x The batch.
+   * @returns The scores, (N, classes): the class of an example is that of the highest.
+   * @throws {TypeError} If x has a wrong type, dtype or rank.
+   * @throws {RangeError} If its examples do not have the net's size.
+   */
+  predict(x: Tensor<ArrayOf<D>>): Tensor<ArrayOf<D>> {
+    this.#checkInput(x);
+    return this.#forward(x, "test", {}).out as Tensor<ArrayOf<D>>;
+  }
+
+  /**
+   * The kernels that run in this net, layer by layer.
+   *
+   * @example
+   * ```ts
+   * import { ThreeLayerConvNet } from "@cnn-layers/cnn-layers";
+   *
+   * const net = new ThreeLayerConvNet({ inputDim: [1, 28, 28], filterSize: 5, numFilters: 8 });
+   * for (const { layer, name, tier } of net.explain()) console.log(layer, name, tier);
+   * ```
+   *
+   * @returns For each layer that a kernel runs its name, and why it is that one.
+   */
+  explain(): readonly LayerExplanation[] {
+    const explained = ({ name, plan }: PlannedLayer): readonly LayerExplanation[] => [
+      ...plan.explain === undefined ? [] : [{ layer: name, ...plan.explain() }],
+      ...(plan.parts ?? []).flatMap(explained),
+    ];
+    return this.layers.flatMap(explained);
+  }
+
+  /**
+   * The layers as a table: their shapes, parameters and multiply-adds for one example.
+   *
+   * @example
+   * ```ts
+   * import { ThreeLayerConvNet } from "@cnn-layers/cnn-layers";
+   *
+   * console.log(new ThreeLayerConvNet().summary());
+   * ```
+   *
+   * @returns The table, to be printed.
+   */
+  summary(): string {
+    return summaryOf(this.#inputShape, this.layers);
+  }
+
+  /**
+   * The net as data, without its parameters; `Net.fromJSON` makes a net of it again.
+   *
+   * @returns The description: JSON.stringify calls this.
+   * @throws {TypeError} If an argument of a layer is no plain data.
+   */
+  toJSON(): NetDescription {
+    return {
+      inputDim: this.#inputShape,
+      layers: this.layers.map(({ layer, path }) => describeLayer(layer, path)),
+      reg: this.reg,
+      weightScale: this.#weightScale,
+      dtype: this.#planner.dtype,
+      loss: this.#loss.name,
+    };
+  }
+
+  /**
+   * A copy of what training writes beside the parameters: batch normalisation's running statistics,
+   * and where dropout's random numbers stand.
+   *
+   * @returns The state, plain data.
+   */
+  getState(): ModelState {
+    const statistics = copyOf(this.#planner.state, "statistics");
+    return this.#draws ? { statistics, random: this.#random.getState() } : { statistics };
+  }
+
+  /**
+   * Continues where {@linkcode LayeredNet.getState} was called.
+   *
+   * @param state What getState returned, of a net with the same description.
+   * @throws {TypeError} If it is no such state, or that of another net.
+   * @throws {RangeError} If a size differs.
+   */
+  setState(state: ModelState): void {
+    checkOptions("state", state, ["statistics", "random"]);
+    const { statistics, random } = state;
+    const own = this.#planner.state;
+    checkTensorsLike("state.statistics", statistics, own, "this net's");
+    const expected = this.#draws ? "be a RandomState's" : "be left out";
+    checkType(this.#draws === (random !== undefined), "state.random", expected, random);
+    if (random !== undefined) this.#random.setState(random);
+    for (const [name, { data }] of Object.entries(own)) data.set(statistics[name].data);
+  }
+
+  /** Whether a layer continues the stream of random numbers from step to step. */
+  get #draws(): boolean {
+    return this.#planner.draws && this.#seed === undefined;
+  }
+
+  #checkInput(x: unknown): asserts x is Tensor {
+    checkTensor("x", x);
+    const [N = 0, ...example] = x.shape;
+    const shape = this.#inputShape, { dtype } = this.#planner;
+    const why = `(N, ${shape.join(", ")}), the net's input`;
+    const { flattens = false } = this.#plan.chain?.[0]?.plan ?? {};
+    const flat = flattens && sizeOf(example) === sizeOf(shape);
+    if (x.shape.length < 2 || !flat) checkTensorShape("x", x, [N, ...shape], why);
+    if (dtypeOf(x.data) !== dtype) {
+      throw new TypeError(
+        `x must be ${dtype}, as the net's parameters are: it is ${dtypeOf(x.data)}`,
+      );
+    }
+  }
+
+  #forward(x: Tensor, mode: Mode, grads: Record<string, Tensor>): Pass {
+    const { params } = this;
+    const run = { mode, params, grads, random: this.#random, seed: this.#seed };
+    return this.#plan.forward(x, {}, { ...run, state: {}, ownsInput: false });
+  }
+}
+
+/** A layer as data, and those inside it. */
+function describeLayer({ type, args = [] }: LayerDefinition, path: string): LayerDescription {
+  const describe = (arg: unknown, i: number) => {
+    const name = `${path}.args[${i}]`;
+    return isLayer(arg) ? describeLayer(arg, name) : copyOf(arg, name);
+  };
+  return { type, args: args.map(describe) };
+}
+
+/**
+ * The L2 penalty on all weights W, whose gradient it adds to theirs.
+ *
+ * @param reg The strength.
+ * @param params The parameters by name.
+ * @param grads Their gradients so far.
+ * @returns 0.5 * reg * the sum of the squares of the weights.
+ */
+export function penalize(
+  reg: number,
+  params: Readonly<Record<string, Tensor>>,
+  grads: Readonly<Record<string, Tensor>>,
+): number {
+  if (reg === 0) return 0;
+  let squares = 0;
+  for (const name of Object.keys(grads)) {
+    if (!name.startsWith("W")) continue;
+    const w = params[name].data, dw = grads[name].data;
+    // Two sums: an addition need not wait for the one before it.
+    let even = 0, odd = 0, i = 0;
+    for (; i + 1 < w.length; i += 2) {
+      const a = w[i], b = w[i + 1];
+      even += a * a;
+      odd += b * b;
+      dw[i] += reg * a;
+      dw[i + 1] += reg * b;
+    }
+    if (i < w.length) {
+      even += w[i] * w[i];
+      dw[i] += reg * w[i];
+    }
+    squares += even + odd;
+  }
+  return 0.5 * reg * squares;
+}
+
+/** Normal weights of a standard deviation: drawn in float64, rounded to the dtype once. */
+function drawWeights<D extends DType>(
+  random: RandomState,
+  shape: readonly number[],
+  scale: number,
+  dtype: D | undefined,
+): Tensor<ArrayOf<D>> {
+  const weights = zeros(shape, dtype);
+  const data: FloatArray = weights.data;
+  for (let i = 0; i < data.length; i++) data[i] = scale * random.randn();
+  return weights;
+}

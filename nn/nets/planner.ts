@@ -1,0 +1,133 @@
+/**
+ * Plans the layers of a net: their sizes, the names of their parameters, and where a wrong one stands.
+ *
+ * @module
+ */
+
+import type { DType, Tensor } from "../../kernels/tensor.ts";
+import { checkTensorShape, checkType, isObject } from "../../kernels/check.ts";
+import type {
+  LayerDefinition,
+  LayerPlan,
+  ParameterPlan,
+  PlannedLayer,
+  Planner,
+} from "../layers/layer.ts";
+import { full } from "../tensor.ts";
+
+/** Whether a value is a layer. */
+export function isLayer(value: unknown): value is LayerDefinition {
+  return isObject(value) && "plan" in value && typeof value.plan === "function" &&
+    "type" in value && typeof value.type === "string";
+}
+
+/**
+ * Plans the layers of one net, and collects what they need.
+ *
+ * A parameter's name in the net is its short name and a number: W1, b1, gamma1. The number counts
+ * layers with weights W, as in the course; other layers have that of the weights before them, or the
+ * next one if their name is taken.
+ */
+export class NetPlanner implements Planner {
+  /** The parameters by name, in order. */
+  readonly params: Record<string, ParameterPlan> = {};
+  /** What layers keep beside them, by name. */
+  readonly state: Record<string, Tensor> = {};
+  /** Whether a layer draws random numbers. */
+  draws = false;
+  #path = "layers";
+  #number = 0;
+
+  constructor(readonly dtype: DType) {}
+
+  get path(): string {
+    return this.#path;
+  }
+
+  plan(layer: LayerDefinition, step: string, inShape: readonly number[]): PlannedLayer {
+    const around = this.#path, here = around + step;
+    try {
+      checkType(isLayer(layer), here, "be a layer, such as conv(8)", layer);
+      this.#path = `${here}.${layer.type}`;
+      const plan = layer.plan(inShape, this);
+      const { params = {}, state = {}, draws = false, parts = [] } = plan;
+      const locals = [...Object.keys(params), ...Object.keys(state)];
+      const twice = locals.find((local) => local in params && local in state);
+      if (twice !== undefined) throw new TypeError(`${twice} is both a parameter and state`);
+      const id = this.#numberFor(locals);
+      const names = Object.fromEntries(locals.map((local) => [local, `${local}${id}`]));
+      const own: Record<string, Tensor> = {};
+      for (const [local, param] of Object.entries(params)) this.params[names[local]] = param;
+      for (const [local, { shape, init }] of Object.entries(state)) {
+        this.state[names[local]] = own[local] = full(shape, init, this.dtype);
+      }
+      this.draws ||= draws;
+      const learns = Object.keys(params).length > 0 || parts.some(({ learns }) => learns);
+      const isNumbered = locals.length > 0 || plan.explain !== undefined;
+      const name = (plan.name ?? layer.type) + (isNumbered ? id : "");
+      const planned = { path: this.#path, name, layer, plan, names, learns };
+      return running(planned, own, plan.forward);
+    } catch (error) {
+      throw located(error, this.#path);
+    } finally {
+      this.#path = around;
+    }
+  }
+
+  /** The number of a layer's parameters. */
+  #numberFor(locals: readonly string[]): number {
+    const isTaken = (local: string) => {
+      const isRight = /^[A-Za-z_]+$/.test(local);
+      checkType(isRight, "A parameter's name", "be letters", local);
+      const name = `${local}${this.#number}`;
+      return name in this.params || name in this.state;
+    };
+    const taken = locals.map(isTaken).includes(true);
+    const starts = locals.includes("W") || locals.length > 0 && this.#number === 0;
+    if (taken || starts) this.#number++;
+    return this.#number;
+  }
+}
+
+/** An error of a layer's plan, with its place in the message. */
+function located(error: unknown, path: string): unknown {
+  const isLocated = !(error instanceof Error) || error.message.startsWith(path);
+  if (isLocated) return error;
+  error.message = `${path}: ${error.message}`;
+  return error;
+}
+
+/** A planned layer as it runs: with its parameters and state, its results checked against its plan. */
+function running(
+  planned: Omit<PlannedLayer, "forward" | "runBy">,
+  state: Readonly<Record<string, Tensor>>,
+  run: LayerPlan["forward"],
+): PlannedLayer {
+  const { path, plan, names } = planned;
+  const locals = Object.keys(plan.params ?? {});
+  return {
+    ...planned,
+    runBy: (other) => running(planned, state, other),
+    forward(x, around, ownsInput = false) {
+      const params: Record<string, Tensor> = {};
+      for (const local of locals) params[local] = around.params[names[local]];
+      const { out, backward } = run(x, params, { ...around, state, ownsInput });
+      // An epilogue may run behind a layer that selects, where there are fewer numbers.
+      const outShape = plan.epilogue === undefined ? plan.outShape : x.shape.slice(1);
+      checkTensorShape(`${path}'s output`, out, [x.shape[0], ...outShape], "its plan");
+      return {
+        out,
+        backward(dout, options) {
+          const { dx, grads = {} } = backward(dout, options);
+          for (const local of locals) {
+            const gradient = grads[local];
+            checkTensorShape(`${path}'s d${local}`, gradient, params[local].shape, local);
+            around.grads[names[local]] = gradient;
+          }
+          if (options.dx !== false) checkTensorShape(`${path}'s dx`, dx, x.shape, "its input");
+          return { dx };
+        },
+      };
+    },
+  };
+}

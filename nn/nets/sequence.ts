@@ -1,0 +1,110 @@
+/**
+ * Layers one after another, joined where a kernel can do two at once.
+ *
+ * One rule joins them: where a layer is an epilogue, such as relu, and the kernel before it can do
+ * that, the kernel does it. As the largest of some numbers stays the largest behind a relu, the rule
+ * also holds across layers that select, such as max-pools. What is left to do going back, to mask the
+ * gradient, is done behind those layers, where there are fewer numbers.
+ *
+ * @module
+ */
+
+import type { Tensor } from "../../kernels/tensor.ts";
+import type { BackwardOptions } from "../layers/gradients.ts";
+import type {
+  LayerDefinition,
+  LayerPlan,
+  Pass,
+  PlannedLayer,
+  Planner,
+  Run,
+} from "../layers/layer.ts";
+
+/**
+ * Layers one after another, as one layer: a branch of {@linkcode residual} or {@linkcode concat}, or a
+ * part of a net that is used twice. Without any layer it gives its input.
+ *
+ * @example
+ * ```ts
+ * import { affine, batchnorm, conv, flatten, Net, relu, sequential } from "@cnn-layers/cnn-layers";
+ *
+ * const stage = (filters: number) => sequential(conv(filters, { bias: false }), batchnorm(), relu());
+ * const net = new Net({ inputDim: [3, 8, 8], layers: [stage(8), stage(16), flatten(), affine(10)] });
+ * console.log(Object.keys(net.params)); // W1, gamma1, beta1, W2 ...
+ * ```
+ *
+ * @param layers The layers, in order.
+ * @returns The layer.
+ */
+export function sequential(...layers: readonly LayerDefinition[]): LayerDefinition {
+  const plan: LayerDefinition["plan"] = (inShape, planner) =>
+    planSequence(layers, inShape, planner);
+  return Object.freeze({ type: "sequential", args: layers, plan });
+}
+
+/** Plans layers one after another. */
+export function planSequence(
+  layers: readonly LayerDefinition[],
+  inShape: readonly number[],
+  planner: Planner,
+): LayerPlan {
+  let outShape = inShape;
+  const parts = layers.map((layer, i) => {
+    const part = planner.plan(layer, `[${i}]`, outShape);
+    outShape = part.plan.outShape;
+    return part;
+  });
+  const chain = parts.flatMap((part) => part.plan.chain ?? [part]);
+  const steps = joined(chain);
+  const forward: LayerPlan["forward"] = (x, _, run) => runSequence(steps, x, run);
+  return { outShape, parts, chain, ownsOut: steps.at(-1)?.plan.ownsOut, forward };
+}
+
+/** The layers as they run: epilogues done by kernels, or behind the layers that select. */
+function joined(chain: readonly PlannedLayer[]): readonly PlannedLayer[] {
+  const steps: PlannedLayer[] = [];
+  for (let i = 0; i < chain.length; i++) {
+    const { epilogue, passOf } = chain[i].plan;
+    if (epilogue === undefined || passOf === undefined) {
+      steps.push(chain[i]);
+      continue;
+    }
+    const at = steps.findLastIndex(({ plan }) => !plan.selects);
+    const run = steps[at]?.plan.withEpilogue?.(epilogue);
+    if (run !== undefined) steps[at] = steps[at].runBy(run);
+    const step = run === undefined ? chain[i] : chain[i].runBy(passOf);
+    while (chain[i + 1]?.plan.selects) steps.push(chain[++i]);
+    steps.push(step);
+  }
+  return steps;
+}
+
+/** Runs layers one after another. */
+function runSequence(steps: readonly PlannedLayer[], x: Tensor, run: Run): Pass {
+  const passes: Pass["backward"][] = [];
+  let out = x;
+  for (const [i, step] of steps.entries()) {
+    const pass = step.forward(out, run, steps[i - 1]?.plan.ownsOut);
+    out = pass.out;
+    // In use nobody goes back: what a pass keeps for that may be collected.
+    if (run.mode === "train") passes.push(pass.backward);
+  }
+  return { out, backward: (dout, options) => goBack(steps, passes, dout, options) };
+}
+
+function goBack(
+  steps: readonly PlannedLayer[],
+  passes: Pass["backward"][],
+  dout: Tensor,
+  { dx: wanted = true }: BackwardOptions,
+): { dx?: Tensor } {
+  // Nobody needs a gradient before the first layer that learns.
+  const first = wanted ? 0 : steps.findIndex(({ learns }) => learns);
+  if (first < 0) return {};
+  let dx: Tensor | undefined = dout;
+  for (let i = steps.length - 1; i >= first; i--) {
+    // Popped, so that what a layer kept can be collected.
+    dx = passes.pop()!(dx!, { dx: wanted || i > first }).dx;
+  }
+  return { dx };
+}
