@@ -32,8 +32,3 @@ export function dtypeOf(data: FloatArray): DType {
 export function show(shape: readonly number[]): string {
   return `[${shape.join(",")}]`;
 }
-
-/** An array of zeros of a dtype. */
-export function newArray(length: number, dtype: DType): FloatArray {
-  return dtype === "float64" ? new Float64Array(length) : new Float32Array(length);
-}

@@ -310,6 +310,15 @@ describe("the SIMD tier", () => {
     assertEquals(select("conv", shape, "float32").tier, "simd");
   });
 
+  it("says how it computes", () => {
+    const shape = convShape([1, 2, 6, 6], [3, 2, 3, 3], { pad: 1 });
+    const how = features().fused ? "with" : "without";
+    assertEquals(
+      explain("conv", shape, "float32").reason,
+      `simd: SIMD ${how} relaxed multiply-add`,
+    );
+  });
+
   it("uses no relaxed instruction when arithmetic must be reproducible", () => {
     const fused = features().fused;
     {
