@@ -52,9 +52,10 @@ function median(run: () => void, milliseconds: number, warmUp: () => void): numb
 }
 
 /** Multiply-adds count twice; backward does them for dx and for dw. */
-function operations({ w }: Workload, { outShape, direction }: Job): number | undefined {
+function operations({ kind, w }: Workload, { x, dout, direction }: Job): number | undefined {
   if (w === undefined) return undefined;
-  const forward = 2 * outShape.reduce((a, b) => a * b, 1) * w[1] * w[2] * w[3];
+  const { length } = kind === "conv" ? dout : x;
+  const forward = 2 * length * w[1] * w[2] * w[3];
   return direction === "bwd" ? 2 * forward : forward;
 }
 

@@ -33,8 +33,13 @@ export async function convnetjs(): Promise<Peer> {
   return {
     name: "convnetjs",
     dtype: "float64",
-    prepare: (job) => Promise.resolve(bind(lib, job)),
+    prepare: (job) => Promise.resolve(serves(job) ? bind(lib, job) : undefined),
   };
+}
+
+/** It has neither groups nor dilation, transposed convolutions nor average pools. */
+function serves({ workload: { kind, dilation, groups } }: Job): boolean {
+  return (kind === "conv" || kind === "maxPool") && dilation * groups === 1;
 }
 
 function bind(lib: ConvNetJs, job: Job) {

@@ -27,7 +27,13 @@ interface Jax {
   blockUntilReady<T extends JaxArray | JaxArray[]>(arrays: T): Promise<T>;
   numpy: { array(data: Float32Array): JaxArray; max(x: JaxArray): JaxArray };
   lax: {
-    conv(x: JaxArray, w: JaxArray, strides: number[], padding: number[][]): JaxArray;
+    convGeneralDilated(
+      x: JaxArray,
+      w: JaxArray,
+      strides: number[],
+      padding: number[][],
+      more: { rhsDilation: number[]; featureGroupCount: number },
+    ): JaxArray;
     reduceWindow(
       x: JaxArray,
       computation: (x: JaxArray) => JaxArray,
@@ -49,6 +55,8 @@ export async function jax(): Promise<Peer> {
     name: "jax-js wasm",
     dtype: "float32",
     async prepare(job) {
+      // It has no average pool that leaves padding out; its transposed convolutions do not rotate weights.
+      if (job.workload.kind === "averagePool" || job.workload.kind === "convTranspose") return;
       globalThis.Worker = Worker;
       const { f, inputs } = bind(lib, job);
       const pass = job.direction === "fwd"
@@ -92,7 +100,7 @@ function array(lib: Jax, data: Float64Array, shape: readonly number[]): JaxArray
 }
 
 function bind(lib: Jax, job: Job): { f: JaxFunction; inputs: JaxArray[] } {
-  const { workload: { x, w, size, stride, pad }, N } = job;
+  const { workload: { x, w, size, stride, pad, dilation, groups }, N } = job;
   const inputs = [array(lib, job.x, [N, ...x.slice(1)])];
   if (w === undefined) {
     const { lax, numpy } = lib;
@@ -100,8 +108,10 @@ function bind(lib: Jax, job: Job): { f: JaxFunction; inputs: JaxArray[] } {
     return { f, inputs };
   }
   inputs.push(array(lib, job.w, w), array(lib, job.b, [1, w[0], 1, 1]));
+  const padding = [[pad, pad], [pad, pad]];
+  const more = { rhsDilation: [dilation, dilation], featureGroupCount: groups };
   const f = lib.jit((x, w, b) =>
-    lib.lax.conv(x, w, [stride, stride], [[pad, pad], [pad, pad]]).add(b)
+    lib.lax.convGeneralDilated(x, w, [stride, stride], padding, more).add(b)
   );
   return { f, inputs };
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Job, Peer, Results } from "./peer.ts";
+import type { Job, Kind, Peer, Results } from "./peer.ts";
 import { load, runnable } from "./peer.ts";
 
 interface Ort {
@@ -59,10 +59,17 @@ function xShape({ workload, N }: Job): number[] {
   return [N, ...workload.x.slice(1)];
 }
 
-/** A model of one Conv or MaxPool node, as onnx.proto3 lays it out. */
+const opTypes: Readonly<Record<Kind, string>> = {
+  conv: "Conv",
+  convTranspose: "ConvTranspose",
+  maxPool: "MaxPool",
+  averagePool: "AveragePool",
+};
+
+/** A model of one node, as onnx.proto3 lays it out. */
 function model(job: Job): unknown {
-  const FLOAT = 1, INTS = 7;
-  const { w, size, stride, pad } = job.workload;
+  const FLOAT = 1, INT = 2, INTS = 7;
+  const { kind, w, size, stride, pad, dilation, groups } = job.workload;
   const ints = (name: string, values: number[]) => ({ name, type: INTS, ints: values });
   const value = (name: string, shape: readonly number[]) => ({
     name,
@@ -83,15 +90,18 @@ function model(job: Job): unknown {
       name: job.workload.name,
       input: [value("x", xShape(job))],
       output: [value("out", job.outShape)],
-      initializer: w ? [constant("w", w, job.w), constant("b", [w[0]], job.b)] : [],
+      initializer: w ? [constant("w", w, job.w), constant("b", [job.b.length], job.b)] : [],
       node: [{
-        opType: w ? "Conv" : "MaxPool",
+        opType: opTypes[kind],
         input: w ? ["x", "w", "b"] : ["x"],
         output: ["out"],
         attribute: [
           ints("kernel_shape", [size, size]),
           ints("strides", [stride, stride]),
           ints("pads", [pad, pad, pad, pad]),
+          ...w
+            ? [ints("dilations", [dilation, dilation]), { name: "group", type: INT, i: groups }]
+            : [],
         ],
       }],
     },

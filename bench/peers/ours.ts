@@ -5,11 +5,21 @@
  */
 
 import {
+  averagePoolBackward,
+  averagePoolBackwardNaive,
+  averagePoolForward,
+  averagePoolForwardNaive,
   convBackward,
   convBackwardNaive,
   convForward,
   convForwardNaive,
+  convTransposeBackward,
+  convTransposeBackwardNaive,
+  convTransposeForward,
+  convTransposeForwardNaive,
+  explainAveragePool,
   explainConv,
+  explainConvTranspose,
   explainMaxPool,
   maxPoolBackward,
   maxPoolBackwardNaive,
@@ -18,17 +28,30 @@ import {
   tensor,
   useKernels,
 } from "../../mod.ts";
-import type { DType, Tier } from "../../mod.ts";
-import type { Job, Peer, Results } from "./peer.ts";
+import type { DType, Explanation, Tensor, Tier } from "../../mod.ts";
+import type { Job, Peer, Results, Workload } from "./peer.ts";
 import { cast, runnable } from "./peer.ts";
 
 /** The layers as a user calls them: by the fastest kernel in force, or by the definition. */
-const fastLayers = { convForward, convBackward, maxPoolForward, maxPoolBackward };
+const fastLayers = {
+  convForward,
+  convBackward,
+  convTransposeForward,
+  convTransposeBackward,
+  maxPoolForward,
+  maxPoolBackward,
+  averagePoolForward,
+  averagePoolBackward,
+};
 const naiveLayers: typeof fastLayers = {
   convForward: convForwardNaive,
   convBackward: convBackwardNaive,
+  convTransposeForward: convTransposeForwardNaive,
+  convTransposeBackward: convTransposeBackwardNaive,
   maxPoolForward: maxPoolForwardNaive,
   maxPoolBackward: maxPoolBackwardNaive,
+  averagePoolForward: averagePoolForwardNaive,
+  averagePoolBackward: averagePoolBackwardNaive,
 };
 
 /** One tier of ours. */
@@ -53,12 +76,24 @@ export function ours(tier: Tier, dtype: DType): Peer {
   };
 }
 
+/** The parameters of a convolution, and of a pool. */
+function parameters({ kind, size, stride, pad, dilation, groups }: Workload) {
+  const window = { poolHeight: size, poolWidth: size, stride, pad };
+  return {
+    convParam: { stride, pad, dilation, groups },
+    poolParam: kind === "averagePool" ? { ...window, countIncludePad: false } : window,
+  };
+}
+
 /** Which kernel serves a job. */
-export function explain({ workload }: Job, dtype: DType) {
-  const { x, w, size, stride, pad } = workload;
-  return w
-    ? explainConv(x, w, { stride, pad }, dtype)
-    : explainMaxPool(x, { poolHeight: size, poolWidth: size, stride, pad }, dtype);
+export function explain({ workload }: Job, dtype: DType): Explanation {
+  const { kind, x, w } = workload;
+  const { convParam, poolParam } = parameters(workload);
+  if (w !== undefined) {
+    const explainWeighted = kind === "conv" ? explainConv : explainConvTranspose;
+    return explainWeighted(x, w, convParam, dtype);
+  }
+  return (kind === "maxPool" ? explainMaxPool : explainAveragePool)(x, poolParam, dtype);
 }
 
 /** A job as one whole call of ours: of the naive functions, or of the fast ones for any other tier. */
@@ -67,22 +102,37 @@ export function bind(job: Job, dtype: DType, tier: Tier): () => Results {
   const { workload, N } = job;
   const x = tensor(cast(job.x, dtype), [N, ...workload.x.slice(1)]);
   const dout = tensor(cast(job.dout, dtype), job.outShape);
-  const { w: wShape, size, stride, pad } = workload;
-  if (wShape === undefined) {
-    const poolParam = { poolHeight: size, poolWidth: size, stride, pad };
-    return job.direction === "fwd"
+  if (workload.w === undefined) return bindPool(job, layers, x, dout);
+  const w = tensor(cast(job.w, dtype), workload.w);
+  const b = tensor(cast(job.b, dtype), [job.b.length]);
+  const { convParam } = parameters(workload);
+  const cache = { x, w, b, convParam };
+  const isConv = workload.kind === "conv";
+  if (job.direction === "fwd") {
+    const forward = isConv ? layers.convForward : layers.convTransposeForward;
+    return () => ({ out: forward(x, w, b, convParam).out.data });
+  }
+  const backward = () =>
+    isConv ? layers.convBackward(dout, cache) : layers.convTransposeBackward(dout, cache);
+  return () => {
+    const { dx, dw, db } = backward();
+    return { dx: dx.data, dw: dw.data, db: db.data };
+  };
+}
+
+function bindPool(
+  { workload, direction }: Job,
+  layers: typeof fastLayers,
+  x: Tensor,
+  dout: Tensor,
+): () => Results {
+  const { poolParam } = parameters(workload);
+  if (workload.kind === "maxPool") {
+    return direction === "fwd"
       ? () => ({ out: layers.maxPoolForward(x, poolParam).out.data })
       : () => ({ dx: layers.maxPoolBackward(dout, { x, poolParam }).data });
   }
-  const w = tensor(cast(job.w, dtype), wShape);
-  const b = tensor(cast(job.b, dtype), [wShape[0]]);
-  const convParam = { stride, pad };
-  if (job.direction === "fwd") {
-    return () => ({ out: layers.convForward(x, w, b, convParam).out.data });
-  }
-  const cache = { x, w, b, convParam };
-  return () => {
-    const { dx, dw, db } = layers.convBackward(dout, cache);
-    return { dx: dx.data, dw: dw.data, db: db.data };
-  };
+  return direction === "fwd"
+    ? () => ({ out: layers.averagePoolForward(x, poolParam).out.data })
+    : () => ({ dx: layers.averagePoolBackward(dout, { shape: x.shape, poolParam }).data });
 }

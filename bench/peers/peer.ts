@@ -7,28 +7,70 @@
 import { RandomState } from "../../mod.ts";
 import type { DType, FloatArray } from "../../mod.ts";
 
-/** A convolution or a max-pool over one batch. Square windows, the same stride and padding each way. */
+/** What a workload computes. An average pool does not count its padding, as every peer can do that. */
+export type Kind = "conv" | "convTranspose" | "maxPool" | "averagePool";
+
+/** (N, C, H, W), or the shape of weights. */
+type Shape = readonly [number, number, number, number];
+
+/** A layer over one batch. Square windows, the same stride, padding and dilation each way. */
 export interface Workload {
   readonly name: string;
+  readonly kind: Kind;
   /** (N, C, H, W). */
-  readonly x: readonly [number, number, number, number];
-  /** (F, C, K, K); a pool has none. */
-  readonly w?: readonly [number, number, number, number];
+  readonly x: Shape;
+  /** (F, C / groups, K, K) of a convolution, (C, F / groups, K, K) of a transposed one; a pool has none. */
+  readonly w?: Shape;
   /** Window of a pool; the filter's size of a convolution. */
   readonly size: number;
   readonly stride: number;
   readonly pad: number;
+  readonly dilation: number;
+  readonly groups: number;
 }
 
-/** The shapes of the side-by-side table. */
+/** What most workloads leave out. */
+type Options = Partial<Pick<Workload, "stride" | "pad" | "dilation" | "groups">>;
+
+const PLAIN = { stride: 1, pad: 0, dilation: 1, groups: 1 };
+
+function conv(name: string, x: Shape, w: Shape, options: Options): Workload {
+  return { ...PLAIN, name, kind: "conv", x, w, size: w[2], ...options };
+}
+
+function convTranspose(name: string, x: Shape, w: Shape, options: Options): Workload {
+  return { ...conv(name, x, w, options), kind: "convTranspose" };
+}
+
+function depthwise(name: string, x: Shape, size: number, stride: number): Workload {
+  const C = x[1];
+  return conv(name, x, [C, 1, size, size], { stride, pad: (size - 1) / 2, groups: C });
+}
+
+function pool(name: string, kind: Kind, x: Shape, size: number, stride: number, pad = 0): Workload {
+  return { ...PLAIN, name, kind, x, size, stride, pad };
+}
+
+/** The shapes of the side-by-side tables. */
 export const workloads: readonly Workload[] = [
-  { name: "S1", x: [100, 3, 31, 31], w: [25, 3, 3, 3], size: 3, stride: 2, pad: 1 },
-  { name: "S2", x: [100, 3, 32, 32], size: 2, stride: 2, pad: 0 },
-  { name: "C1", x: [100, 3, 32, 32], w: [32, 3, 7, 7], size: 7, stride: 1, pad: 3 },
-  { name: "C2", x: [100, 32, 32, 32], w: [32, 32, 3, 3], size: 3, stride: 1, pad: 1 },
-  { name: "C3", x: [100, 64, 16, 16], w: [64, 64, 3, 3], size: 3, stride: 1, pad: 1 },
-  { name: "C4", x: [64, 1, 28, 28], w: [8, 1, 5, 5], size: 5, stride: 1, pad: 2 },
-  { name: "P1", x: [100, 32, 32, 32], size: 2, stride: 2, pad: 0 },
+  conv("S1", [100, 3, 31, 31], [25, 3, 3, 3], { stride: 2, pad: 1 }),
+  pool("S2", "maxPool", [100, 3, 32, 32], 2, 2),
+  conv("C1", [100, 3, 32, 32], [32, 3, 7, 7], { pad: 3 }),
+  conv("C2", [100, 32, 32, 32], [32, 32, 3, 3], { pad: 1 }),
+  conv("C3", [100, 64, 16, 16], [64, 64, 3, 3], { pad: 1 }),
+  conv("C4", [64, 1, 28, 28], [8, 1, 5, 5], { pad: 2 }),
+  pool("P1", "maxPool", [100, 32, 32, 32], 2, 2),
+  depthwise("D1", [16, 64, 56, 56], 3, 1),
+  depthwise("D2", [16, 64, 56, 56], 3, 2),
+  depthwise("D3", [16, 256, 14, 14], 3, 1),
+  depthwise("D4", [16, 256, 14, 14], 3, 2),
+  depthwise("D5", [16, 64, 28, 28], 5, 1),
+  conv("L1", [16, 64, 28, 28], [64, 64, 3, 3], { pad: 2, dilation: 2 }),
+  conv("G1", [16, 128, 28, 28], [128, 4, 3, 3], { pad: 1, groups: 32 }),
+  convTranspose("T1", [16, 64, 14, 14], [64, 32, 2, 2], { stride: 2 }),
+  convTranspose("T2", [16, 64, 14, 14], [64, 32, 4, 4], { stride: 2, pad: 1 }),
+  pool("A1", "averagePool", [16, 64, 56, 56], 2, 2),
+  pool("A2", "averagePool", [16, 64, 56, 56], 3, 2, 1),
 ];
 
 /** The two passes of a layer. */
@@ -39,8 +81,8 @@ export interface Job {
   readonly workload: Workload;
   readonly direction: Direction;
   readonly N: number;
-  /** (N, C, OH, OW): the shape of the output. */
-  readonly outShape: readonly [number, number, number, number];
+  /** (N, F, OH, OW): the shape of the output. */
+  readonly outShape: Shape;
   readonly x: Float64Array;
   /** Empty for a pool, as b is. */
   readonly w: Float64Array;
@@ -99,11 +141,16 @@ export function runnable(
 /** The inputs of a pass: normal deviates, the same in every run. */
 export function makeJob(workload: Workload, direction: Direction, N = workload.x[0]): Job {
   const [, C, H, W] = workload.x;
-  const { w: wShape, size, stride, pad } = workload;
-  const out = (length: number) => 1 + Math.floor((length + 2 * pad - size) / stride);
+  const { kind, w: wShape, size, stride, pad, dilation, groups } = workload;
+  const reach = dilation * (size - 1);
+  const out = (length: number) =>
+    kind === "convTranspose"
+      ? (length - 1) * stride - 2 * pad + reach + 1
+      : 1 + Math.floor((length + 2 * pad - reach - 1) / stride);
   const random = new RandomState(231);
   const normal = (shape: readonly number[]) => random.randn(shape).data;
-  const outShape = [N, wShape?.[0] ?? C, out(H), out(W)] as const;
+  const F = wShape === undefined ? C : kind === "conv" ? wShape[0] : wShape[1] * groups;
+  const outShape = [N, F, out(H), out(W)] as const;
   return {
     workload,
     direction,
@@ -111,7 +158,7 @@ export function makeJob(workload: Workload, direction: Direction, N = workload.x
     outShape,
     x: normal([N, C, H, W]),
     w: wShape ? normal(wShape) : new Float64Array(),
-    b: wShape ? normal([wShape[0]]) : new Float64Array(),
+    b: wShape ? normal([F]) : new Float64Array(),
     dout: normal(outShape),
   };
 }

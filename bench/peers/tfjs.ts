@@ -20,8 +20,10 @@ interface Tf {
   setBackend(name: string): Promise<boolean>;
   ready(): Promise<void>;
   maxPool(x: TfTensor, size: number, stride: number, pad: number): TfTensor;
+  avgPool(x: TfTensor, size: number, stride: number, pad: number): TfTensor;
+  add(a: TfTensor, b: TfTensor): TfTensor;
   sum(x: TfTensor, axes: number[]): TfTensor;
-  fused: { conv2d(options: Record<string, unknown>): TfTensor };
+  fused: Record<"conv2d" | "depthwiseConv2d", (options: Record<string, unknown>) => TfTensor>;
   engine(): {
     runKernel(
       name: string,
@@ -45,7 +47,9 @@ export async function tfjs(backend: "wasm" | "cpu"): Promise<Peer> {
     dtype: "float32",
     async prepare(job) {
       await tf.setBackend(backend);
-      const { run, inputs } = bind(tf, job);
+      const bound = bind(tf, job);
+      if (bound === undefined) return undefined;
+      const { run, inputs } = bound;
       let last: Record<string, TfTensor> = {};
       const drop = (tensors: Record<string, TfTensor>) =>
         Object.values(tensors).forEach((tensor) => tensor.dispose());
@@ -68,43 +72,92 @@ export async function tfjs(backend: "wasm" | "cpu"): Promise<Peer> {
   };
 }
 
-function bind(
-  tf: Tf,
-  job: Job,
-): { run: () => Record<string, TfTensor>; inputs: Record<string, TfTensor> } {
-  const { workload: { x: [, C, H, W], w: wShape, size, stride, pad }, N } = job;
+/** A job's run, and the tensors it is given. */
+interface Bound {
+  readonly run: () => Record<string, TfTensor>;
+  readonly inputs: Record<string, TfTensor>;
+}
+
+/** What runs a job; undefined if there is no such operation. */
+function bind(tf: Tf, job: Job): Bound | undefined {
+  const { workload: { kind, x: [, C, H, W], size, stride, pad }, N } = job;
   const [, F, OH, OW] = job.outShape;
   const x = tf.tensor(toNHWC(job.x, [N, C, H, W]), [N, H, W, C]);
   const dy = tf.tensor(toNHWC(job.dout, job.outShape), [N, OH, OW, F]);
   const kernel = (name: string, inputs: Record<string, TfTensor>, more: Record<string, unknown>) =>
     tf.engine().runKernel(name, inputs, { strides: [stride, stride], pad, ...more });
-  if (wShape === undefined) {
-    if (job.direction === "fwd") {
-      return { run: () => ({ out: tf.maxPool(x, size, stride, pad) }), inputs: { x, dy } };
-    }
-    const output = tf.maxPool(x, size, stride, pad);
-    const run = () => ({
-      dx: kernel("MaxPoolGrad", { dy, input: x, output }, { filterSize: [size, size] }),
-    });
-    return { run, inputs: { x, dy, output } };
+  if (kind === "conv" || kind === "convTranspose") return bindConv(tf, job, x, dy, kernel);
+  const name = kind === "maxPool" ? "maxPool" : "avgPool";
+  const forward = () => tf[name](x, size, stride, pad);
+  if (job.direction === "fwd") return { run: () => ({ out: forward() }), inputs: { x, dy } };
+  const more = { filterSize: [size, size] };
+  if (kind === "averagePool") {
+    const run = () => ({ dx: kernel("AvgPoolGrad", { dy, input: x }, more) });
+    return { run, inputs: { x, dy } };
   }
-  // (F, C, K, K) to (K, K, C, F): first (F, K*K, C), then its transpose.
-  const filterShape = [size, size, C, F];
-  const filter = tf.tensor(
-    toNHWC(toNHWC(job.w, [F, C, size, size]), [1, F, size * size * C, 1]),
-    filterShape,
-  );
+  const output = forward();
+  const run = () => ({ dx: kernel("MaxPoolGrad", { dy, input: x, output }, more) });
+  return { run, inputs: { x, dy, output } };
+}
+
+/** A convolution: plain, of one group a channel, or transposed. There are no other groups. */
+function bindConv(
+  tf: Tf,
+  job: Job,
+  x: TfTensor,
+  dy: TfTensor,
+  kernel: (
+    name: string,
+    inputs: Record<string, TfTensor>,
+    more: Record<string, unknown>,
+  ) => TfTensor,
+): Bound | undefined {
+  const { workload: { kind, x: [, C, H, W], w, stride, pad, dilation, groups, size }, N } = job;
+  const [, F, OH, OW] = job.outShape;
+  const depthwise = groups === C && F === C;
+  if (w === undefined || (groups > 1 && !depthwise)) return undefined;
+  // (F, C, K, K) to (K, K, C, F), and a depthwise (C, 1, K, K) to (K, K, C, 1).
+  const filterShape = depthwise ? [size, size, C, 1] : [size, size, w[1], w[0]];
+  const filter = tf.tensor(filterToTf(job.w, w), filterShape);
   const bias = tf.tensor(Float32Array.from(job.b), [F]);
   const inputs = { x, dy, filter, bias };
-  const more = { dataFormat: "NHWC", dilations: [1, 1] };
-  const run = job.direction === "fwd"
-    ? () => ({ out: tf.fused.conv2d({ x, filter, bias, strides: stride, pad }) })
-    : () => ({
-      dx: kernel("Conv2DBackpropInput", { dy, filter }, { ...more, inputShape: [N, H, W, C] }),
-      dw: kernel("Conv2DBackpropFilter", { x, dy }, { ...more, filterShape }),
-      db: tf.sum(dy, [0, 1, 2]),
+  const layout = { dataFormat: "NHWC", dilations: [1, 1] };
+  const forward = (): TfTensor => {
+    if (kind === "conv") {
+      const conv = tf.fused[depthwise ? "depthwiseConv2d" : "conv2d"];
+      return conv({ x, filter, bias, strides: stride, pad, dilations: dilation });
+    }
+    const inputShape = [N, OH, OW, F];
+    const out = kernel("Conv2DBackpropInput", { dy: x, filter }, { ...layout, inputShape });
+    const sum = tf.add(out, bias);
+    out.dispose();
+    return sum;
+  };
+  if (job.direction === "fwd") return { run: () => ({ out: forward() }), inputs };
+  // Its gradients know no dilation.
+  if (dilation > 1) return undefined;
+  const db = () => tf.sum(dy, [0, 1, 2]);
+  if (kind === "convTranspose") {
+    const run = () => ({
+      dx: kernel("Conv2D", { x: dy, filter }, layout),
+      dw: kernel("Conv2DBackpropFilter", { x: dy, dy: x }, { ...layout, filterShape }),
+      db: db(),
     });
+    return { run, inputs };
+  }
+  const prefix = depthwise ? "DepthwiseConv2dNative" : "Conv2D";
+  const inputShape = [N, H, W, C];
+  const run = () => ({
+    dx: kernel(`${prefix}BackpropInput`, { dy, filter }, { ...layout, inputShape }),
+    dw: kernel(`${prefix}BackpropFilter`, { x, dy }, { ...layout, filterShape }),
+    db: db(),
+  });
   return { run, inputs };
+}
+
+/** (F, C, K, K) to (K, K, C, F): first (F, K*K, C), then its transpose; of one group a channel, (K, K, F). */
+function filterToTf(w: ArrayLike<number>, [F, C, K]: readonly number[]): Float32Array {
+  return toNHWC(toNHWC(w, [F, C, K, K]), [1, F, K * K * C, 1]);
 }
 
 function read(job: Job, last: Record<string, TfTensor>): Results {
@@ -115,9 +168,9 @@ function read(job: Job, last: Record<string, TfTensor>): Results {
       const data = tensor.dataSync();
       if (name === "db") return [name, data];
       if (name !== "dw") return [name, toNCHW(data, shapes[name])];
-      const F = w?.[0] ?? 0;
-      const byFilter = toNCHW(data, [1, F, size * size * C, 1]);
-      return [name, toNCHW(byFilter, [F, C, size, size])];
+      const [F, inputs] = w ?? [0, 0];
+      const byFilter = toNCHW(data, [1, F, size * size * inputs, 1]);
+      return [name, toNCHW(byFilter, [F, inputs, size, size])];
     }),
   );
 }

@@ -83,7 +83,7 @@ export async function torch(dtype: DType): Promise<Peer> {
 }
 
 async function send(job: Job, file: string, dtype: DType, child: Child): Promise<void> {
-  const { workload: { x, w, size, stride, pad }, N, outShape, direction } = job;
+  const { workload: { x, w, name: _, ...layer }, N, outShape, direction } = job;
   const parts = [job.x, job.w, job.b, job.dout];
   const all = new Float64Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
@@ -92,7 +92,6 @@ async function send(job: Job, file: string, dtype: DType, child: Child): Promise
     at += part.length;
   }
   await Deno.writeFile(file, new Uint8Array(all.buffer));
-  const shapes = [[N, ...x.slice(1)], w ?? [0], w ? [w[0]] : [0], outShape];
-  const conv = w !== undefined;
-  await child.ask({ do: "prepare", file, dtype, direction, conv, shapes, size, stride, pad });
+  const shapes = [[N, ...x.slice(1)], w ?? [0], [job.b.length], outShape];
+  await child.ask({ ...layer, do: "prepare", file, dtype, direction, shapes });
 }

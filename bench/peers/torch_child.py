@@ -19,13 +19,15 @@ def prepare(job):
     data = torch.from_numpy(np.fromfile(job["file"], dtype=np.float64)).to(dtype)
     sizes = [int(np.prod(shape)) for shape in job["shapes"]]
     x, w, b, dout = (t.reshape(s).clone() for t, s in zip(data.split(sizes), job["shapes"]))
-    size, stride, pad = job["size"], job["stride"], job["pad"]
-    inputs = {"dx": x, "dw": w, "db": b} if job["conv"] else {"dx": x}
-
-    def layer():
-        if job["conv"]:
-            return nn.conv2d(x, w, b, stride=stride, padding=pad)
-        return nn.max_pool2d(x, size, stride=stride, padding=pad)
+    kind, size, window = job["kind"], job["size"], {"stride": job["stride"], "padding": job["pad"]}
+    more = {"dilation": job["dilation"], "groups": job["groups"]}
+    inputs = {"dx": x} if kind.endswith("Pool") else {"dx": x, "dw": w, "db": b}
+    layer = {
+        "conv": lambda: nn.conv2d(x, w, b, **window, **more),
+        "convTranspose": lambda: nn.conv_transpose2d(x, w, b, **window, **more),
+        "maxPool": lambda: nn.max_pool2d(x, size, **window),
+        "averagePool": lambda: nn.avg_pool2d(x, size, **window, count_include_pad=False),
+    }[kind]
 
     def forward():
         with torch.no_grad():
