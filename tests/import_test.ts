@@ -47,11 +47,11 @@ describe("mod.ts", () => {
     );
     assertEquals(foreign, []);
   });
-  it("takes a page 51 KB for ThreeLayerConvNet and Solver, generated kernels apart", async () => {
+  it("takes a page 53 KB for ThreeLayerConvNet and Solver, generated kernels apart", async () => {
     const bytes = await zippedSize(
       `export { Solver, ThreeLayerConvNet } from "${pathToFileURL(`${root}mod.ts`)}";`,
     );
-    assert(bytes < 51_000, `${bytes} bytes`);
+    assert(bytes < 53_000, `${bytes} bytes`);
   });
   it("imports by URL in an empty folder, with no config file and no permission", async () => {
     const printed = await runByUrl((url) =>

@@ -11,20 +11,20 @@ import { averagePoolLabel, type AveragePoolShape } from "../shape.ts";
 import type { DType, FloatArray } from "../tensor.ts";
 import type { Answer } from "../tier.ts";
 import { Assembly, type Func, type Local } from "./assembler.ts";
-import { writeDepthwise } from "./emit_depthwise.ts";
+import { layoutSource } from "./depthwise.ts";
+import { writePlane } from "./emit_depthwise.ts";
 import type { Features } from "./features.ts";
 import { compile, Layout, reserve, scratch } from "./memory.ts";
-import { layoutPass } from "./pass_layout.ts";
+import { chooseTiles } from "./plane_tiles.ts";
 import { writeMoves } from "./planes.ts";
-import { depthwiseTiles } from "./tiles.ts";
 import { type Vector, vectors } from "./vector.ts";
 
 /** Taps that are written out. */
 const TAPS = 64;
 /** Phases that are written out: as many as the stride. */
-const LARGEST_STRIDE = 64;
+const LARGEST_STRIDE = 16;
 /** Bytes of planes that are held at once. */
-const CHUNK = 1 << 17;
+const CHUNK = 1 << 18;
 
 /** Runs a direction over planes, one after the other. */
 type Run = (planes: number, source: FloatArray, target: FloatArray) => void;
@@ -62,71 +62,62 @@ export function simdAveragePool(
 
 /** Plans sums of taps over planes, divided by counts: those of the target, or of the source first. */
 function planSums(
-  { rows, columns }: { readonly rows: Axis; readonly columns: Axis },
+  walk: { readonly rows: Axis; readonly columns: Axis },
   counts: readonly number[],
   vector: Vector,
   divideFirst: boolean,
 ): { readonly size: number; readonly make: () => Run } {
+  const { rows, columns } = walk;
   const { bytes, lanes, dtype } = vector;
   const sourceSize = rows.source.size * columns.source.size;
   const targetSize = rows.target.size * columns.target.size;
-  const planes = Math.max(1, Math.floor(CHUNK / (Math.max(sourceSize, targetSize) * bytes)));
+  const held = Math.max(1, Math.floor(CHUNK / (Math.max(sourceSize, targetSize) * bytes)));
   const layout = new Layout();
-  const walk = { rows, columns, groups: planes, inputs: 1, outputs: 1 };
-  const { source, target, sums, step, writeMerge } = layoutPass(layout, vector, walk);
+  const { tiles, padded } = chooseTiles(rows, columns, lanes, false);
+  const { planes, source, start } = layoutSource(layout, vector, walk, held, padded);
+  const target = layout.region("target", held * targetSize * bytes);
   const divisors = layout.region("counts", counts.length * bytes);
+  const divisor = counts.every((count) => count === counts[0]) ? counts[0] : "each";
 
   function make(): Run {
     const assembly = new Assembly();
-    const divide = assembly.func("divide", ["i32"]);
-    writeDivision(divide, vector, counts.length, divisors);
-    divide.reads(divisors, counts.length * bytes);
-    divide.writes(divideFirst ? source.staged : target, planes * counts.length * bytes);
     const pad = assembly.func("pad");
-    source.write(pad);
-    const funcs = sums.map((sum, i) => {
-      const { y, x } = sum.phases[0];
-      const taps = y.taps.flatMap((_, ky) => sum.taps.map((tap) => ky * sum.tapRow + tap));
-      const tapCount = y.taps.length * x.taps.length;
-      return writeDepthwise(assembly, `sums${i}-`, {
-        vector,
-        fused: false,
-        tiles: depthwiseTiles(sum.count, sum.rows, sum.columns, lanes, tapCount),
-        input: sum.input,
-        output: sum.output,
-        taps,
-        moved: {
-          input: (planes - 1) * step.source,
-          output: (planes - 1) * step.sums,
-          weights: 0,
-          bias: 0,
-        },
-      });
+    planes.write(pad);
+    const sums = assembly.func("plane", ["i32", "i32", "i32", "i32"]);
+    const read = writePlane(sums, {
+      ...{ vector, fused: false, rows, columns, tiles, source },
+      weighted: false,
+      divisor: divideFirst ? undefined : divisor,
     });
+    sums.reads(start, (held - 1) * planes.planes.plane + read);
+    sums.writes(target, held * targetSize * bytes).reads(divisors, counts.length * bytes);
     const pool = assembly.func("pool", ["i32"]);
-    const [plane, from, to, targetAt, at] = pool.locals("i32", 5);
-    const divideAll = (start: number, size: number) => {
-      pool.const(start).set(at);
-      pool.countDown(plane, 0, () => pool.get(at).call(divide).advance(at, size * bytes));
-    };
-    if (divideFirst) divideAll(source.staged, sourceSize);
-    pool.call(pad);
+    const [plane, from, to] = pool.locals("i32", 3);
+    if (divideFirst) {
+      const divide = assembly.func("divide", ["i32"]);
+      writeDivision(divide, vector, counts.length, divisors);
+      divide.reads(divisors, counts.length * bytes);
+      divide.writes(planes.staged, held * sourceSize * bytes);
+      pool.const(planes.staged).set(from);
+      pool.countDown(plane, 0, () => {
+        pool.get(from).call(divide).advance(from, sourceSize * bytes);
+      });
+    }
+    pool.call(pad).const(start).set(from).const(target).set(to);
     pool.countDown(plane, 0, () => {
-      for (const f of funcs) pool.get(from).get(to).const(0).const(0).call(f);
-      writeMerge(assembly, pool, to, targetAt);
-      pool.advance(from, step.source).advance(to, step.sums).advance(targetAt, step.target);
+      pool.get(from).get(to).const(0).const(divisors).call(sums);
+      pool.advance(from, planes.planes.plane).advance(to, targetSize * bytes);
     });
-    if (!divideFirst) divideAll(target, targetSize);
     const join = compile(assembly, layout);
 
     return (total, sources, targets) => {
       const run = join(), memory = scratch(dtype);
-      source.clear(memory);
+      planes.clear(memory);
       memory.set(counts, divisors / bytes);
-      for (let first = 0; first < total; first += planes) {
-        const end = Math.min(total, first + planes);
+      for (let first = 0; first < total; first += held) {
+        const end = Math.min(total, first + held);
         const part = sources.subarray(first * sourceSize, end * sourceSize);
-        memory.set(part, source.staged / bytes);
+        memory.set(part, planes.staged / bytes);
         run.pool(end - first);
         const result = target / bytes + (end - first) * targetSize;
         targets.set(memory.subarray(target / bytes, result), first * targetSize);

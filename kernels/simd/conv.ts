@@ -12,6 +12,7 @@ import { type ImageRun, runImages, runWeights, type WeightRun } from "../runner.
 import { convLabel, type ConvShape } from "../shape.ts";
 import type { DType } from "../tensor.ts";
 import type { Answer } from "../tier.ts";
+import { planDepthwise } from "./depthwise.ts";
 import { planDirect } from "./direct.ts";
 import { planDirectWeights } from "./direct_weights.ts";
 import type { Features } from "./features.ts";
@@ -108,7 +109,12 @@ export function simdConv(
     attempts(
       schedule,
       () => imageAttempt(planWinograd(pass, vector, fused, schedule)),
-      () => imageAttempt(planDirect(pass, vector, fused, schedule)),
+      () =>
+        imageAttempt(
+          schedule.algorithm === "depthwise"
+            ? planDepthwise(pass, vector, fused)
+            : planDirect(pass, vector, fused, schedule),
+        ),
     );
   const forwardAttempts = imageAttempts(forward, schedule.forward);
   const gradientAttempts = imageAttempts(gradient, schedule.dx);

@@ -13,24 +13,12 @@ import type { ImageRun } from "../runner.ts";
 import type { FloatArray } from "../tensor.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
-import { writeDepthwise } from "./emit_depthwise.ts";
 import { compile, Layout, type Plan, scratch } from "./memory.ts";
-import { layoutPass, type PhaseSum } from "./pass_layout.ts";
+import { groupBatch, layoutPass, type PhaseSum } from "./pass_layout.ts";
 import type { Schedule } from "./schedule.ts";
-import { convTiles, depthwiseTiles } from "./tiles.ts";
+import { convTiles } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
 import { eachOutput, writePacking } from "./weights.ts";
-
-/** Bytes of source planes that groups held at a time should fill. */
-const GROUP_BYTES = 1 << 18;
-
-/** How many groups are held at a time: a divisor of all, so that each part of an image is like it. */
-export function groupBatch({ groups, inputs, rows, columns }: Pass, { bytes }: Vector): number {
-  const size = inputs * rows.source.extent * columns.source.extent * bytes;
-  let batch = Math.min(groups, Math.max(1, Math.floor(GROUP_BYTES / size)));
-  while (groups % batch !== 0) batch--;
-  return batch;
-}
 
 /** Plans a pass. */
 export function planDirect(
@@ -55,7 +43,6 @@ export function planDirect(
   const biases = layout.region("biases", groups * outputs * phaseCount * bytes);
   const nonFiniteFlag = pass.gradient ? layout.region("non-finite flag", 16) : undefined;
   const groupStep = { weights: weights.group * bytes, biases: outputs * phaseCount * bytes };
-  const depthwise = schedule.algorithm === "depthwise";
 
   /** The convolution of a sum; weights of the sums before come first in each group. */
   function convOf(sum: PhaseSum, weightsBefore: number): TapConv {
@@ -65,9 +52,7 @@ export function planDirect(
       vector,
       fused,
       channels: inputs,
-      tiles: depthwise
-        ? depthwiseTiles(sum.count, sum.rows, sum.columns, lanes, y.taps.length * x.taps.length)
-        : convTiles(sum.count, sum.rows, sum.columns, lanes, schedule.tile),
+      tiles: convTiles(sum.count, sum.rows, sum.columns, lanes, schedule.tile),
       input: sum.input,
       output: sum.output,
       taps: unrolled
@@ -92,9 +77,8 @@ export function planDirect(
 
   /** Writes the sums of what is held, group by group; parameters say where weights and biases are. */
   function writeSums(assembly: Assembly, image: Func, { bias, relu = false }: Epilogue): void {
-    const write = depthwise ? writeDepthwise : writeConv;
     const funcs = convs.map((conv, i) =>
-      write(assembly, `sums${i}-`, {
+      writeConv(assembly, `sums${i}-`, {
         ...conv,
         bias: bias && biases + sums[i].before * bytes,
         relu,

@@ -8,9 +8,9 @@
 import { haloOf, type Pass, phasesOf } from "../passes.ts";
 import type { WeightRun } from "../runner.ts";
 import { Assembly } from "./assembler.ts";
-import { groupBatch } from "./direct.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { compile, Layout, type Plan, scratch } from "./memory.ts";
+import { groupBatch } from "./pass_layout.ts";
 import { movedBy, padded } from "./planes.ts";
 import type { Schedule } from "./schedule.ts";
 import { depthwiseWeightTiles, weightTiles } from "./tiles.ts";

@@ -71,15 +71,10 @@ export function writeConv(assembly: Assembly, name: string, conv: TapConv): Func
   return f;
 }
 
-/** A convolution, of one channel and straight taps unless it says more, or a plain sum of taps. */
-type StatedConv =
-  & Omit<TapConv, "channels" | "tapRows" | "weights">
-  & Partial<Pick<TapConv, "channels" | "tapRows" | "weights">>;
-
 /** States what a convolution touches. */
-export function stateExtents(f: Func, conv: StatedConv): void {
-  const { vector: { bytes, lanes }, channels = 1, tiles, input, output, taps } = conv;
-  const { bias, weights, tapRows = { times: 1, step: 0 } } = conv;
+function stateExtents(f: Func, conv: TapConv): void {
+  const { vector: { bytes, lanes }, channels, tiles, input, output, taps } = conv;
+  const { bias, weights, tapRows } = conv;
   const moved = conv.moved ?? { input: 0, output: 0, weights: 0, bias: 0 };
   const filters = tiles.reduce((sum, { size, times }) => sum + size * times, 0);
   // Every block of filters covers all rows and columns, the last vector from where it starts.
@@ -95,7 +90,7 @@ export function stateExtents(f: Func, conv: StatedConv): void {
   const lastTap = Math.max(...taps) + (tapRows.times - 1) * tapRows.step;
   f.reads(input.start, spanOf(input, channels, rows, width) + lastTap + moved.input);
   const numbers = filters * channels * taps.length * tapRows.times;
-  if (weights !== undefined) f.reads(weights, numbers * bytes + moved.weights);
+  f.reads(weights, numbers * bytes + moved.weights);
 }
 
 /** Writes the sums of one block of filters; parameters say where everything is. */

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { type Axis, haloOf, type Phase, phasesOf } from "../passes.ts";
+import { type Axis, haloOf, type Pass, type Phase, phasesOf } from "../passes.ts";
 import type { Assembly, Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
 import { mergeRow, type Padded, padded, type Planes, writeCopy } from "./planes.ts";
@@ -58,6 +58,17 @@ export interface PassLayout {
   readonly step: { readonly source: number; readonly sums: number; readonly target: number };
   /** Writes the merge of a group's sums into the target, if it takes one; locals may move both. */
   writeMerge(assembly: Assembly, f: Func, from?: Local, to?: Local): void;
+}
+
+/** Bytes of source planes that groups held at a time should fill. */
+const GROUP_BYTES = 1 << 18;
+
+/** How many groups are held at a time: a divisor of all, so that each part of an image is like it. */
+export function groupBatch({ groups, inputs, rows, columns }: Pass, { bytes }: Vector): number {
+  const size = inputs * rows.source.extent * columns.source.extent * bytes;
+  let batch = Math.min(groups, Math.max(1, Math.floor(GROUP_BYTES / size)));
+  while (groups % batch !== 0) batch--;
+  return batch;
 }
 
 function groupPhases(ys: readonly Phase[], xs: readonly Phase[]): PhaseSum["phases"][] {

@@ -240,6 +240,8 @@ export interface PaddedShape {
   readonly stride: number;
   /** Images that are held at a time; one if left out. */
   readonly images?: number;
+  /** Bytes before the images that may be read. */
+  readonly edge?: number;
 }
 
 /** Planes with zeros around, for one image or a few, one after the other. */
@@ -269,11 +271,11 @@ function skewed(bytes: number): number {
 
 /** Lays out padded planes; without padding and split they are the images themselves. */
 export function padded(layout: Layout, vector: Vector, name: string, shape: PaddedShape): Padded {
-  const { planes, H, W, top, left, stride, images = 1 } = shape;
+  const { planes, H, W, top, left, stride, images = 1, edge = 0 } = shape;
   const { bytes } = vector;
   const length = planes * H * W;
   const stagedStep = images === 1 ? length * bytes : skewed(length * bytes);
-  const staged = layout.region(name, images * stagedStep);
+  const staged = layout.region(name, edge + images * stagedStep) + edge;
   const image = { start: staged, plane: H * W * bytes, row: W * bytes };
   const load: Padded["load"] = (memory, images, first, end, step = 1) => {
     for (let i = first, at = staged; i < end; i += step, at += stagedStep) {

@@ -8,7 +8,7 @@
 import { forwardPass, gradientPass, type Pass } from "../passes.ts";
 import type { ConvShape } from "../shape.ts";
 import type { Features } from "./features.ts";
-import { DEPTHWISE_TAPS, MAX_UNROLLED_TAPS, type Tile } from "./tiles.ts";
+import { DEPTHWISE_STRIDE, DEPTHWISE_TAPS, MAX_UNROLLED_TAPS, type Tile } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
 import { winogradPays, winogradServes, winogradServesWeights } from "./winograd_tiles.ts";
 
@@ -46,10 +46,10 @@ export function scheduleConv(
   vector: Vector,
   { reassociate }: Features,
 ): ConvSchedule {
-  const { OH, OW, KH, KW } = shape;
+  const { OH, OW, KH, KW, strideY, strideX } = shape;
   const forward = forwardPass(shape), gradient = gradientPass(shape);
   const depthwise = forward.inputs * forward.outputs === 1 && shape.groups > 1 &&
-    KH * KW <= DEPTHWISE_TAPS;
+    KH * KW <= DEPTHWISE_TAPS && Math.max(strideY, strideX) <= DEPTHWISE_STRIDE;
   const algorithm = (pass: Pass): Algorithm => {
     if (depthwise) return "depthwise";
     const fits = reassociate && winogradServes(pass) && winogradPays(vector, pass);

@@ -15,7 +15,7 @@ export interface Run {
 }
 
 /** Cuts a total into the fewest pieces of at most `most`, as even as can be, larger ones first. */
-function evenRuns(total: number, most: number): Run[] {
+export function evenRuns(total: number, most: number): Run[] {
   const pieces = Math.ceil(total / most);
   const size = Math.floor(total / pieces);
   const larger = total % pieces;
@@ -34,11 +34,11 @@ export const MAX_UNROLLED_TAPS = 16;
 /** Taps of a depthwise kernel, which are all written out. */
 export const DEPTHWISE_TAPS = 49;
 
+/** The largest stride of a depthwise kernel: all phases of its gradient are written out. */
+export const DEPTHWISE_STRIDE = 4;
+
 /** Weights of a depthwise kernel that stay in registers beside the sums. */
 export const RESIDENT_TAPS = 9;
-
-/** Rows of a depthwise tile: with resident weights, and without. */
-const DEPTHWISE_ROWS = [5, 8];
 
 /** Filters of a convolution's tile: five and two vectors of outputs is the best that fits. */
 const FILTERS = 5;
@@ -151,20 +151,6 @@ function columnTiles(width: number, columns: number, lanes: number): ColumnTile[
     tiles.push({ columns: starts.slice(i, i + width), times: 1 });
   }
   return tiles;
-}
-
-/** The tiles of a depthwise convolution's planes: a column of vectors, as many rows as pay. */
-export function depthwiseTiles(
-  planes: number,
-  rows: number,
-  columns: number,
-  lanes: number,
-  taps: number,
-): TileBlock[] {
-  const tiles = columnTiles(1, columns, lanes);
-  const most = DEPTHWISE_ROWS[taps <= RESIDENT_TAPS ? 0 : 1];
-  const runs = evenRuns(rows, most).map(({ size, times }) => ({ rows: size, times, tiles }));
-  return [{ size: 1, times: planes, rows: runs }];
 }
 
 /** Some channels in a row, and for each the groups of taps: where their inputs lie, in bytes. */

@@ -158,7 +158,12 @@ export function sumImages(
     for (const { vectors, count } of sums) doubles(vectors, 2 * count).fill(0);
   };
   const takeOut = () => {
-    for (const { blocks, numbers, vectors, totals } of sums) {
+    for (const { blocks, numbers, count, vectors, totals } of sums) {
+      // Blocks of one output each lie as their totals do: one call does them all.
+      if (blocks.every(({ size }) => size === 1)) {
+        total(vectors, totals, 16, count);
+        continue;
+      }
       eachOutput(blocks, numbers, (output, at, block) => {
         total(vectors + at * 16, totals + output * numbers * 8, block * 16, numbers);
       });

@@ -7,6 +7,7 @@ import { type ConvShape, convShape } from "../../../kernels/shape.ts";
 import type { DType, FloatArray } from "../../../kernels/tensor.ts";
 import { forwardPass, gradientPass } from "../../../kernels/passes.ts";
 import { Assembly } from "../../../kernels/simd/assembler.ts";
+import { planDepthwise } from "../../../kernels/simd/depthwise.ts";
 import { planDirect } from "../../../kernels/simd/direct.ts";
 import { planDirectWeights } from "../../../kernels/simd/direct_weights.ts";
 import { writeConv } from "../../../kernels/simd/emit_conv.ts";
@@ -75,7 +76,7 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
   for (const dtype of ["float32", "float64"] as const) {
     it(`rely on nothing and write nothing outside their regions, ${dtype}`, () => {
       const vector = vectors[dtype];
-      let winogradRuns = 0;
+      let winogradRuns = 0, depthwiseRuns = 0;
       const check = (shape: ConvShape) => {
         const { C, H, W, F, KH, KW, OH, OW, groups } = shape;
         const x = ramp(C * H * W, dtype), w = ramp(F * C / groups * KH * KW, dtype);
@@ -107,6 +108,11 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
           assertEquals(dw, expectedDw);
           assertEquals(db, expectedDb);
         };
+        if (schedule.forward.algorithm === "depthwise") {
+          depthwiseRuns++;
+          run(planDepthwise(forward, vector, fused), x, expectedOut, { bias });
+          run(planDepthwise(gradient, vector, fused), dout, expectedDx, {});
+        }
         run(planDirect(forward, vector, fused, schedule.forward), x, expectedOut, { bias });
         run(planDirect(gradient, vector, fused, schedule.dx), dout, expectedDx, {});
         runWeights(planDirectWeights(forward, vector, fused, schedule.dw));
@@ -123,8 +129,15 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
           pad: [1, 0, 2, 1],
         });
       });
+      const depthwise = shapes.map(({ H, W, F, KH, KW, strideY, strideX, padTop, padLeft }) => {
+        const size = [1, F + 1, H + 8, 2 * W], kernel = [F + 1, 1, KH, KW];
+        const stride = [strideY, strideX] as const, pad = [padTop, padLeft] as const;
+        return convShape(size, kernel, { stride, pad, groups: F + 1 });
+      });
       fc.assert(fc.property(shapes, check), { numRuns: 100, seed: SEED });
+      fc.assert(fc.property(depthwise, check), { numRuns: 100, seed: SEED });
       fc.assert(fc.property(forWinograd, check), { numRuns: 30, seed: SEED });
+      assert(depthwiseRuns >= 100, `Depthwise kernels ran ${depthwiseRuns} times`);
       assert(winogradRuns > 5, `Winograd's algorithm ran ${winogradRuns} times`);
     });
   }

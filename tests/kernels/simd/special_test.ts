@@ -26,6 +26,11 @@ const shapes: readonly ConvShape[] = [
   convShape([2, 16, 4, 4], [24, 16, 3, 3], { pad: 1 }), // Winograd's, both images at once in float64
   convShape([2, 4, 9, 13], [10, 4, 7, 7], { pad: 3 }), // Winograd's, of nine windows
   convShape([2, 6, 9, 8], [8, 6, 5, 5], { pad: 2 }), // Winograd's, of four windows
+  convShape([2, 6, 9, 8], [4, 3, 3, 3], { pad: 1, groups: 2 }),
+  // Depthwise, without zeros around and with
+  convShape([2, 5, 7, 9], [5, 1, 3, 3], { pad: 1, groups: 5 }),
+  convShape([2, 5, 9, 13], [5, 1, 3, 3], { pad: 1, stride: 2, groups: 5 }),
+  convShape([2, 3, 30, 18], [3, 1, 5, 5], { pad: 3, groups: 3 }),
 ];
 
 /** Fills an array with values in a fixed order that looks random. */
@@ -50,9 +55,9 @@ function compare(
   },
   same: (a: number, b: number) => boolean,
 ): void {
-  const { C, H, W, F, KH, KW, OH, OW } = shape;
+  const { C, H, W, F, KH, KW, OH, OW, groups } = shape;
   const x = filled(2 * C * H * W, dtype, values.x, 1),
-    w = filled(F * C * KH * KW, dtype, values.w, 2);
+    w = filled(F * C / groups * KH * KW, dtype, values.w, 2);
   const b = filled(F, dtype, values.b, 3), dout = filled(2 * F * OH * OW, dtype, values.d, 4);
   const { kernel, reason } = ask(simdTier, "conv", shape, dtype);
   if (kernel === undefined) throw new Error(reason);

@@ -1,0 +1,136 @@
+/**
+ * Depthwise convolutions: as many groups as channels and filters. Forward passes and gradients of the
+ * input are both a sum of taps over each plane by itself; planes are run one after the other by the same
+ * code, a part of an image at a time in the memory.
+ *
+ * @module
+ */
+
+import { haloOf, type Pass, phasesOf } from "../passes.ts";
+import type { ImageRun } from "../runner.ts";
+import type { Epilogue } from "../epilogue.ts";
+import { Assembly, type Func } from "./assembler.ts";
+import { EDGE, type PlaneSource, writePlane } from "./emit_depthwise.ts";
+import { compile, Layout, type Plan, scratch } from "./memory.ts";
+import { groupBatch } from "./pass_layout.ts";
+import { chooseTiles } from "./plane_tiles.ts";
+import { type Padded, padded } from "./planes.ts";
+import { noteFinite, type Vector } from "./vector.ts";
+
+/** Planes that are read, with zeros around or without. */
+export interface SourcePlanes {
+  readonly planes: Padded;
+  /** How one of them lies, and where the first is. */
+  readonly source: PlaneSource;
+  readonly start: number;
+}
+
+/** Lays out planes that are read. */
+export function layoutSource(
+  layout: Layout,
+  vector: Vector,
+  { rows, columns }: Pick<Pass, "rows" | "columns">,
+  count: number,
+  isPadded: boolean,
+): SourcePlanes {
+  const { size: H } = rows.source, { size: W } = columns.source;
+  const bare = { before: 0, extent: 0 };
+  const haloY = isPadded ? haloOf(rows, phasesOf(rows)) : bare;
+  const haloX = isPadded ? haloOf(columns, phasesOf(columns)) : bare;
+  const planes = padded(layout, vector, "source", {
+    planes: count,
+    H,
+    W,
+    top: haloY.before,
+    left: haloX.before,
+    rows: haloY.extent,
+    columns: haloX.extent,
+    stride: 1,
+    edge: isPadded ? 0 : EDGE,
+  });
+  const { row, start } = planes.planes;
+  const lead = isPadded ? haloX.before * vector.bytes : EDGE;
+  return {
+    planes,
+    source: { padded: isPadded, row, firstRow: -haloY.before, lead },
+    start: isPadded ? start : start - EDGE,
+  };
+}
+
+/** Plans a pass. */
+export function planDepthwise(pass: Pass, vector: Vector, fused: boolean): Plan<ImageRun> {
+  const { rows, columns, groups } = pass;
+  const { bytes, lanes, dtype } = vector;
+  const layout = new Layout();
+  const batch = groupBatch(pass, vector), parts = groups / batch;
+  const taps = rows.taps.length * columns.taps.length;
+  const { tiles, padded } = chooseTiles(rows, columns, lanes, true);
+  const { planes, source, start } = layoutSource(layout, vector, pass, batch, padded);
+  const targetSize = rows.target.size * columns.target.size;
+  const target = layout.region("target", batch * targetSize * bytes);
+  const weights = layout.region("weights", groups * taps * bytes);
+  const biases = layout.region("biases", groups * bytes);
+  const nonFiniteFlag = layout.region("non-finite flag", 16);
+
+  /** Writes the check that all weights are finite. */
+  function writeCheck(check: Func, count: number): void {
+    const [at, counter] = check.locals("i32", 2);
+    const [value, notFinite] = check.locals("v128", 2);
+    check.const(weights).set(at);
+    check.repeat(counter, count, () => {
+      check.get(at).at(vector.loadSplat).set(value);
+      noteFinite(check, vector, value, notFinite);
+      check.advance(at, bytes);
+    });
+    check.const(nonFiniteFlag).get(notFinite).at("v128.store");
+    check.reads(weights, count * bytes).writes(nonFiniteFlag, 16);
+  }
+
+  function make({ bias, relu }: Epilogue): ImageRun {
+    const assembly = new Assembly();
+    const pad = assembly.func("pad");
+    planes.write(pad);
+    const plane = assembly.func("plane", ["i32", "i32", "i32", "i32"]);
+    const read = writePlane(plane, {
+      ...{ vector, fused, rows, columns, tiles, source, weighted: true, relu },
+      bias: bias !== undefined,
+    });
+    plane.reads(start, (batch - 1) * planes.planes.plane + read);
+    plane.writes(target, batch * targetSize * bytes);
+    plane.reads(weights, groups * taps * bytes).reads(biases, groups * bytes);
+    const image = assembly.func("image", ["i32", "i32"]).call(pad);
+    const [weight, biasAt] = [0, 1];
+    const [group, from, to] = image.locals("i32", 3);
+    image.const(start).set(from).const(target).set(to);
+    image.repeat(group, batch, () => {
+      image.get(from).get(to).get(weight).get(biasAt).call(plane);
+      image.advance(from, planes.planes.plane).advance(to, targetSize * bytes);
+      image.advance(weight, taps * bytes).advance(biasAt, bytes);
+    });
+    if (pass.gradient) writeCheck(assembly.func("check"), groups * taps);
+    const join = compile(assembly, layout);
+
+    return (N, images, w, results, { bias }) => {
+      const run = join(), memory = scratch(dtype);
+      memory.set(w, weights / bytes);
+      if (pass.gradient) {
+        run.check();
+        // The padding's zeros times infinity would be NaN, where the definition has no term.
+        if (memory[nonFiniteFlag / bytes] !== 0) return 0;
+      }
+      if (bias) memory.set(bias, biases / bytes);
+      planes.clear(memory);
+      const size = batch * targetSize;
+      const result = memory.subarray(target / bytes, target / bytes + size);
+      // Parts of images lie one after the other, as images do.
+      for (let i = 0; i < N * parts; i++) {
+        const before = (i % parts) * batch * bytes;
+        planes.load(memory, images, i, i + 1);
+        run.image(weights + before * taps, biases + before);
+        results.set(result, i * size);
+      }
+      return N;
+    };
+  }
+  return { layout, make };
+}
