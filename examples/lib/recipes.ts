@@ -5,9 +5,9 @@
  */
 
 import {
-  type BlockNet,
   ConvNet,
   cosineSchedule,
+  type LayeredNet,
   type RandomState,
   type SolverOptions,
   ThreeLayerConvNet,
@@ -18,7 +18,7 @@ export interface Recipe {
   readonly about: string;
   /** Pictures to train on. */
   readonly numTraining: number;
-  readonly net: (random: RandomState, reg: number) => BlockNet<"float32">;
+  readonly net: (random: RandomState, reg: number) => LayeredNet<"float32">;
   /** Strength of the L2 penalty. */
   readonly reg: number;
   /** How far a step goes. */
