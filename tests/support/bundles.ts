@@ -14,8 +14,8 @@ async function bundle(module: string): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-/** The bytes of a page's script, bundled without generated kernels, minified and gzipped. */
-export async function zippedSize(script: string): Promise<number> {
+/** A page's script, bundled without generated kernels and minified. */
+export async function minified(script: string): Promise<Uint8Array<ArrayBuffer>> {
   const folder = await Deno.makeTempDir();
   try {
     const kernels = new URL("../../kernels/generated/kernels/index.ts", import.meta.url).href;
@@ -31,11 +31,16 @@ export async function zippedSize(script: string): Promise<number> {
       cwd: folder,
     }).output();
     if (!success) throw new Error(new TextDecoder().decode(stderr));
-    const zipped = new Blob([stdout]).stream().pipeThrough(new CompressionStream("gzip"));
-    return (await new Response(zipped).arrayBuffer()).byteLength;
+    return stdout;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** The bytes of a script when it is gzipped. */
+export async function zippedSize(script: Uint8Array<ArrayBuffer>): Promise<number> {
+  const zipped = new Blob([script]).stream().pipeThrough(new CompressionStream("gzip"));
+  return (await new Response(zipped).arrayBuffer()).byteLength;
 }
 
 /** Modules as text. */
