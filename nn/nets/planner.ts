@@ -52,8 +52,6 @@ export class NetPlanner implements Planner {
       const plan = layer.plan(inShape, this);
       const { params = {}, state = {}, draws = false, parts = [] } = plan;
       const locals = [...Object.keys(params), ...Object.keys(state)];
-      const twice = locals.find((local) => local in params && local in state);
-      if (twice !== undefined) throw new TypeError(`${twice} is both a parameter and state`);
       const id = this.#numberFor(locals);
       const names = Object.fromEntries(locals.map((local) => [local, `${local}${id}`]));
       const own: Record<string, Tensor> = {};
@@ -74,12 +72,12 @@ export class NetPlanner implements Planner {
     }
   }
 
-  /** The number of a layer's parameters. */
+  /** The number of a layer's parameters and state, whose names are checked. */
   #numberFor(locals: readonly string[]): number {
-    const isTaken = (local: string) => {
-      const isRight = /^[A-Za-z_]+$/.test(local);
-      checkType(isRight, "A parameter's name", "be letters", local);
-      const name = `${local}${this.#number}`;
+    const isTaken = (local: string, i: number) => {
+      const isRight = /^[A-Za-z_]+$/.test(local) && locals.indexOf(local) === i;
+      checkType(isRight, "A parameter's name", "be letters, and its own", local);
+      const name = local + this.#number;
       return name in this.params || name in this.state;
     };
     const taken = locals.map(isTaken).includes(true);

@@ -154,7 +154,7 @@ describe("A layer of one's own that is wrong", () => {
     const params = { W2: { shape: [1], init: 0 } };
     assertThrows(net({ params }), TypeError, "layers[2].own: A parameter's name must be letters");
     const state = { a: { shape: [1], init: 0 } };
-    assertThrows(net({ state }), TypeError, "layers[2].own: a is both a parameter and state");
+    assertThrows(net({ state }), TypeError, 'name must be letters, and its own: received "a"');
     const throws: LayerDefinition = {
       type: "own",
       plan() {
