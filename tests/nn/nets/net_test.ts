@@ -182,9 +182,40 @@ describe("Net", () => {
     const joined = make(), apart = make(separate);
     assertEquals(joined.loss(x, y), apart.loss(x, y));
     assertEquals(joined.predict(x), apart.predict(x));
-    // Three relus have no output of their own: two that a kernel does, and one in the place of its input.
+    // Three relus write over their input, or a kernel does them: they make no array.
     const arrays = (net: Net) => watchArrays(() => net.predict(x)).length;
     assertEquals(arrays(joined), arrays(apart) - 3);
+  });
+
+  it("joins by what a layer does, across layers that select, and through sequences", () => {
+    const joined: string[] = [];
+    /** A layer that tells which epilogues its kernel runs with. */
+    const watched = (name: string, layer: LayerDefinition): LayerDefinition => ({
+      type: "watched",
+      plan(inShape, planner) {
+        const plan = layer.plan(inShape, planner);
+        return {
+          ...plan,
+          withEpilogue: (epilogue) => (x, params, run) => {
+            joined.push(`${name} ${JSON.stringify(epilogue)}`);
+            return plan.withEpilogue!(epilogue)(x, params, run);
+          },
+        };
+      },
+    });
+    const net = new Net({
+      inputDim: [2, 8, 8],
+      layers: [
+        ...[watched("conv1", conv(3)), relu()],
+        ...[watched("conv2", conv(3)), maxPool(2), relu()],
+        ...[sequential(watched("conv3", conv(3))), sequential(relu())],
+        ...[watched("conv4", conv(3)), batchnorm(), relu()],
+        ...[watched("conv5", conv(3)), tanh(), relu(), watched("affine6", affine(4)), relu()],
+      ],
+    });
+    net.predict(zeros([1, 2, 8, 8]));
+    const named = ["conv1", "conv2", "conv3", "affine6"].map((name) => `${name} {"relu":true}`);
+    assertEquals(joined, named);
   });
 
   it("computes no gradient that nobody needs", () => {
