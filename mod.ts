@@ -145,7 +145,7 @@ export {
   spatialGroupnormBackward,
   spatialGroupnormForward,
 } from "./nn/layers/groupnorm.ts";
-export type { Loss } from "./nn/layers/loss.ts";
+export type { Loss, SoftmaxLossOptions } from "./nn/layers/loss.ts";
 export { softmaxLoss, svmLoss } from "./nn/layers/loss.ts";
 export type { AffineNormReluCache, AffineReluCache, NormedGradients } from "./nn/layer_utils.ts";
 export {
@@ -215,15 +215,24 @@ export type { FullyConnectedNetOptions, TwoLayerNetOptions } from "./nn/nets/fc_
 export { FullyConnectedNet, TwoLayerNet } from "./nn/nets/fc_net.ts";
 export type { ConvNetOptions, ThreeLayerConvNetOptions } from "./nn/nets/cnn.ts";
 export { ConvNet, convNetBlocks, ThreeLayerConvNet } from "./nn/nets/cnn.ts";
-export type { Labels, LossAndGradients, Model, ModelState } from "./nn/model.ts";
+export type {
+  Labels,
+  LossAndGradients,
+  LossOptions,
+  Model,
+  ModelState,
+  Targets,
+} from "./nn/model.ts";
 export type {
   Augment,
+  BatchInfo,
   Progress,
   SolverData,
   SolverOptions,
   TrainEnd,
   TrainOptions,
   TrainResult,
+  TransformGradients,
 } from "./nn/training/solver_options.ts";
 export { Solver } from "./nn/training/solver.ts";
 export type { Checkpoint } from "./nn/training/checkpoint.ts";
@@ -232,9 +241,38 @@ export type {
   CosineOptions,
   Schedule,
   StepOptions,
+  TriangularOptions,
   WarmupOptions,
 } from "./nn/training/schedules.ts";
-export { cosineSchedule, stepSchedule } from "./nn/training/schedules.ts";
+export { cosineSchedule, stepSchedule, triangularSchedule } from "./nn/training/schedules.ts";
+export type { ParamGroup, ParamNames } from "./nn/training/param_groups.ts";
+export { clipGlobalNorm } from "./nn/training/clip.ts";
+export type {
+  Average,
+  AverageState,
+  ExponentialAverageOptions,
+  LookaheadOptions,
+  Place,
+} from "./nn/training/averages.ts";
+export { averageBy, exponentialAverage, lookahead } from "./nn/training/averages.ts";
+export type { LearningRateRange, LearningRates } from "./nn/training/learning_rate_finder.ts";
+export { findLearningRate } from "./nn/training/learning_rate_finder.ts";
+export type { ClassReport } from "./nn/training/metrics.ts";
+export {
+  classReports,
+  confusionMatrix,
+  predictedClasses,
+  topKAccuracy,
+} from "./nn/training/metrics.ts";
+export type { TestTimeOptions } from "./nn/training/test_time.ts";
+export { testTimeScores } from "./nn/training/test_time.ts";
+export type { Examples } from "./nn/data/examples.ts";
+export type { ChannelStatistics, SplitOptions } from "./nn/data/split.ts";
+export { channelStatistics, normalize, splitData } from "./nn/data/split.ts";
+export type { CutoutOptions } from "./nn/data/cutout.ts";
+export { cutout } from "./nn/data/cutout.ts";
+export type { MixupOptions } from "./nn/data/mixup.ts";
+export { mixup } from "./nn/data/mixup.ts";
 export type { Cifar10Data, Cifar10Options, FileBytes } from "./nn/data/cifar10.ts";
 export { cifar10Classes, getCifar10Data } from "./nn/data/cifar10.ts";
 export type { CropAndMirrorOptions } from "./nn/data/crop_and_mirror.ts";

@@ -10,11 +10,23 @@ import type { RandomStateData } from "./random/random_state.ts";
 /** The class of each example of a batch: whole numbers from 0. */
 export type Labels = ArrayLike<number>;
 
+/**
+ * What a batch should give: the class of each example, or its probabilities of all classes, (N, classes),
+ * as {@linkcode mixup} makes them.
+ */
+export type Targets = Labels | Tensor;
+
+/** What a step of training asks of a model beside the loss. */
+export interface LossOptions {
+  /** The names of parameters that stay as they are: a model may leave out their gradients. */
+  readonly frozen?: ReadonlySet<string>;
+}
+
 /** What one step of training needs: how wrong the net is, and which way is better. */
 export interface LossAndGradients<A extends FloatArray = FloatArray> {
   /** The loss of the batch, regularisation included. */
   readonly loss: number;
-  /** The gradient of the loss by each parameter, under the parameter's name. */
+  /** The gradient of the loss by each parameter that is not frozen, under the parameter's name. */
   readonly grads: Record<string, Tensor<A>>;
 }
 
@@ -41,10 +53,18 @@ export interface Model<A extends FloatArray = FloatArray> {
    * The loss of a batch and its gradients, in training mode.
    *
    * @param x The batch, (N, ...).
-   * @param y The N labels.
+   * @param y The N labels, or probabilities (N, classes) if the training mixes examples.
+   * @param options Which gradients may be left out.
    * @returns The loss and the gradients.
    */
-  loss(x: Tensor<A>, y: Labels): LossAndGradients<A>;
+  loss(x: Tensor<A>, y: Targets, options?: LossOptions): LossAndGradients<A>;
+  /**
+   * Says where numbers that are not finite come from.
+   *
+   * @param x A batch whose loss is NaN or infinite, (N, ...).
+   * @returns What the first layer is called whose output is not finite; undefined if there is none.
+   */
+  findNonFinite?(x: Tensor<A>): string | undefined;
   /**
    * A copy of what a training that is resumed needs beside the parameters, if there is anything.
    *

@@ -4,25 +4,39 @@
  * @module
  */
 
-import { checkTensor } from "../../kernels/check.ts";
+import { checkTensor, checkType } from "../../kernels/check.ts";
 import { dtypeOf } from "../../kernels/tensor.ts";
-import { checkBoolean, option, readOptions, whole } from "../checks.ts";
+import { option, readOptions, whole } from "../checks.ts";
 import type { RandomState } from "../random/random_state.ts";
 import { type FloatArray, newArray, type Tensor } from "../tensor.ts";
-import type { Augment } from "../training/solver_options.ts";
+import type { BatchInfo } from "../training/solver_options.ts";
 
 /** How {@linkcode cropAndMirror} changes pictures. */
 export interface CropAndMirrorOptions {
   /** How many pixels a picture is shifted at most, up, down, left and right. 4 if left out. */
   readonly pad?: number;
-  /** Whether half of the pictures are mirrored left to right. True if left out. */
-  readonly mirror?: boolean;
+  /** What the padding holds: zeros, or the picture reflected at its edge pixels. "zeros" if left out. */
+  readonly padding?: "zeros" | "reflect";
+  /**
+   * Whether half of the pictures are mirrored left to right. With "alternate", those that are change
+   * with every epoch: a picture that is seen mirrored in one is seen as it is in the next. True if left out.
+   */
+  readonly mirror?: boolean | "alternate";
+}
+
+function checkPadding(name: string, value: unknown): asserts value is "zeros" | "reflect" {
+  checkType(value === "zeros" || value === "reflect", name, 'be "zeros" or "reflect"', value);
+}
+
+function checkMirror(name: string, value: unknown): asserts value is boolean | "alternate" {
+  const right = typeof value === "boolean" || value === "alternate";
+  checkType(right, name, 'be true, false or "alternate"', value);
 }
 
 /**
- * Augmentation for a solver: each picture of a batch is padded with zeros and cropped to its size at a
- * random place, and mirrored left to right at random. Source: section 4.2 of He et al., "Deep Residual
- * Learning" (2016).
+ * Augmentation for a solver: each picture of a batch is padded and cropped to its size at a random
+ * place, and mirrored left to right. Source: section 4.2 of He et al., "Deep Residual Learning" (2016);
+ * alternating mirrors: section 3.6 of Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024).
  *
  * @example
  * ```ts
@@ -33,19 +47,32 @@ export interface CropAndMirrorOptions {
  * ```
  *
  * @param options How far to shift, and whether to mirror.
- * @returns A function that changes a batch (N, C, H, W) in place.
+ * @returns A function that changes a batch (N, C, H, W) in place. With "alternate" it needs to know the
+ * batch, as a solver says.
  * @throws {TypeError} If an option is unknown, or has a wrong type.
- * @throws {RangeError} If pad is negative or not whole.
+ * @throws {RangeError} If pad is negative or not whole, or, when a batch comes, a picture too small to be
+ * reflected so far.
  */
-export function cropAndMirror(options: CropAndMirrorOptions = {}): Augment {
-  const { pad, mirror } = readOptions("options", options, {
+export function cropAndMirror(
+  options: CropAndMirrorOptions = {},
+): (x: Tensor, random: RandomState, batch?: BatchInfo) => void {
+  const { pad, padding, mirror } = readOptions("options", options, {
     pad: option(whole(0), 4),
-    mirror: option(checkBoolean, true),
+    padding: option(checkPadding, "zeros"),
+    mirror: option(checkMirror, true),
   });
+  const isMirrored = (n: number, random: RandomState, batch: BatchInfo | undefined) => {
+    if (mirror !== "alternate") return mirror && random.randint(2) === 1;
+    checkType(batch !== undefined, "batch", 'be given for mirror: "alternate"', batch);
+    return isOdd(batch.picks[n], batch.epoch);
+  };
   let picture = newArray(0, "float64");
-  return (x: Tensor, random: RandomState) => {
+  return (x, random, batch) => {
     checkTensor("x", x, 4);
     const [N, C, H, W] = x.shape;
+    if (padding === "reflect" && pad >= Math.min(H, W)) {
+      throw new RangeError(`x must be larger than pad, ${pad}, to be reflected: it is ${H} x ${W}`);
+    }
     const size = C * H * W;
     if (picture.length !== size || dtypeOf(picture) !== dtypeOf(x.data)) {
       picture = newArray(size, dtypeOf(x.data));
@@ -53,32 +80,61 @@ export function cropAndMirror(options: CropAndMirrorOptions = {}): Augment {
     for (let n = 0; n < N; n++) {
       const dy = pad > 0 ? random.randint(-pad, pad + 1) : 0;
       const dx = pad > 0 ? random.randint(-pad, pad + 1) : 0;
-      const mirrored = mirror && random.randint(2) === 1;
+      const mirrored = isMirrored(n, random, batch);
       if (dy === 0 && dx === 0 && !mirrored) continue;
       const target = x.data.subarray(n * size, (n + 1) * size);
       picture.set(target);
-      shift(picture, target, [C, H, W], dy, dx, mirrored);
+      shiftPicture(picture, target, [C, H, W], {
+        dy,
+        dx,
+        mirrored,
+        reflect: padding === "reflect",
+      });
     }
   };
 }
 
-/** to[y][x] = from[y + dy][x + dx], read from right to left if mirrored; zero outside. */
-function shift(
+/** Whether an example is among one half in even epochs, and among the other in odd ones. */
+function isOdd(example: number, epoch: number): boolean {
+  // The upper bit of a product with the golden ratio: neighbours have little to do with each other.
+  return (Math.imul(example + 1, 0x9e3779b1) >>> 31) !== (epoch & 1);
+}
+
+/** How a picture is moved. */
+export interface Shift {
+  /** Rows that it moves up. */
+  readonly dy: number;
+  /** Columns that it moves left. */
+  readonly dx: number;
+  /** Whether it is mirrored left to right first. */
+  readonly mirrored: boolean;
+  /** Whether what comes in from outside is the picture reflected at its edge pixels, not zeros. */
+  readonly reflect: boolean;
+}
+
+/** to[y][x] = from[y + dy][x + dx], the columns read from right to left if mirrored. */
+export function shiftPicture(
   from: FloatArray,
   to: FloatArray,
   [C, H, W]: readonly [number, number, number],
-  dy: number,
-  dx: number,
-  mirrored: boolean,
+  { dy, dx, mirrored, reflect }: Shift,
 ): void {
   for (let c = 0; c < C; c++) {
     for (let y = 0; y < H; y++) {
-      const row = (c * H + y) * W, source = row + dy * W;
-      const rowInside = y + dy >= 0 && y + dy < H;
+      const sourceRow = reflect ? reflected(y + dy, H) : y + dy;
+      const row = (c * H + y) * W, source = (c * H + sourceRow) * W;
+      const rowInside = sourceRow >= 0 && sourceRow < H;
       for (let x = 0; x < W; x++) {
-        const column = (mirrored ? W - 1 - x : x) + dx;
+        const place = (mirrored ? W - 1 - x : x) + dx;
+        const column = reflect ? reflected(place, W) : place;
         to[row + x] = rowInside && column >= 0 && column < W ? from[source + column] : 0;
       }
     }
   }
+}
+
+/** A place behind an edge, reflected at the edge pixel. */
+function reflected(i: number, size: number): number {
+  if (i < 0) return -i;
+  return i >= size ? 2 * (size - 1) - i : i;
 }

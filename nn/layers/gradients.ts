@@ -30,6 +30,12 @@ export interface BackwardOptions {
   readonly dx?: boolean;
 }
 
+/** Which gradients a layer of a net computes. */
+export interface PassOptions extends BackwardOptions {
+  /** False says that the layer's parameters are frozen, so that their gradients may be left out. */
+  readonly params?: boolean;
+}
+
 /** Gradients of a backward pass that may have been told to leave out dx. */
 export type OptionalDx<G extends { readonly dx: unknown }> =
   & Omit<G, "dx">
@@ -55,20 +61,20 @@ export function checkBiases(
   checkSameDType({ ...others, b });
 }
 
-const BACKWARD_OPTIONS = { dx: option(checkBoolean, true) };
+const BACKWARD_OPTIONS = { dx: option(checkBoolean, true), params: option(checkBoolean, true) };
 
 /** Runs the backward pass of a layer with weights. */
 export function runBackward<A extends FloatArray, B extends Tensor<A> | null>(
   kernel: WeightedKernel,
   dout: Tensor<A>,
   { x, w, b }: { readonly x: Tensor<A>; readonly w: Tensor<A>; readonly b: B },
-  options: BackwardOptions,
+  options: PassOptions,
 ): OptionalDx<Gradients<A, B>> {
   checkSameDType({ dout, x });
   const wanted = readOptions("options", options, BACKWARD_OPTIONS);
   const [N] = x.shape;
   const dw = zerosLike(w), db = (b && zerosLike(b)) as B;
-  kernel.backwardWeights(N, x.data, dout.data, dw.data, db?.data);
+  if (wanted.params) kernel.backwardWeights(N, x.data, dout.data, dw.data, db?.data);
   if (!wanted.dx) return { dw, db };
   const dx = zerosLike(x);
   kernel.backwardData(N, dout.data, w.data, dx.data);

@@ -15,7 +15,7 @@ import { show } from "../../kernels/tensor.ts";
 import type { Mode } from "../checks.ts";
 import { copyOf } from "../plain_data.ts";
 import type { RandomState } from "../random/random_state.ts";
-import type { BackwardOptions } from "./gradients.ts";
+import type { PassOptions } from "./gradients.ts";
 
 /**
  * A layer, as a description of a net holds it. JSON keeps its type and arguments, and leaves out its
@@ -119,10 +119,11 @@ export interface Pass {
    * From the gradient of the output to those of the input and the parameters. It is called once.
    *
    * @param dout The gradient of the output; it must not be written to.
-   * @param options `dx: false` says that nobody needs the gradient of the input.
+   * @param options `dx: false` says that nobody needs the gradient of the input, `params: false` those of
+   * the parameters.
    * @returns `dx`, and `grads` with the short names of the parameters, none of which may be missing.
    */
-  backward(dout: Tensor, options: BackwardOptions): Gradient;
+  backward(dout: Tensor, options: PassOptions): Gradient;
 }
 
 /** What a layer gives going back. */
@@ -145,6 +146,10 @@ export interface Run {
   readonly state: Readonly<Record<string, Tensor>>;
   /** Whether nobody needs the input any more, so that it may be written over. */
   readonly ownsInput: boolean;
+  /** The names in the net of parameters that need no gradient. */
+  readonly frozen: ReadonlySet<string>;
+  /** Called with the output of each layer, if somebody watches. */
+  readonly watch?: (layer: PlannedLayer, out: Tensor) => void;
   /** The parameters of the whole net, for the layers inside this one. */
   readonly params: Readonly<Record<string, Tensor>>;
   /** The gradients of the whole net, where the layers inside this one put theirs. */
@@ -163,8 +168,8 @@ export interface PlannedLayer {
   readonly plan: LayerPlan;
   /** The names in the net of its own parameters, by their short names: W is W1. */
   readonly names: Readonly<Record<string, string>>;
-  /** Whether it or a layer inside it has parameters. */
-  readonly learns: boolean;
+  /** The names in the net of its own parameters and of those of the layers inside it. */
+  readonly params: readonly string[];
   /**
    * Runs forward. Going back, the gradients of the parameters go to the run's.
    *

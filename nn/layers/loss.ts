@@ -7,10 +7,18 @@
  */
 
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
-import { checkNonEmpty, checkTensor, checkType, checkWhole } from "../../kernels/check.ts";
+import {
+  checkNonEmpty,
+  checkTensor,
+  checkTensorShape,
+  checkType,
+  checkWhole,
+  isObject,
+} from "../../kernels/check.ts";
+import { option, readOptions, within } from "../checks.ts";
 import { exp } from "../elementary.ts";
 import { log } from "../log.ts";
-import type { Labels } from "../model.ts";
+import type { Labels, Targets } from "../model.ts";
 import { zerosLike } from "../tensor.ts";
 
 /** A loss and its gradient. */
@@ -50,6 +58,50 @@ export function checkLabels(
   }
 }
 
+/** Whether targets are rows of probabilities. */
+export function isRows(y: unknown): y is Tensor {
+  return isObject(y) && "data" in y;
+}
+
+/** How much the probabilities of an example may add up to beside 1: float32 rounds them. */
+const SUM_TOLERANCE = 1e-4;
+
+/**
+ * Checks what a batch should give: labels, or rows of probabilities.
+ *
+ * @param name What the message calls it.
+ * @param y The value to check.
+ * @param N How many examples there are.
+ * @param classes How many classes there are.
+ * @throws {TypeError} If it is neither.
+ * @throws {RangeError} If a size differs, a label is no class, or a row is not of probabilities.
+ */
+export function checkTargets(
+  name: string,
+  y: unknown,
+  N: number,
+  classes: number,
+): asserts y is Targets {
+  if (!isRows(y)) return checkLabels(name, y, N, classes);
+  checkTensorShape(name, y, [N, classes], "the scores");
+  for (let n = 0; n < N; n++) {
+    const row = y.data.subarray(n * classes, (n + 1) * classes);
+    let sum = 0;
+    for (const p of row) sum += p >= 0 ? p : NaN;
+    if (Math.abs(sum - 1) <= SUM_TOLERANCE) continue;
+    throw new RangeError(`${name} must hold probabilities: those of example ${n} are ${row}`);
+  }
+}
+
+/** How {@linkcode softmaxLoss} reads its targets. */
+export interface SoftmaxLossOptions {
+  /**
+   * How much of the probability of an example's class goes to all classes alike, from 0 to 1. 0 if left
+   * out. Source: section 7 of Szegedy et al., "Rethinking the Inception Architecture" (2016).
+   */
+  readonly labelSmoothing?: number;
+}
+
 function checkScores(x: unknown, y: unknown): readonly [N: number, C: number] {
   checkTensor("x", x, 2);
   const [N, C] = x.shape;
@@ -59,7 +111,8 @@ function checkScores(x: unknown, y: unknown): readonly [N: number, C: number] {
 }
 
 /**
- * The softmax loss: minus the logarithm of the probability of the right class, mean over the batch.
+ * The softmax loss: minus the logarithm of the probability of the right class, mean over the batch. If
+ * the targets are probabilities, minus the sum of the logarithms weighted by them.
  *
  * Source: softmax_loss in nndl/layers.py.
  *
@@ -69,19 +122,32 @@ function checkScores(x: unknown, y: unknown): readonly [N: number, C: number] {
  *
  * const { loss } = softmaxLoss(zeros([3, 10]), [0, 5, 9]);
  * if (Math.abs(loss - Math.log(10)) > 1e-15) throw new Error("not log(10)");
+ * const smoothed = softmaxLoss(zeros([3, 10]), [0, 5, 9], { labelSmoothing: 0.1 });
  * ```
  *
  * @param x Scores, (N, C).
- * @param y The N labels, each from 0 to C - 1.
+ * @param y The N labels, each from 0 to C - 1; or the probabilities of the classes, (N, C).
+ * @param options Label smoothing.
  * @returns The loss, and `dx` (N, C).
- * @throws {TypeError} If x is no matrix, or y no array of numbers.
- * @throws {RangeError} If there are not N labels, one is not whole or not a class, or N or C is 0.
+ * @throws {TypeError} If x is no matrix, y neither labels nor a matrix, or an option unknown.
+ * @throws {RangeError} If there are not N labels or rows, one is no class or not of probabilities, N or C
+ * is 0, or labelSmoothing is not from 0 to 1.
  */
-export function softmaxLoss<A extends FloatArray>(x: Tensor<A>, y: Labels): Loss<A> {
-  const [N, C] = checkScores(x, y);
+export function softmaxLoss<A extends FloatArray>(
+  x: Tensor<A>,
+  y: Targets,
+  options: SoftmaxLossOptions = {},
+): Loss<A> {
+  const { labelSmoothing } = readOptions("options", options, {
+    labelSmoothing: option(within(0, 1), 0),
+  });
+  checkTensor("x", x, 2);
+  const [N, C] = x.shape;
+  checkNonEmpty("x", x.shape, 0);
+  checkTargets("y", y, N, C);
   const dx = zerosLike(x);
   const scores = x.data, gradient = dx.data;
-  const exps = new Float64Array(C);
+  const exps = new Float64Array(C), targets = new Float64Array(C);
   let loss = 0;
   for (let n = 0; n < N; n++) {
     const row = n * C;
@@ -92,12 +158,30 @@ export function softmaxLoss<A extends FloatArray>(x: Tensor<A>, y: Labels): Loss
       exps[c] = exp(scores[row + c] - max);
       sum += exps[c];
     }
-    loss += log(sum) - (scores[row + y[n]] - max);
+    targetsOf(y, n, labelSmoothing, targets);
+    const logSum = log(sum);
     for (let c = 0; c < C; c++) {
-      gradient[row + c] = (exps[c] / sum - Number(c === y[n])) / N;
+      // A score may be -Infinity where the probability is to be 0.
+      if (targets[c] > 0) loss += targets[c] * (logSum - (scores[row + c] - max));
+      gradient[row + c] = (exps[c] / sum - targets[c]) / N;
     }
   }
   return { loss: loss / N, dx };
+}
+
+/** Writes the probabilities that example n should have. */
+function targetsOf(y: Targets, n: number, smoothing: number, to: Float64Array): void {
+  const C = to.length;
+  if (isRows(y)) to.set(y.data.subarray(n * C, (n + 1) * C));
+  else {
+    to.fill(0);
+    to[y[n]] = 1;
+  }
+  if (smoothing > 0) {
+    for (let c = 0; c < C; c++) {
+      to[c] = (1 - smoothing) * to[c] + smoothing / C;
+    }
+  }
 }
 
 /**

@@ -26,9 +26,9 @@ import {
   whole,
   within,
 } from "../checks.ts";
-import type { LayerDefinition, LayerPlan, Pass, PlannedLayer } from "../layers/layer.ts";
-import { checkLabels, type Loss, softmaxLoss } from "../layers/loss.ts";
-import type { Labels, LossAndGradients, Model, ModelState } from "../model.ts";
+import type { LayerDefinition, LayerPlan, Pass, PlannedLayer, Run } from "../layers/layer.ts";
+import { checkTargets, type Loss, softmaxLoss } from "../layers/loss.ts";
+import type { LossAndGradients, LossOptions, Model, ModelState, Targets } from "../model.ts";
 import { copyOf } from "../plain_data.ts";
 import { checkRandom, RandomState } from "../random/random_state.ts";
 import { type ArrayOf, full, zeros } from "../tensor.ts";
@@ -36,8 +36,9 @@ import { isLayer, NetPlanner } from "./planner.ts";
 import { planSequence } from "./sequence.ts";
 import { summaryOf } from "./summary.ts";
 
-/** From the scores of a batch, (N, classes), and its labels to the loss and its gradient. */
-export type LossFunction = (x: Tensor, y: Labels) => Loss;
+/** From the scores of a batch, (N, classes), and its labels or targets to the loss and its gradient. */
+// A method's type: a loss that knows labels alone is one too, and refuses what it does not know.
+export type LossFunction = { of(x: Tensor, y: Targets): Loss }["of"];
 
 /** A loss, and what it is called where a net is described as data. */
 export interface NamedLoss {
@@ -208,21 +209,30 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
    * The loss of a batch, penalty included, and its gradient by every parameter.
    *
    * @param x The batch: (N, C, H, W), or (N, ...) if the first layer is fully-connected.
-   * @param y The N labels.
+   * @param y The N labels, or the probabilities of the classes, (N, classes).
+   * @param options Parameters whose gradients are not computed.
    * @returns The loss and the gradients.
-   * @throws {TypeError} If x has a wrong type, dtype or rank, or y is no array of numbers.
+   * @throws {TypeError} If x has a wrong type, dtype or rank, or y is neither.
    * @throws {RangeError} If examples do not have the net's size, N is 0, or a label is no class.
    */
-  loss(x: Tensor<ArrayOf<D>>, y: Labels): LossAndGradients<ArrayOf<D>>;
-  loss(x: Tensor<ArrayOf<D>>, y?: Labels): Tensor<ArrayOf<D>> | LossAndGradients<ArrayOf<D>> {
+  loss(
+    x: Tensor<ArrayOf<D>>,
+    y: Targets,
+    options?: LossOptions,
+  ): LossAndGradients<ArrayOf<D>>;
+  loss(
+    x: Tensor<ArrayOf<D>>,
+    y?: Targets,
+    options: LossOptions = {},
+  ): Tensor<ArrayOf<D>> | LossAndGradients<ArrayOf<D>> {
     if (y === undefined) return this.predict(x);
     this.#checkInput(x);
     const [N] = x.shape;
     if (N === 0) throw new RangeError(`x must have an example or more: it has ${show(x.shape)}`);
     // Before the forward pass, which writes running statistics.
-    checkLabels("y", y, N, this.#plan.outShape[0]);
+    checkTargets("y", y, N, this.#plan.outShape[0]);
     const grads: Record<string, Tensor<ArrayOf<D>>> = {};
-    const { out, backward } = this.#forward(x, "train", grads);
+    const { out, backward } = this.#forward(x, "train", { grads, frozen: options.frozen ?? NONE });
     const { loss, dx } = this.#loss.of(out, y);
     // The first layer's dx nobody needs.
     backward(dx, { dx: false });
@@ -239,7 +249,27 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
    */
   predict(x: Tensor<ArrayOf<D>>): Tensor<ArrayOf<D>> {
     this.#checkInput(x);
-    return this.#forward(x, "test", {}).out as Tensor<ArrayOf<D>>;
+    return this.#forward(x, "test").out as Tensor<ArrayOf<D>>;
+  }
+
+  /**
+   * Says in which layer numbers that are not finite begin.
+   *
+   * @param x A batch whose loss is NaN or infinite.
+   * @returns Where the first layer stands whose output for the batch is not finite; undefined if there
+   * is none. Batch normalisation is that of use, with running statistics.
+   * @throws {TypeError} If x has a wrong type, dtype or rank.
+   * @throws {RangeError} If its examples do not have the net's size.
+   */
+  findNonFinite(x: Tensor<ArrayOf<D>>): string | undefined {
+    this.#checkInput(x);
+    let path: string | undefined;
+    this.#forward(x, "test", {
+      watch: (layer, { data }) => {
+        if (path === undefined && !data.every(Number.isFinite)) path = layer.path;
+      },
+    });
+    return path;
   }
 
   /**
@@ -345,12 +375,24 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     }
   }
 
-  #forward(x: Tensor, mode: Mode, grads: Record<string, Tensor>): Pass {
-    const { params } = this;
-    const run = { mode, params, grads, random: this.#random, seed: this.#seed };
-    return this.#plan.forward(x, {}, { ...run, state: {}, ownsInput: false });
+  #forward(x: Tensor, mode: Mode, more: Partial<Run> = {}): Pass {
+    const { params } = this, random = this.#random, seed = this.#seed;
+    const run = {
+      mode,
+      params,
+      random,
+      seed,
+      state: {},
+      ownsInput: false,
+      grads: {},
+      frozen: NONE,
+    };
+    return this.#plan.forward(x, {}, { ...run, ...more });
   }
 }
+
+/** No parameter is frozen. */
+const NONE: ReadonlySet<string> = new Set();
 
 /** A layer as data, and those inside it. */
 function describeLayer({ type, args = [] }: LayerDefinition, path: string): LayerDescription {

@@ -60,10 +60,11 @@ export class NetPlanner implements Planner {
         this.state[names[local]] = own[local] = full(shape, init, this.dtype);
       }
       this.draws ||= draws;
-      const learns = Object.keys(params).length > 0 || parts.some(({ learns }) => learns);
+      const ownNames = Object.keys(params).map((local) => names[local]);
+      const all = [...ownNames, ...parts.flatMap(({ params }) => params)];
       const isNumbered = locals.length > 0 || plan.explain !== undefined;
       const name = (plan.name ?? layer.type) + (isNumbered ? id : "");
-      const planned = { path: this.#path, name, layer, plan, names, learns };
+      const planned = { path: this.#path, name, layer, plan, names, params: all };
       return running(planned, own, plan.forward);
     } catch (error) {
       throw located(error, this.#path);
@@ -103,7 +104,7 @@ function running(
 ): PlannedLayer {
   const { path, plan, names } = planned;
   const locals = Object.keys(plan.params ?? {});
-  return {
+  const layer: PlannedLayer = {
     ...planned,
     runBy: (other) => running(planned, state, other),
     forward(x, around, ownsInput = false) {
@@ -113,11 +114,14 @@ function running(
       // An epilogue may run behind a layer that selects, where there are fewer numbers.
       const outShape = plan.epilogue === undefined ? plan.outShape : x.shape.slice(1);
       checkTensorShape(`${path}'s output`, out, [x.shape[0], ...outShape], "its plan");
+      around.watch?.(layer, out);
       return {
         out,
         backward(dout, options) {
-          const { dx, grads = {} } = backward(dout, options);
-          for (const local of locals) {
+          const learning = locals.filter((local) => !around.frozen.has(names[local]));
+          const wanted = locals.length === 0 ? {} : { params: learning.length > 0 };
+          const { dx, grads = {} } = backward(dout, { ...options, ...wanted });
+          for (const local of learning) {
             const gradient = grads[local];
             checkTensorShape(`${path}'s d${local}`, gradient, params[local].shape, local);
             around.grads[names[local]] = gradient;
@@ -128,4 +132,5 @@ function running(
       };
     },
   };
+  return layer;
 }

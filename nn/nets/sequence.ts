@@ -10,7 +10,7 @@
  */
 
 import type { Tensor } from "../../kernels/tensor.ts";
-import type { BackwardOptions } from "../layers/gradients.ts";
+import type { PassOptions } from "../layers/gradients.ts";
 import type {
   LayerDefinition,
   LayerPlan,
@@ -89,17 +89,19 @@ function runSequence(steps: readonly PlannedLayer[], x: Tensor, run: Run): Pass 
     // In use nobody goes back: what a pass keeps for that may be collected.
     if (run.mode === "train") passes.push(pass.backward);
   }
-  return { out, backward: (dout, options) => goBack(steps, passes, dout, options) };
+  return { out, backward: (dout, options) => goBack(steps, passes, run, dout, options) };
 }
 
 function goBack(
   steps: readonly PlannedLayer[],
   passes: Pass["backward"][],
+  { frozen }: Run,
   dout: Tensor,
-  { dx: wanted = true }: BackwardOptions,
+  { dx: wanted = true }: PassOptions,
 ): { dx?: Tensor } {
   // Nobody needs a gradient before the first layer that learns.
-  const first = wanted ? 0 : steps.findIndex(({ learns }) => learns);
+  const learns = ({ params }: PlannedLayer) => params.some((name) => !frozen.has(name));
+  const first = wanted ? 0 : steps.findIndex(learns);
   if (first < 0) return {};
   let dx: Tensor | undefined = dout;
   for (let i = steps.length - 1; i >= first; i--) {

@@ -5,6 +5,7 @@
  */
 
 import { type FloatArray, sizeOf, type Tensor } from "../../kernels/tensor.ts";
+import { type Examples, gather } from "../data/examples.ts";
 import type { Labels, Model } from "../model.ts";
 import { zerosLike } from "../tensor.ts";
 
@@ -20,7 +21,7 @@ import { zerosLike } from "../tensor.ts";
  */
 export function* accuracyOf<A extends FloatArray>(
   model: Model<A>,
-  x: Tensor,
+  x: Tensor | Examples,
   y: Labels,
   picks: Int32Array,
   batchSize: number,
@@ -51,16 +52,8 @@ export function zerosForModel<A extends FloatArray>(
   return zerosLike(first, shape);
 }
 
-/** Copies the examples that are picked into a batch; types are converted. */
-export function gather({ data, shape: [N] }: Tensor, picks: Int32Array, to: FloatArray): void {
-  const size = data.length / N;
-  for (const [i, pick] of picks.entries()) {
-    to.set(data.subarray(pick * size, (pick + 1) * size), i * size);
-  }
-}
-
 /** The column of a row's first maximum; a NaN wins, as in numpy's argmax. */
-function highest({ data, shape: [, classes] }: Tensor, row: number): number {
+export function highest({ data, shape: [, classes] }: Tensor, row: number): number {
   let best = 0;
   for (let c = 1; c < classes; c++) {
     const value = data[row * classes + c], max = data[row * classes + best];

@@ -6,7 +6,16 @@
 
 import { checkNumber, checkType, isObject } from "../../kernels/check.ts";
 import type { Tensor } from "../../kernels/tensor.ts";
-import { checkBoolean, checkKeys, checkTensorsLike, required, whole, within } from "../checks.ts";
+import {
+  checkBoolean,
+  checkKeys,
+  checkTensorsLike,
+  option,
+  required,
+  whole,
+  within,
+} from "../checks.ts";
+import type { AverageState } from "./averages.ts";
 import type { Model, ModelState } from "../model.ts";
 import type { OptimConfig } from "./optim.ts";
 import type { RandomStateData } from "../random/random_state.ts";
@@ -20,7 +29,7 @@ export interface Checkpoint {
   readonly checkPending: boolean;
   /** Name of the update rule. */
   readonly updateRule: string;
-  /** Examples in a batch. */
+  /** Examples that an update is made from. */
   readonly batchSize: number;
   /** Examples to train on. */
   readonly numTrain: number;
@@ -44,6 +53,10 @@ export interface Checkpoint {
   readonly bestParams: Readonly<Record<string, Tensor>> | null;
   /** What the model carried then beside its parameters; null if nothing. */
   readonly bestModelState: ModelState | null;
+  /** What the order of the present epoch's examples is made from; null or left out if they are not shuffled. */
+  readonly shuffleSeed?: number | null;
+  /** The averages of the parameters; null or left out if there are none. */
+  readonly averages?: AverageState | null;
 }
 
 /** What a checkpoint must fit. */
@@ -52,10 +65,14 @@ export interface CheckpointOwner {
   readonly model: Model;
   /** Its update rule. */
   readonly updateRule: SolverRule;
-  /** Examples in a batch. */
+  /** Examples that an update is made from. */
   readonly batchSize: number;
   /** Examples to train on. */
   readonly numTrain: number;
+  /** Whether it shuffles its examples. */
+  readonly shuffles: boolean;
+  /** Whether it averages its parameters. */
+  readonly averages: boolean;
 }
 
 /**
@@ -70,17 +87,19 @@ export interface CheckpointOwner {
  */
 export function checkCheckpoint(
   value: unknown,
-  { model, updateRule, batchSize, numTrain }: CheckpointOwner,
+  owner: CheckpointOwner,
 ): asserts value is Checkpoint {
+  const { model, updateRule, batchSize, numTrain } = owner;
   const name = "checkpoint";
-  checkKeys(name, value, Object.keys(PARTS));
-  const checkpoint = value as unknown as Checkpoint;
+  checkKeys(name, isObject(value) ? { ...LATER_PARTS, ...value } : value, Object.keys(PARTS));
+  const checkpoint: Checkpoint = { ...LATER_PARTS, ...value as unknown as Checkpoint };
   checkTensorsLike(`${name}.params`, checkpoint.params, model.params, "the model's");
-  for (const [key, read] of Object.entries(PARTS)) read(`${name}.${key}`, value[key]);
+  const parts = checkpoint as unknown as Record<string, unknown>;
+  for (const [key, read] of Object.entries(PARTS)) read(`${name}.${key}`, parts[key]);
   checkRuleName(checkpoint.updateRule, updateRule.name);
   for (const [key, own] of Object.entries({ batchSize, numTrain })) {
-    if (value[key] === own) continue;
-    throw new RangeError(`${name} must be of ${key} ${own}: it is of ${key} ${value[key]}`);
+    if (parts[key] === own) continue;
+    throw new RangeError(`${name} must be of ${key} ${own}: it is of ${key} ${parts[key]}`);
   }
   const { iteration, lossHistory, trainAccHistory, valAccHistory } = checkpoint;
   checkLength("lossHistory", lossHistory, iteration);
@@ -96,6 +115,32 @@ export function checkCheckpoint(
   const hasState = model.getState !== undefined;
   checkState("modelState", modelState, hasState);
   checkState("bestModelState", bestModelState, hasState && bestParams !== null);
+  checkLater(checkpoint, owner);
+}
+
+/** The parts that a solver with its options must find, or must not: before the first iteration there are none. */
+function checkLater(
+  { iteration, shuffleSeed, averages }: Checkpoint,
+  { model, shuffles, averages: averaged }: CheckpointOwner,
+): void {
+  const started = iteration > 0;
+  const has = (key: string, value: unknown, expected: boolean) => {
+    const right = (value !== null) === (expected && started);
+    checkType(
+      right,
+      `checkpoint.${key}`,
+      "be there if, and only if, the solver's option asks",
+      value,
+    );
+  };
+  has("shuffleSeed", shuffleSeed, shuffles);
+  has("averages", averages, averaged);
+  if (averages === null) return;
+  checkKeys("checkpoint.averages", averages, ["params", "statistics"]);
+  const { params, statistics } = averages as AverageState;
+  checkTensorsLike("checkpoint.averages.params", params, model.params, "the model's");
+  const own = model.getState?.().statistics ?? {};
+  checkTensorsLike("checkpoint.averages.statistics", statistics, own, "the model's");
 }
 
 /** Names tell update rules from one another; those without one of their own may be any. */
@@ -132,6 +177,9 @@ function checkNumbers(name: string, value: unknown): asserts value is readonly n
   for (const [i, number] of value.entries()) checkNumber(`${name}[${i}]`, number);
 }
 
+/** Parts that checkpoints of earlier versions do not have, and what stands for them. */
+const LATER_PARTS = { shuffleSeed: null, averages: null };
+
 /** The parts of a checkpoint, with what can be said of them alone. */
 const PARTS = {
   iteration: required(whole(0)),
@@ -149,4 +197,6 @@ const PARTS = {
   bestValAcc: required(within(0, 1)),
   bestParams: () => {},
   bestModelState: () => {},
+  shuffleSeed: option(whole(0), null),
+  averages: () => {},
 };

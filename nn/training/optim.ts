@@ -42,7 +42,10 @@ export interface OptimConfig {
   beta1?: number;
   /** adam, adamw: how much of the mean of squares stays, from 0 to below 1. 0.999 if left out. */
   beta2?: number;
-  /** adamw: how much of the parameter goes, times the learning rate. 1e-2 if left out. */
+  /**
+   * sgd, sgdMomentum, sgdNesterovMomentum, adamw: how much of the parameter goes in a step, times the
+   * learning rate: decoupled weight decay. 0 if left out, for adamw 1e-2.
+   */
   weightDecay?: number;
   /** adam, adamw: steps done. 0 if left out. */
   t?: number;
@@ -64,11 +67,12 @@ export interface Update<A extends FloatArray = FloatArray> {
   readonly config: OptimConfig;
 }
 
-/** One step of a parameter w against its gradient dw. */
+/** One step of a parameter w against its gradient dw. A solver tells it the parameter's name. */
 export type UpdateRule = <A extends FloatArray>(
   w: Tensor<A>,
   dw: Tensor<A>,
   config?: OptimConfig,
+  name?: string,
 ) => Update<A>;
 
 /** The name of an update rule. */
@@ -93,7 +97,8 @@ export const updateRules: Readonly<Record<UpdateRuleName, UpdateRule>> = {
 };
 
 /**
- * Stochastic gradient descent: w -= learningRate * dw.
+ * Stochastic gradient descent: w -= learningRate * dw. With a weight decay, w *= 1 - learningRate *
+ * weightDecay first.
  *
  * @example
  * ```ts
@@ -106,7 +111,7 @@ export const updateRules: Readonly<Record<UpdateRuleName, UpdateRule>> = {
  *
  * @param w The parameter; changed in place.
  * @param dw Its gradient, in its shape and dtype.
- * @param config `learningRate` (1e-2); the default is written into it.
+ * @param config `learningRate` (1e-2), `weightDecay` (0); defaults are written into it.
  * @returns `nextW`, which is w, and the config.
  * @throws {TypeError} If a type, a dtype or a rank is wrong, or an option unknown.
  * @throws {RangeError} If the shapes differ, or a setting is out of range.
@@ -121,7 +126,8 @@ export function sgd<A extends FloatArray>(
 
 /**
  * Stochastic gradient descent with momentum: velocity = momentum * velocity - learningRate * dw;
- * w += velocity.
+ * w += velocity. With a weight decay, w *= 1 - learningRate * weightDecay first: SGDW of Loshchilov and
+ * Hutter, Decoupled Weight Decay Regularization (2019).
  *
  * @example Two steps
  * ```ts
@@ -135,7 +141,8 @@ export function sgd<A extends FloatArray>(
  *
  * @param w The parameter; changed in place.
  * @param dw Its gradient, in its shape and dtype.
- * @param config `learningRate` (1e-2), `momentum` (0.9), `velocity` (zeros); the last is changed in place.
+ * @param config `learningRate` (1e-2), `weightDecay` (0), `momentum` (0.9), `velocity` (zeros); the last
+ * is changed in place.
  * @returns `nextW`, which is w, and the config.
  * @throws {TypeError} If a type, a dtype or a rank is wrong, or an option unknown.
  * @throws {RangeError} If the shapes differ, or a setting is out of range.
@@ -150,7 +157,8 @@ export function sgdMomentum<A extends FloatArray>(
 
 /**
  * Stochastic gradient descent with Nesterov's momentum: the velocity changes as in
- * {@linkcode sgdMomentum}, from old to new; w += new + momentum * (new - old).
+ * {@linkcode sgdMomentum}, from old to new; w += new + momentum * (new - old). With a weight decay,
+ * w *= 1 - learningRate * weightDecay first.
  *
  * Source: sgd_nesterov_momentum in nndl/optim.py.
  *
@@ -164,7 +172,8 @@ export function sgdMomentum<A extends FloatArray>(
  *
  * @param w The parameter; changed in place.
  * @param dw Its gradient, in its shape and dtype.
- * @param config `learningRate` (1e-2), `momentum` (0.9), `velocity` (zeros); the last is changed in place.
+ * @param config `learningRate` (1e-2), `weightDecay` (0), `momentum` (0.9), `velocity` (zeros); the last
+ * is changed in place.
  * @returns `nextW`, which is w, and the config.
  * @throws {TypeError} If a type, a dtype or a rank is wrong, or an option unknown.
  * @throws {RangeError} If the shapes differ, or a setting is out of range.
@@ -307,11 +316,12 @@ function checkBeta(name: string, value: unknown): asserts value is number {
 const memory = unchecked<Tensor>;
 
 /** The settings of each rule. */
-const SGD = { learningRate: option(within(0), 1e-2) };
+const RATE = { learningRate: option(within(0), 1e-2) };
+const SGD = { ...RATE, weightDecay: option(within(0), 0) };
 const MOMENTUM = { ...SGD, momentum: option(share, 0.9), velocity: memory };
-const ADAGRAD = { ...SGD, epsilon: option(within(0), 1e-7), cache: memory };
+const ADAGRAD = { ...RATE, epsilon: option(within(0), 1e-7), cache: memory };
 const RMSPROP = {
-  ...SGD,
+  ...RATE,
   decayRate: option(share, 0.99),
   epsilon: option(within(0), 1e-8),
   cache: memory,
@@ -372,27 +382,29 @@ function stepOf<A extends FloatArray>(
 
 /** Every update rule in two parts, so that all parameters can be checked before one is changed. */
 export const prepareStep: Readonly<Record<UpdateRuleName, PrepareStep>> = {
-  sgd: rule(SGD, (w, dw, { learningRate }) => {
-    for (let i = 0; i < w.length; i++) w[i] -= learningRate * dw[i];
+  sgd: rule(SGD, (w, dw, settings) => {
+    const { learningRate } = settings, keep = keepOf(settings);
+    for (let i = 0; i < w.length; i++) w[i] = keep * w[i] - learningRate * dw[i];
   }),
-  sgdMomentum: rule(MOMENTUM, (w, dw, { learningRate, momentum, velocity: { data: steps } }) => {
+  sgdMomentum: rule(MOMENTUM, (w, dw, settings) => {
+    const { learningRate, momentum, velocity: { data: steps } } = settings;
+    const keep = keepOf(settings);
     for (let i = 0; i < w.length; i++) {
       const step = momentum * steps[i] - learningRate * dw[i];
       steps[i] = step;
-      w[i] += step;
+      w[i] = keep * w[i] + step;
     }
   }),
-  sgdNesterovMomentum: rule(
-    MOMENTUM,
-    (w, dw, { learningRate, momentum, velocity: { data: steps } }) => {
-      for (let i = 0; i < w.length; i++) {
-        const old = steps[i];
-        const step = momentum * old - learningRate * dw[i];
-        steps[i] = step;
-        w[i] += step + momentum * (step - old);
-      }
-    },
-  ),
+  sgdNesterovMomentum: rule(MOMENTUM, (w, dw, settings) => {
+    const { learningRate, momentum, velocity: { data: steps } } = settings;
+    const keep = keepOf(settings);
+    for (let i = 0; i < w.length; i++) {
+      const old = steps[i];
+      const step = momentum * old - learningRate * dw[i];
+      steps[i] = step;
+      w[i] = keep * w[i] + (step + momentum * (step - old));
+    }
+  }),
   adagrad: rule(ADAGRAD, (w, dw, { learningRate, epsilon, cache: { data: squares } }) => {
     for (let i = 0; i < w.length; i++) {
       const d = dw[i];
@@ -415,9 +427,14 @@ export const prepareStep: Readonly<Record<UpdateRuleName, PrepareStep>> = {
   ),
   adam: rule(ADAM, (w, dw, settings, config) => adamStep(w, dw, settings, config, 1)),
   adamw: rule(ADAMW, (w, dw, settings, config) => {
-    adamStep(w, dw, settings, config, 1 - settings.learningRate * settings.weightDecay);
+    adamStep(w, dw, settings, config, keepOf(settings));
   }),
 };
+
+/** How much decoupled weight decay keeps of a parameter: without any, all of it to the last bit. */
+function keepOf({ learningRate, weightDecay }: Read<typeof SGD>): number {
+  return 1 - learningRate * weightDecay;
+}
 
 /** A step of adam for a parameter of which `keep` is kept. */
 function adamStep(

@@ -90,6 +90,44 @@ export function stepSchedule(options: StepOptions = {}): Schedule {
   };
 }
 
+/** The corners of {@linkcode triangularSchedule}. */
+export interface TriangularOptions {
+  /** The factor at the first iteration. 0 if left out. */
+  readonly start?: number;
+  /** Where it is 1, as a part of the training. 0.25 if left out. */
+  readonly peak?: number;
+  /** The factor at the end. 0 if left out. */
+  readonly end?: number;
+}
+
+/**
+ * A line up to 1, and a line down. Source: Smith and Topin, "Super-Convergence" (2018), without its tail.
+ *
+ * @example
+ * ```ts
+ * import { triangularSchedule } from "@cnn-layers/cnn-layers";
+ *
+ * const schedule = triangularSchedule({ start: 0.2, peak: 0.5 });
+ * if (schedule(0) !== 0.2 || schedule(0.5) !== 1) throw new Error("no triangle");
+ * ```
+ *
+ * @param options Its corners.
+ * @returns The schedule.
+ * @throws {TypeError} If an option is unknown, or no number.
+ * @throws {RangeError} If an option is not within 0 and 1.
+ */
+export function triangularSchedule(options: TriangularOptions = {}): Schedule {
+  const { start, peak, end } = readOptions("options", options, {
+    start: option(share, 0),
+    peak: option(share, 0.25),
+    end: option(share, 0),
+  });
+  return (progress) => {
+    if (progress < peak) return start + (1 - start) * (progress / peak);
+    return progress > peak ? 1 - (1 - end) * ((progress - peak) / (1 - peak)) : 1;
+  };
+}
+
 /** (1 + cos(pi t)) / 2 for t from 0 to 1, as 1 - sin(pi t / 2)^2. */
 function halfCosine(t: number): number {
   const sine = sin(Math.PI / 2 * Math.min(t, 1 - t));

@@ -7,11 +7,16 @@
  */
 
 import { checkNumber, checkWhole } from "../../kernels/check.ts";
-import { accuracyOf, gather, zerosForModel } from "./accuracy.ts";
+import type { Examples } from "../data/examples.ts";
+import { accuracyOf } from "./accuracy.ts";
+import type { AverageState } from "./averages.ts";
+import { addTo, Batches } from "./batches.ts";
 import { checkCheckpoint, type Checkpoint } from "./checkpoint.ts";
 import { type Read, readOptions } from "../checks.ts";
 import type { Labels, LossAndGradients, Model, ModelState } from "../model.ts";
+import { describeStart } from "./non_finite.ts";
 import type { OptimConfig } from "./optim.ts";
+import { configsOf, namesOf } from "./param_groups.ts";
 import { copyOf } from "../plain_data.ts";
 import {
   checkOneSource,
@@ -20,6 +25,7 @@ import {
   type RandomStateData,
 } from "../random/random_state.ts";
 import {
+  type AnyData,
   checkData,
   checkExamples,
   checkModel,
@@ -48,7 +54,7 @@ const CHECK_BATCH = 100;
  * gives the model the parameters that were best on the validation set.
  *
  * Source: Solver in cs231n/solver.py. Beyond it: trainAsync, progress, stop, schedules, augmentation,
- * early stop, checkpoints.
+ * early stop, checkpoints, groups of parameters, averages.
  *
  * @example
  * ```ts
@@ -84,14 +90,20 @@ export class Solver<A extends FloatArray = FloatArray> {
   /** Iterations in all. */
   readonly iterations: number;
 
-  readonly #data: SolverData;
+  readonly #data: AnyData;
   readonly #options: Read<typeof SETTINGS>;
   readonly #random: RandomState;
   /** Where the random numbers stood before the iteration that is under way. */
   readonly #beforeStep = new RandomState(0);
+  /** Iterations of an epoch. */
   readonly #perEpoch: number;
-  /** The batch, filled anew by each iteration. */
-  readonly #batch: { readonly x: Tensor<A>; readonly y: Int32Array };
+  readonly #batches: Batches<A>;
+  /** The names of the parameters that stay as they are. */
+  readonly #frozen: ReadonlySet<string>;
+  /** The averages of the parameters; undefined before the first update, or if there are none. */
+  #averages: AverageState | undefined;
+  /** Where numbers that are not finite began, if the last loss is such a one. */
+  #divergedAt: string | undefined;
   #optimConfigs: Record<string, OptimConfig>;
   #iteration = 0;
   #checkPending = false;
@@ -115,11 +127,11 @@ export class Solver<A extends FloatArray = FloatArray> {
    * @throws {TypeError} If a type is wrong, or an option unknown.
    * @throws {RangeError} If sizes do not fit each other, or a number is out of range.
    */
-  constructor(model: Model<A>, data: SolverData, options: SolverOptions = {}) {
+  constructor(model: Model<A>, data: SolverData<Tensor | Examples>, options: SolverOptions = {}) {
     checkModel(model);
     checkData(data);
     const settings = readOptions("options", options, SETTINGS);
-    const { optimConfig, schedule, seed, random } = settings;
+    const { optimConfig, paramGroups, schedule, seed, random } = settings;
     if (schedule !== undefined && optimConfig.learningRate === undefined) {
       throw new TypeError("optimConfig must have a learningRate for the schedule to multiply");
     }
@@ -129,17 +141,20 @@ export class Solver<A extends FloatArray = FloatArray> {
     checkOneSource("options", seed, random);
     this.#random = random ?? new RandomState(seed ?? 0);
     const names = Object.keys(model.params);
-    this.#optimConfigs = Object.fromEntries(
-      names.map((name) => [name, copyOf(optimConfig, "optimConfig")]),
-    );
-    const { batchSize, numEpochs } = this.#options;
-    const [numTrain, ...example] = data.xTrain.shape;
-    this.#perEpoch = Math.max(Math.floor(numTrain / batchSize), 1);
+    this.#optimConfigs = configsOf(optimConfig, paramGroups, names);
+    const { frozen = [], numEpochs } = settings;
+    this.#frozen = namesOf("frozen", frozen, names);
+    if (this.#frozen.size === names.length) {
+      throw new RangeError("frozen must leave a parameter that learns: it holds all");
+    }
+    this.#perEpoch = Math.max(Math.floor(data.xTrain.shape[0] / this.#perUpdate), 1);
     this.iterations = numEpochs * this.#perEpoch;
-    this.#batch = {
-      x: zerosForModel(model, [batchSize, ...example]),
-      y: new Int32Array(batchSize),
-    };
+    this.#batches = new Batches(model, data, settings);
+  }
+
+  /** Examples that an update is made from. */
+  get #perUpdate(): number {
+    return this.#options.batchSize * this.#options.accumulate;
   }
 
   /** Iterations done. */
@@ -206,7 +221,7 @@ export class Solver<A extends FloatArray = FloatArray> {
   /**
    * The part of examples whose highest score is that of their label.
    *
-   * @param x Examples, (N, ...).
+   * @param x Examples, (N, ...), in memory or read batch by batch.
    * @param y Their labels.
    * @param numSamples Measures on so many, drawn at random with replacement. All if left out or null.
    * @param batchSize How many are put through the model at a time.
@@ -215,7 +230,7 @@ export class Solver<A extends FloatArray = FloatArray> {
    * @throws {RangeError} If there are no examples, or not as many labels.
    */
   checkAccuracy(
-    x: Tensor,
+    x: Tensor | Examples,
     y: Labels,
     numSamples: number | null = null,
     batchSize = CHECK_BATCH,
@@ -234,11 +249,13 @@ export class Solver<A extends FloatArray = FloatArray> {
    */
   checkpoint(): Checkpoint {
     const { params, modelState, random } = this.#parked ?? this.#standing();
+    // A first iteration that threw may have left something.
+    const started = this.#iteration > 0;
     return copyOf({
       iteration: this.#iteration,
       checkPending: this.#checkPending,
       updateRule: this.#options.updateRule.name,
-      batchSize: this.#options.batchSize,
+      batchSize: this.#perUpdate,
       numTrain: this.#data.xTrain.shape[0],
       params,
       optimConfigs: this.#optimConfigs,
@@ -250,6 +267,8 @@ export class Solver<A extends FloatArray = FloatArray> {
       bestValAcc: this.bestValAcc,
       bestParams: this.bestParams ?? null,
       bestModelState: this.#bestModelState,
+      shuffleSeed: started ? this.#batches.seed : null,
+      averages: started ? this.#averages ?? null : null,
     }, "checkpoint");
   }
 
@@ -265,9 +284,15 @@ export class Solver<A extends FloatArray = FloatArray> {
    */
   resume(checkpoint: Checkpoint): void {
     if (this.#running) throw new TypeError("Cannot resume while the solver is training");
-    const { updateRule, batchSize, schedule } = this.#options;
-    const numTrain = this.#data.xTrain.shape[0];
-    checkCheckpoint(checkpoint, { model: this.model, updateRule, batchSize, numTrain });
+    const { updateRule, schedule, shuffle, average } = this.#options;
+    checkCheckpoint(checkpoint, {
+      model: this.model,
+      updateRule,
+      batchSize: this.#perUpdate,
+      numTrain: this.#data.xTrain.shape[0],
+      shuffles: shuffle,
+      averages: average !== undefined,
+    });
     if (schedule !== undefined) checkRates("checkpoint.optimConfigs", checkpoint.optimConfigs);
     const from = copyOf(checkpoint, "checkpoint");
     const { params, modelState, random } = from;
@@ -288,6 +313,9 @@ export class Solver<A extends FloatArray = FloatArray> {
     this.bestValAcc = from.bestValAcc;
     this.bestParams = from.bestParams as Record<string, Tensor<A>> | null ?? undefined;
     this.#bestModelState = from.bestModelState;
+    this.#batches.seed = from.shuffleSeed ?? null;
+    this.#averages = from.averages ?? undefined;
+    this.#divergedAt = undefined;
   }
 
   /** The one course of a training; it pauses wherever trainAsync may let others work. */
@@ -329,7 +357,8 @@ export class Solver<A extends FloatArray = FloatArray> {
       }
       let reached: TrainResult = { ...this.#progress(), end };
       if (end === "diverged") {
-        const hint = `The loss became ${reached.loss} in iteration ${reached.iteration}: ` +
+        const place = this.#divergedAt === undefined ? "" : `, first in ${this.#divergedAt}`;
+        const hint = `The loss became ${reached.loss} in iteration ${reached.iteration}${place}: ` +
           "try a lower learning rate";
         if (verbose) console.log(hint);
         reached = { ...reached, hint };
@@ -383,12 +412,13 @@ export class Solver<A extends FloatArray = FloatArray> {
       if (modelState !== null) this.model.setState?.(modelState);
       copyRandom(this.#beforeStep, this.#random);
     };
-    const factor = this.#options.schedule?.(this.#iteration / this.iterations);
+    const { schedule, average } = this.#options;
+    if (average !== undefined) this.#averages ??= average.start(this.model);
+    const factor = schedule?.(this.#iteration / this.iterations);
     let loss: number;
     try {
-      const result = this.#lossOfBatch();
+      const result = this.#lossAndGradients();
       loss = result.loss;
-      checkNumber("The loss of the model", loss);
       if (Number.isFinite(loss)) this.#update(result.grads, factor);
       else undo();
     } catch (error) {
@@ -401,33 +431,57 @@ export class Solver<A extends FloatArray = FloatArray> {
     this.#iterationTime.add(performance.now() - start);
   }
 
-  /** Draws a batch, and gives its loss and gradients. */
-  #lossOfBatch(): LossAndGradients<A> {
-    const { xTrain, yTrain } = this.#data;
-    const { batchSize, augment } = this.#options;
-    const { x, y } = this.#batch;
-    const picks = this.#random.choice(xTrain.shape[0], batchSize);
-    gather(xTrain, picks, x.data);
-    for (let i = 0; i < batchSize; i++) y[i] = yTrain[picks[i]];
-    augment?.(x, this.#random);
-    return this.model.loss(x, y);
+  /** The mean loss of the batches of one update, and their mean gradients. */
+  #lossAndGradients(): LossAndGradients<A> {
+    const { accumulate } = this.#options;
+    const first = this.#lossOfBatch(0);
+    if (accumulate === 1 || !Number.isFinite(first.loss)) return first;
+    // A copy, as a model may use its arrays again.
+    const grads = copyOf(first.grads, "grads");
+    let { loss } = first;
+    for (let part = 1; part < accumulate && Number.isFinite(loss); part++) {
+      const next = this.#lossOfBatch(part);
+      loss += next.loss;
+      addTo(grads, next.grads);
+    }
+    for (const { data } of Object.values(grads)) {
+      for (let i = 0; i < data.length; i++) data[i] /= accumulate;
+    }
+    return { loss: loss / accumulate, grads };
+  }
+
+  /** Draws a batch, and gives its loss and the gradients of the parameters that learn. */
+  #lossOfBatch(part: number): LossAndGradients<A> {
+    const place = (this.#iteration % this.#perEpoch) * this.#options.accumulate + part;
+    const { x, y } = this.#batches.next(this.#random, this.epoch, place);
+    const { loss, grads } = this.model.loss(x, y, { frozen: this.#frozen });
+    checkNumber("The loss of the model", loss);
+    if (!Number.isFinite(loss)) this.#divergedAt = describeStart(this.model, x);
+    return { loss, grads: this.#learning(grads) };
+  }
+
+  /** What belongs to parameters that are not frozen. */
+  #learning<T>(all: Record<string, T>): Record<string, T> {
+    if (this.#frozen.size === 0) return all;
+    return Object.fromEntries(Object.entries(all).filter(([name]) => !this.#frozen.has(name)));
   }
 
   /** Updates every parameter with its learning rate times a factor, or none. */
   #update(grads: Readonly<Record<string, Tensor<A>>>, factor: number | undefined): void {
-    const { updateRule, lrDecay } = this.#options;
-    const { params } = this.model, configs = this.#optimConfigs;
+    const { updateRule, lrDecay, transformGradients, average } = this.#options;
+    const params = this.#learning(this.model.params), configs = this.#optimConfigs;
     const rates = Object.entries(configs).map(([name, { learningRate }]) =>
       [name, learningRate] as const
     );
     const setRates = (configs: Record<string, OptimConfig>, factor: number) => {
       for (const [name, rate] of rates) configs[name].learningRate = rate! * factor;
     };
+    transformGradients?.(grads);
     if (factor !== undefined) setRates(configs, factor);
     try {
-      const updated = updateRule.update(params, grads, configs);
-      Object.assign(params, updated.params);
-      this.#optimConfigs = updated.configs;
+      const updated = updateRule.update(params, grads, this.#learning(configs));
+      Object.assign(this.model.params, updated.params);
+      this.#optimConfigs = { ...configs, ...updated.configs };
     } finally {
       if (factor !== undefined) setRates(this.#optimConfigs, 1);
     }
@@ -435,21 +489,36 @@ export class Solver<A extends FloatArray = FloatArray> {
     for (const config of Object.values(this.#optimConfigs)) {
       if (epochEnds && config.learningRate !== undefined) config.learningRate *= lrDecay;
     }
+    if (average === undefined) return;
+    const place = { iteration: this.#iteration + 1, iterations: this.iterations };
+    average.follow(this.#averages!, this.model, place);
   }
 
-  /** Both accuracies. */
+  /** Both accuracies: those of the averages, if there are any. */
   *#measure(): Generator<void, Accuracies> {
     const start = performance.now();
     const { xTrain, yTrain, xVal, yVal } = this.#data;
     const { numTrainSamples, numValSamples } = this.#options;
     this.#beforeCheck = this.#random.getState();
     const trainPicks = this.#picks(xTrain, numTrainSamples);
-    const trainAcc = yield* accuracyOf(this.model, xTrain, yTrain, trainPicks, CHECK_BATCH);
     const valPicks = this.#picks(xVal, numValSamples);
-    const valAcc = yield* accuracyOf(this.model, xVal, yVal, valPicks, CHECK_BATCH);
-    this.#beforeCheck = undefined;
-    this.#checkTime.add(performance.now() - start);
-    return { trainAcc, valAcc };
+    const averages = this.#averages;
+    if (averages !== undefined) this.#parkFor(averages.params, this.#averageState());
+    try {
+      const trainAcc = yield* accuracyOf(this.model, xTrain, yTrain, trainPicks, CHECK_BATCH);
+      const valAcc = yield* accuracyOf(this.model, xVal, yVal, valPicks, CHECK_BATCH);
+      this.#beforeCheck = undefined;
+      this.#checkTime.add(performance.now() - start);
+      return { trainAcc, valAcc };
+    } finally {
+      if (averages !== undefined) this.#unpark();
+    }
+  }
+
+  /** What the model carries beside its parameters, with averages of its running statistics. */
+  #averageState(): ModelState | null {
+    const state = this.model.getState?.() ?? null;
+    return state && { ...state, ...this.#averages && { statistics: this.#averages.statistics } };
   }
 
   /** Keeps accuracies, and the parameters if they are the best so far. */
@@ -462,13 +531,14 @@ export class Solver<A extends FloatArray = FloatArray> {
     this.#checkPending = false;
     if (valAcc <= this.bestValAcc && this.bestParams !== undefined) return;
     this.bestValAcc = valAcc;
-    this.bestParams = copyOf(this.model.params, "model.params");
+    const measured = this.#averages?.params ?? this.model.params;
+    this.bestParams = copyOf(measured, "model.params") as Record<string, Tensor<A>>;
     // Batch-normalisation's running statistics belong to the parameters that they were seen with.
-    this.#bestModelState = this.model.getState?.() ?? null;
+    this.#bestModelState = copyOf(this.#averageState(), "model.getState()");
   }
 
   /** All examples, or so many drawn. */
-  #picks({ shape: [N] }: Tensor, numSamples: number | null): Int32Array {
+  #picks({ shape: [N] }: Tensor | Examples, numSamples: number | null): Int32Array {
     return numSamples !== null && N > numSamples
       ? this.#random.choice(N, numSamples)
       : Int32Array.from({ length: N }, (_, i) => i);
@@ -486,7 +556,7 @@ export class Solver<A extends FloatArray = FloatArray> {
       loss: this.lossHistory.at(-1) ?? NaN,
       trainAcc: this.trainAccHistory.at(-1) ?? NaN,
       valAcc: this.valAccHistory.at(-1) ?? NaN,
-      imagesPerSecond: perIteration > 0 ? this.#options.batchSize / perIteration : 0,
+      imagesPerSecond: perIteration > 0 ? this.#perUpdate / perIteration : 0,
       secondsLeft: left * perIteration + checksLeft * this.#checkTime.mean,
     };
   }
@@ -513,13 +583,26 @@ export class Solver<A extends FloatArray = FloatArray> {
     }
   }
 
-  /** Gives the model the best parameters, and remembers where the training stands. */
+  /** Gives the model what it is to have in the end, and remembers where the training stands. */
   #park(): void {
-    if (this.bestParams === undefined) return;
+    if (this.#options.restoreBest) {
+      if (this.bestParams !== undefined) this.#parkFor(this.bestParams, this.#bestModelState);
+    } else if (this.#averages !== undefined) {
+      this.#parkFor(this.#averages.params, this.#averageState());
+    }
+  }
+
+  /** Gives the model copies of other parameters, and remembers where the training stands. */
+  #parkFor(params: Readonly<Record<string, Tensor>>, modelState: ModelState | null): void {
     this.#parked = this.#standing();
+    const { random } = this.#parked;
     // Copies: whoever has the model may train it on by himself.
-    const best = { params: this.bestParams, modelState: this.#bestModelState };
-    this.#restore({ ...copyOf(best, "best"), random: this.#parked.random });
+    const copy = copyOf({ params, modelState }, "parameters");
+    this.#restore({
+      params: copy.params as Record<string, Tensor<A>>,
+      modelState: copy.modelState,
+      random,
+    });
   }
 
   #unpark(): void {

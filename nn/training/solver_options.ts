@@ -4,38 +4,54 @@
  * @module
  */
 
-import {
-  checkNonEmpty,
-  checkTensor,
-  checkType,
-  checkWhole,
-  isObject,
-} from "../../kernels/check.ts";
+import { checkTensor, checkType, checkWhole, isObject } from "../../kernels/check.ts";
 import { show } from "../../kernels/tensor.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { checkBatch, checkBoolean, checkFunction, option, whole, within } from "../checks.ts";
+import { checkBoolean, checkFunction, option, unchecked, whole, within } from "../checks.ts";
+import { checkSource, type Examples } from "../data/examples.ts";
 import { checkLabels } from "../layers/loss.ts";
 import type { Labels, Model } from "../model.ts";
+import type { Average } from "./averages.ts";
 import type { OptimConfig, UpdateRule, UpdateRuleName } from "./optim.ts";
+import { checkGroups, type ParamGroup, type ParamNames } from "./param_groups.ts";
 import { checkRandom, type RandomState } from "../random/random_state.ts";
 import type { Schedule } from "./schedules.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkConfig, readRule } from "./update.ts";
 
-/** What a solver trains on, and what it measures by. Both dtypes go with any model. */
-export interface SolverData {
+/**
+ * What a solver trains on, and what it measures by: tensors, or {@linkcode Examples} that are read batch
+ * by batch. Both dtypes go with any model.
+ */
+export interface SolverData<X extends Tensor | Examples = Tensor> {
   /** Examples to train on, (N, ...). */
-  readonly xTrain: Tensor;
+  readonly xTrain: X;
   /** Their labels. */
   readonly yTrain: Labels;
   /** Examples to validate on, (M, ...). */
-  readonly xVal: Tensor;
+  readonly xVal: X;
   /** Their labels. */
   readonly yVal: Labels;
 }
 
-/** Changes a batch (N, ...) in place before the model sees it. */
-export type Augment = (x: Tensor, random: RandomState) => void;
+/** What a batch is of. */
+export interface BatchInfo {
+  /** The labels. */
+  readonly y: Int32Array;
+  /** Which of the examples to train on they belong to. */
+  readonly picks: Int32Array;
+  /** Epochs done. */
+  readonly epoch: number;
+}
+
+/**
+ * Changes a batch (N, ...) in place before the model sees it. What mixes examples returns the
+ * probabilities of the classes, (N, classes), in place of the labels.
+ */
+export type Augment = (x: Tensor, random: RandomState, batch: BatchInfo) => void | Tensor;
+
+/** Gradients by the names of their parameters; frozen ones are not among them. */
+export type TransformGradients = (grads: Readonly<Record<string, Tensor>>) => void;
 
 /** How a {@linkcode Solver} trains: the course's keyword arguments, and a few more. */
 export interface SolverOptions {
@@ -43,12 +59,33 @@ export interface SolverOptions {
   readonly updateRule?: UpdateRuleName | UpdateRule;
   /** The update rule's settings, learningRate among them. */
   readonly optimConfig?: OptimConfig;
+  /** Other settings for some parameters, such as no weight decay for biases. None if left out. */
+  readonly paramGroups?: readonly ParamGroup[];
+  /** The parameters that stay as they are: names, or expressions that match them. None if left out. */
+  readonly frozen?: ParamNames;
+  /** Changes the gradients before each update, for example {@linkcode clipGlobalNorm}. */
+  readonly transformGradients?: TransformGradients;
+  /**
+   * An average of the parameters, for example {@linkcode exponentialAverage}: accuracies are measured
+   * with it, and the model has it in the end. None if left out.
+   */
+  readonly average?: Average;
   /** What the learning rate is multiplied by after each epoch. 1 if left out. */
   readonly lrDecay?: number;
   /** What the learning rate is multiplied by besides, by how far the training is. 1 if left out. */
   readonly schedule?: Schedule;
   /** Examples in a batch. 100 if left out. */
   readonly batchSize?: number;
+  /**
+   * Batches whose gradients are averaged for one update: a large batch that need not be in memory at
+   * once. Batch normalisation sees each on its own. 1 if left out.
+   */
+  readonly accumulate?: number;
+  /**
+   * Whether an epoch shows every example once, in random order, but for those that fill no batch. If
+   * not, batches are drawn with replacement, as in the course. False if left out.
+   */
+  readonly shuffle?: boolean;
   /** How many times as many examples as there are to train on are drawn. 10 if left out. */
   readonly numEpochs?: number;
   /** Examples on which the training accuracy is measured. 1,000 if left out; null for all. */
@@ -59,6 +96,11 @@ export interface SolverOptions {
   readonly printEvery?: number;
   /** Whether lines are printed at all. True if left out. */
   readonly verbose?: boolean;
+  /**
+   * Whether the model has in the end the parameters that were best on the validation set. True if left
+   * out; if false, it has the last ones.
+   */
+  readonly restoreBest?: boolean;
   /** Stops after so many epochs without a better validation accuracy. Never if left out. */
   readonly patience?: number;
   /** Changes each batch, for example {@linkcode cropAndMirror}. */
@@ -129,18 +171,30 @@ function checkSignal(name: string, value: unknown): asserts value is AbortSignal
   checkType(value instanceof AbortSignal, name, "be an AbortSignal", value);
 }
 
+function checkAverage(name: string, value: unknown): asserts value is Average {
+  const isAverage = isObject(value) && "start" in value && "follow" in value;
+  checkType(isAverage, name, "have start and follow", value);
+}
+
 /** The options of a solver. */
 export const SETTINGS = {
   updateRule: readRule,
   optimConfig: option(checkConfig, {} as OptimConfig),
+  paramGroups: option(checkGroups, [] as readonly ParamGroup[]),
+  frozen: unchecked<ParamNames | undefined>,
+  transformGradients: option(checkFunction<TransformGradients>),
+  average: option(checkAverage),
   lrDecay: option(within(0), 1),
   schedule: option(checkFunction<Schedule>),
   batchSize: option(whole(1), 100),
+  accumulate: option(whole(1), 1),
+  shuffle: option(checkBoolean, false),
   numEpochs: option(whole(1), 10),
   numTrainSamples: option(checkSamples, 1000),
   numValSamples: option(checkSamples, null),
   printEvery: option(whole(1), 10),
   verbose: option(checkBoolean, true),
+  restoreBest: option(checkBoolean, true),
   patience: option(whole(1)),
   augment: option(checkFunction<Augment>),
   seed: option(whole(0)),
@@ -164,14 +218,16 @@ export function checkModel(model: unknown): asserts model is Model {
 }
 
 export function checkExamples(xName: string, x: unknown, yName: string, y: unknown): void {
-  checkBatch(xName, x);
-  checkNonEmpty(xName, x.shape, 0);
+  checkSource(xName, x);
   checkLabels(yName, y, x.shape[0]);
 }
 
-export function checkData(data: unknown): asserts data is SolverData {
+/** Data of either kind. */
+export type AnyData = SolverData<Tensor | Examples>;
+
+export function checkData(data: unknown): asserts data is AnyData {
   checkType(isObject(data), "data", "have xTrain, yTrain, xVal and yVal", data);
-  const { xTrain, yTrain, xVal, yVal } = data as Partial<SolverData>;
+  const { xTrain, yTrain, xVal, yVal } = data as Partial<AnyData>;
   checkExamples("xTrain", xTrain, "yTrain", yTrain);
   checkExamples("xVal", xVal, "yVal", yVal);
   const [train, val] = [xTrain, xVal].map((x) => x!.shape);

@@ -124,7 +124,7 @@ function ownRule(name: string, rule: UpdateRule): SolverRule {
       try {
         const updated: Updated<A> = { params: {}, configs: {} };
         for (const key of Object.keys(params)) {
-          const { nextW, config } = rule(params[key], grads[key], configs[key]);
+          const { nextW, config } = rule(params[key], grads[key], configs[key], key);
           updated.params[key] = nextW;
           updated.configs[key] = config;
           checkConfig(`The config that updateRule gives for ${key}`, config);

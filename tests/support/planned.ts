@@ -42,7 +42,15 @@ export function lone(
     params[name] = random.randn(shape, dtype);
   }
   const { state } = planner;
-  const run = { random, seed: 3, state: {}, ownsInput: false, params, grads };
+  const run = {
+    random,
+    seed: 3,
+    state: {},
+    ownsInput: false,
+    params,
+    grads,
+    frozen: new Set<string>(),
+  };
   return {
     outShape: planned.plan.outShape,
     params,

@@ -393,8 +393,11 @@ describe("svmLoss() and softmaxLoss()", () => {
       );
       assertThrows(() => loss(x, [NaN, 0]), RangeError, "received NaN");
       assertThrows(() => loss(x, [0]), RangeError, "it holds 1");
-      // @ts-expect-error: a tensor is no list of labels
-      assertThrows(() => loss(x, zeros([2])), TypeError, "y must be an array of labels");
+      const labels = zeros([2]) as unknown as number[];
+      const what = loss === svmLoss
+        ? "be an array of labels"
+        : "have the shape of the scores, [2,3]";
+      assertThrows(() => loss(x, labels), TypeError, `y must ${what}`);
       // @ts-expect-error: strings are no labels
       assertThrows(() => loss(x, ["0", "1"]), TypeError, 'y[0] must be a number: received "0"');
       // @ts-expect-error: null is no list of labels
@@ -402,5 +405,60 @@ describe("svmLoss() and softmaxLoss()", () => {
       assertThrows(() => loss(zeros([2]), [0, 0]), TypeError, "x must have 2 dimensions");
       assertThrows(() => loss(zeros([0, 3]), []), RangeError, "[0,3]");
     }
+  });
+});
+
+describe("softmaxLoss() with soft targets", () => {
+  const random = new RandomState(4), x = random.randn([5, 4]), y = random.randint(0, 4, 5);
+  const rows = (labels: ArrayLike<number>, smoothing: number) =>
+    tensor(
+      Float64Array.from({ length: 20 }, (_, i) =>
+        (1 - smoothing) * Number(labels[Math.floor(i / 4)] === i % 4) + smoothing / 4),
+      [5, 4],
+    );
+
+  it("is that of labels if a row has one class, and of smoothed rows with smoothing", () => {
+    const plain = softmaxLoss(x, y), oneHot = softmaxLoss(x, rows(y, 0));
+    assertAlmostEquals(oneHot.loss, plain.loss, 1e-14);
+    assert(relError(oneHot.dx, plain.dx) < 1e-14);
+    assertEquals(softmaxLoss(x, y, { labelSmoothing: 0 }), plain);
+    const smoothed = softmaxLoss(x, y, { labelSmoothing: 0.2 }),
+      same = softmaxLoss(x, rows(y, 0.2));
+    assertAlmostEquals(smoothed.loss, same.loss, 1e-14);
+    assert(relError(smoothed.dx, same.dx) < 1e-12);
+    assert(Math.abs(smoothed.loss - plain.loss) > 1e-3);
+  });
+
+  it("has the gradient of its loss", () => {
+    const targets = random.rand([5, 4]);
+    for (let n = 0; n < 5; n++) {
+      const row = targets.data.subarray(4 * n, 4 * n + 4), sum = row.reduce((a, b) => a + b);
+      row.forEach((value, c) => row[c] = value / sum);
+    }
+    for (const [t, labelSmoothing] of [[targets, 0], [targets, 0.3], [y, 0.1]] as const) {
+      const { dx } = softmaxLoss(x, t, { labelSmoothing });
+      const numeric = evalNumericalGradient((x) => softmaxLoss(x, t, { labelSmoothing }).loss, x);
+      assert(relError(dx, numeric) < 1e-7);
+    }
+  });
+
+  it("takes a score of -Infinity where the probability is 0", () => {
+    const scores = tensor(Float64Array.of(0, -Infinity), [1, 2]);
+    assertEquals(softmaxLoss(scores, tensor(Float64Array.of(1, 0), [1, 2])).loss, 0);
+  });
+
+  it("refuses rows that are no probabilities", () => {
+    const wrong = (...values: number[]) => () =>
+      softmaxLoss(zeros([2, 2]), tensor(Float64Array.from(values), [2, 2]));
+    assertThrows(
+      wrong(1, 0, 0.5, 0.6),
+      RangeError,
+      "y must hold probabilities: those of example 1 are 0.5,0.6",
+    );
+    assertThrows(wrong(1, 0, 2, -1), RangeError, "those of example 1 are 2,-1");
+    assertThrows(wrong(NaN, 0, 1, 0), RangeError, "example 0 are NaN,0");
+    assertThrows(() => softmaxLoss(zeros([2, 2]), zeros([2, 3])), RangeError, "[2,3]");
+    assertThrows(() => softmaxLoss(x, y, { labelSmoothing: 2 }), RangeError, "labelSmoothing");
+    assertThrows(() => softmaxLoss(x, y, { smoothing: 0.1 } as never), TypeError, '"smoothing"');
   });
 });

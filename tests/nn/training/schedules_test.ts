@@ -1,6 +1,6 @@
 import { describe, it } from "@std/testing/bdd";
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { cosineSchedule, stepSchedule } from "../../../mod.ts";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { cosineSchedule, stepSchedule, triangularSchedule } from "../../../mod.ts";
 
 describe("cosineSchedule() with a warm-up", () => {
   const schedule = cosineSchedule({ warmup: 0.2, floor: 0.1 });
@@ -33,5 +33,20 @@ describe("stepSchedule() with no options", () => {
     assertEquals([0, 0.49, 0.5, 0.74].map(schedule), [1, 1, 0.1, 0.1]);
     assertAlmostEquals(schedule(0.75), 0.01, 1e-17);
     assertAlmostEquals(schedule(1), 0.01, 1e-17);
+  });
+});
+
+describe("triangularSchedule()", () => {
+  it("rises in a line to 1, and falls in a line", () => {
+    const schedule = triangularSchedule({ start: 0.25, peak: 0.5, end: 0.5 });
+    assertEquals([0, 0.25, 0.5, 0.75, 1].map(schedule), [0.25, 0.625, 1, 0.75, 0.5]);
+    assertEquals([0, 0.125, 0.25, 0.625].map(triangularSchedule()), [0, 0.5, 1, 0.5]);
+    assertEquals([0, 0.5].map(triangularSchedule({ peak: 0 })), [1, 0.5]);
+    assertEquals([0, 0.5].map(triangularSchedule({ peak: 1 })), [0, 0.5]);
+  });
+
+  it("refuses corners outside 0 and 1", () => {
+    assertThrows(() => triangularSchedule({ peak: 2 }), RangeError, "peak must be");
+    assertThrows(() => triangularSchedule({ start: -1 }), RangeError, "start must be");
   });
 });

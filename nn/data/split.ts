@@ -1,0 +1,160 @@
+/**
+ * Examples parted in two, and brought to one scale.
+ *
+ * @module
+ */
+
+import { checkTensor, checkType } from "../../kernels/check.ts";
+import { type FloatArray, show, sizeOf, type Tensor } from "../../kernels/tensor.ts";
+import { checkBatch, option, readOptions, whole, within } from "../checks.ts";
+import { checkLabels } from "../layers/loss.ts";
+import type { Labels } from "../model.ts";
+import { RandomState } from "../random/random_state.ts";
+import { zerosLike } from "../tensor.ts";
+import { type Examples, gather, isRead } from "./examples.ts";
+
+/** How {@linkcode splitData} parts. */
+export interface SplitOptions {
+  /** The part of the examples that are kept for validation, or how many. 0.1 if left out. */
+  readonly validation?: number;
+  /** Seeds the random order. 0 if left out. */
+  readonly seed?: number;
+}
+
+/**
+ * Examples in random order, parted into some to train on and some to validate on: what a solver takes.
+ * Tensors are copied; examples that are read batch by batch stay where they are.
+ *
+ * @example
+ * ```ts
+ * import { RandomState, splitData } from "@cnn-layers/cnn-layers";
+ *
+ * const x = new RandomState(0).randn([100, 4]), y = Array.from({ length: 100 }, (_, i) => i % 2);
+ * const { xTrain, xVal } = splitData(x, y, { validation: 0.2 });
+ * console.log(xTrain.shape, xVal.shape); // [80, 4] [20, 4]
+ * ```
+ *
+ * @param x Examples, (N, ...).
+ * @param y Their labels.
+ * @param options How many to validate on, and the seed.
+ * @returns Examples and labels of both parts.
+ * @throws {TypeError} If a type is wrong, or an option unknown.
+ * @throws {RangeError} If there are not N labels, or one of the parts is empty.
+ */
+export function splitData<X extends Tensor | Examples>(
+  x: X,
+  y: Labels,
+  options: SplitOptions = {},
+): { xTrain: X; yTrain: Int32Array; xVal: X; yVal: Int32Array } {
+  const { validation, seed } = readOptions("options", options, {
+    validation: option(within(0), 0.1),
+    seed: option(whole(0), 0),
+  });
+  if (!isRead(x)) checkBatch("x", x);
+  const [N] = x.shape;
+  checkLabels("y", y, N);
+  const count = validation < 1 ? Math.round(validation * N) : validation;
+  if (!Number.isSafeInteger(count) || count < 1 || count >= N) {
+    throw new RangeError(
+      `validation must leave an example or more in both parts of ${N}: received ${validation}`,
+    );
+  }
+  const order = new RandomState(seed).permutation(N);
+  const train = order.subarray(0, N - count), val = order.subarray(N - count);
+  const labels = (picks: Int32Array) => Int32Array.from(picks, (pick) => y[pick]);
+  return { xTrain: some(x, train), yTrain: labels(train), xVal: some(x, val), yVal: labels(val) };
+}
+
+/** Some of the examples. */
+function some<X extends Tensor | Examples>(x: X, picks: Int32Array): X {
+  const shape = [picks.length, ...x.shape.slice(1)];
+  if (isRead(x)) {
+    const read: Examples["read"] = (some, to) => x.read(some.map((pick) => picks[pick]), to);
+    return { shape, read } satisfies Examples as unknown as X;
+  }
+  const part = zerosLike(x as Tensor, shape);
+  gather(x, picks, part.data);
+  return part as X;
+}
+
+/** The mean and the standard deviation of each channel. */
+export interface ChannelStatistics {
+  /** The means. */
+  readonly mean: readonly number[];
+  /** The standard deviations. */
+  readonly deviation: readonly number[];
+}
+
+/**
+ * The mean and the standard deviation of each channel of pictures, or of each column of a matrix.
+ *
+ * @example See {@linkcode normalize}
+ * ```ts
+ * import { channelStatistics, RandomState } from "@cnn-layers/cnn-layers";
+ *
+ * const { mean, deviation } = channelStatistics(new RandomState(0).randn([100, 3, 8, 8]));
+ * console.log(mean, deviation); // about 0 and 1, three times
+ * ```
+ *
+ * @param x Pictures, (N, C, ...).
+ * @returns C means, and C deviations; both are those of all numbers of a channel.
+ * @throws {TypeError} If x is no tensor, or has less than 2 dimensions.
+ */
+export function channelStatistics(x: Tensor): ChannelStatistics {
+  checkBatch("x", x);
+  const [, C] = x.shape;
+  const mean = Array<number>(C).fill(0), deviation = Array<number>(C).fill(0);
+  const each = (use: (c: number, value: number) => void) => {
+    const plane = planeOf(x.shape);
+    for (let i = 0; i < x.data.length; i++) use(Math.floor(i / plane) % C, x.data[i]);
+  };
+  const count = x.data.length / C;
+  each((c, value) => mean[c] += value / count);
+  each((c, value) => deviation[c] += (value - mean[c]) * (value - mean[c]) / count);
+  return { mean, deviation: deviation.map(Math.sqrt) };
+}
+
+/**
+ * Brings each channel of pictures to mean 0 and deviation 1, in place, by statistics that were taken
+ * from the pictures to train on. A channel that is the same everywhere is only shifted.
+ *
+ * @example
+ * ```ts
+ * import { channelStatistics, normalize, RandomState } from "@cnn-layers/cnn-layers";
+ *
+ * const xTrain = new RandomState(0).rand([100, 3, 8, 8]), xTest = new RandomState(1).rand([10, 3, 8, 8]);
+ * const statistics = channelStatistics(xTrain);
+ * for (const x of [xTrain, xTest]) normalize(x, statistics);
+ * ```
+ *
+ * @param x Pictures, (N, C, ...); changed in place.
+ * @param statistics The mean and the deviation of each channel.
+ * @returns x.
+ * @throws {TypeError} If a type is wrong.
+ * @throws {RangeError} If there are not C means and deviations.
+ */
+export function normalize<A extends FloatArray>(
+  x: Tensor<A>,
+  { mean, deviation }: ChannelStatistics,
+): Tensor<A> {
+  checkTensor("x", x);
+  checkBatch("x", x);
+  const [, C] = x.shape, plane = planeOf(x.shape);
+  for (const [name, values] of Object.entries({ mean, deviation })) {
+    checkType(Array.isArray(values), name, "be an array of numbers", values);
+    if (values.length === C) continue;
+    throw new RangeError(
+      `${name} must hold one number a channel of ${show(x.shape)}: it holds ${values.length}`,
+    );
+  }
+  for (let i = 0; i < x.data.length; i++) {
+    const c = Math.floor(i / plane) % C;
+    x.data[i] = (x.data[i] - mean[c]) / (deviation[c] || 1);
+  }
+  return x;
+}
+
+/** Numbers of one channel of one example. */
+function planeOf([, , ...plane]: readonly number[]): number {
+  return sizeOf(plane);
+}

@@ -1,0 +1,41 @@
+/**
+ * Gradient clipping.
+ *
+ * @module
+ */
+
+import { checkWithin } from "../../kernels/check.ts";
+import type { TransformGradients } from "./solver_options.ts";
+
+/**
+ * Limits the norm of all gradients together, the square root of the sum of their squares: gradients
+ * above it are all scaled down by one factor, so that their direction stays.
+ *
+ * Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (2013).
+ *
+ * @example
+ * ```ts
+ * import { clipGlobalNorm, full } from "@cnn-layers/cnn-layers";
+ *
+ * const W = full([4], 3);
+ * clipGlobalNorm(1)({ W }); // as the solver does: { transformGradients: clipGlobalNorm(1) }
+ * if (W.data[0] !== 0.5) throw new Error("the norm was 6");
+ * ```
+ *
+ * @param maxNorm The largest norm that is left as it is.
+ * @returns A function that changes gradients in place.
+ * @throws {TypeError} If maxNorm is no number.
+ * @throws {RangeError} If it is negative or not finite.
+ */
+export function clipGlobalNorm(maxNorm: number): TransformGradients {
+  checkWithin("maxNorm", maxNorm, 0);
+  return (grads) => {
+    const all = Object.values(grads);
+    let squares = 0;
+    for (const { data } of all) for (let i = 0; i < data.length; i++) squares += data[i] * data[i];
+    const norm = Math.sqrt(squares);
+    if (!(norm > maxNorm)) return;
+    const factor = maxNorm / norm;
+    for (const { data } of all) for (let i = 0; i < data.length; i++) data[i] *= factor;
+  };
+}
