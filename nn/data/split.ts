@@ -11,7 +11,7 @@ import { checkLabels } from "../layers/loss.ts";
 import type { Labels } from "../model.ts";
 import { RandomState } from "../random/random_state.ts";
 import { zerosLike } from "../tensor.ts";
-import { type Examples, gather, isRead } from "./examples.ts";
+import { checkSource, type Examples, gather, isRead } from "./examples.ts";
 
 /** How {@linkcode splitData} parts. */
 export interface SplitOptions {
@@ -96,19 +96,23 @@ export interface ChannelStatistics {
  * console.log(mean, deviation); // about 0 and 1, three times
  * ```
  *
- * @param x Pictures, (N, C, ...).
+ * @param x Pictures, (N, C, ...), in memory or read batch by batch.
  * @returns C means, and C deviations; both are those of all numbers of a channel.
- * @throws {TypeError} If x is no tensor, or has less than 2 dimensions.
+ * @throws {TypeError} If x holds no examples, or has less than 2 dimensions.
+ * @throws {RangeError} If there are none.
  */
-export function channelStatistics(x: Tensor): ChannelStatistics {
-  checkBatch("x", x);
-  const [, C] = x.shape;
-  const mean = Array<number>(C).fill(0), deviation = Array<number>(C).fill(0);
+export function channelStatistics(x: Tensor | Examples): ChannelStatistics {
+  checkSource("x", x);
+  const [N, C] = x.shape, size = sizeOf(x.shape.slice(1)), plane = size / C;
+  const picture = new Float64Array(size);
   const each = (use: (c: number, value: number) => void) => {
-    const plane = planeOf(x.shape);
-    for (let i = 0; i < x.data.length; i++) use(Math.floor(i / plane) % C, x.data[i]);
+    for (let n = 0; n < N; n++) {
+      gather(x, Int32Array.of(n), picture);
+      for (let i = 0; i < size; i++) use(Math.floor(i / plane), picture[i]);
+    }
   };
-  const count = x.data.length / C;
+  const mean = Array<number>(C).fill(0), deviation = Array<number>(C).fill(0);
+  const count = N * plane;
   each((c, value) => mean[c] += value / count);
   each((c, value) => deviation[c] += (value - mean[c]) * (value - mean[c]) / count);
   return { mean, deviation: deviation.map(Math.sqrt) };

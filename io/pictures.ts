@@ -1,0 +1,229 @@
+/**
+ * A folder of pictures by class, read batch by batch.
+ *
+ * @module
+ */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { decode as decodePng } from "fast-png";
+import { decode as decodeJpeg } from "jpeg-js";
+import { checkType, isObject } from "../kernels/check.ts";
+import type { FloatArray } from "../kernels/tensor.ts";
+import { option, readOptions } from "../nn/checks.ts";
+import type { Examples } from "../nn/data/examples.ts";
+import type { ChannelStatistics } from "../nn/data/split.ts";
+
+/** How {@linkcode openPictures} reads. */
+export interface PictureOptions {
+  /** 3 for red, green and blue, 1 for gray. 3 if left out. */
+  readonly channels?: 1 | 3;
+  /** Brings each channel to mean 0 and deviation 1 if the pictures have these. Numbers of 0 to 255 if left out. */
+  readonly statistics?: ChannelStatistics;
+}
+
+/** A folder of pictures. */
+export interface Pictures {
+  /** The pictures, (N, channels, H, W). */
+  readonly x: Examples;
+  /** The class of each: the place of its folder's name among the classes. */
+  readonly y: Int32Array;
+  /** The names of the folders, sorted. */
+  readonly classes: readonly string[];
+  /** The file of each picture. */
+  readonly files: readonly string[];
+}
+
+/** A decoded picture: bytes of red, green, blue and opacity, or of some of these. */
+export interface DecodedPicture {
+  /** Pixels in a row. */
+  readonly width: number;
+  /** Rows. */
+  readonly height: number;
+  /** Numbers of a pixel: gray, gray and opacity, 3 colours, 3 colours and opacity. */
+  readonly channels: number;
+  /** The numbers, from 0 to 255, row by row. */
+  readonly data: Uint8Array;
+}
+
+/**
+ * A folder whose folders are the classes, as most sets of pictures come: `cat/1.png`, `dog/7.jpg` and so
+ * on. Only the names are read now; the pictures are, when a solver needs them, so that they need not
+ * fit into memory. All must have the size of the first.
+ *
+ * @example
+ * ```ts ignore
+ * import { openPictures } from "@cnn-layers/cnn-layers/data";
+ * import { channelStatistics, Solver, splitData } from "@cnn-layers/cnn-layers";
+ *
+ * const statistics = channelStatistics(openPictures("pets").x);
+ * const { x, y, classes } = openPictures("pets", { statistics });
+ * const solver = new Solver(model, splitData(x, y, { validation: 0.1 }));
+ * ```
+ *
+ * @param folder The folder.
+ * @param options Colours or gray, and how they are scaled.
+ * @returns The pictures, their classes and files.
+ * @throws {TypeError} If an option is unknown or has a wrong type.
+ * @throws {RangeError} If there is no picture, or a class without one. Reading throws if a picture has
+ * another size than the first, or its file is damaged.
+ */
+export function openPictures(folder: string, options: PictureOptions = {}): Pictures {
+  const { channels, statistics } = readOptions("options", options, {
+    channels: option(checkChannels, 3),
+    statistics: option(checkStatistics),
+  });
+  const classes = readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort();
+  const files: string[] = [], labels: number[] = [];
+  for (const [label, name] of classes.entries()) {
+    const found = readdirSync(`${folder}/${name}`).filter((file) => isPicture(file)).sort();
+    if (found.length === 0) {
+      throw new RangeError(`${folder}/${name} must have a PNG or JPEG picture`);
+    }
+    for (const file of found) {
+      files.push(`${folder}/${name}/${file}`);
+      labels.push(label);
+    }
+  }
+  if (files.length === 0) {
+    throw new RangeError(`${folder} must have folders of PNG or JPEG pictures, one a class`);
+  }
+  for (const [name, values] of Object.entries(statistics ?? {})) {
+    if (values.length === channels) continue;
+    throw new RangeError(
+      `statistics.${name} must hold ${channels} numbers: it holds ${values.length}`,
+    );
+  }
+  const { height, width } = readPicture(files[0]);
+  const size = channels * height * width;
+  const read: Examples["read"] = (picks, to) => {
+    for (const [i, pick] of picks.entries()) {
+      const file = files[pick], picture = readPicture(file);
+      if (picture.height !== height || picture.width !== width) {
+        throw new RangeError(
+          `${file} must be ${height} x ${width} like ${
+            files[0]
+          }: it is ${picture.height} x ${picture.width}`,
+        );
+      }
+      toPlanes(picture, channels, to.subarray(i * size, (i + 1) * size), statistics);
+    }
+  };
+  const shape = [files.length, channels, height, width];
+  return { x: { shape, read }, y: Int32Array.from(labels), classes, files };
+}
+
+function isPicture(file: string): boolean {
+  return /\.(png|jpe?g)$/i.test(file) && !file.startsWith(".");
+}
+
+function readPicture(file: string): DecodedPicture {
+  try {
+    return decodePicture(readFileSync(file));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new RangeError(`${file} must be a PNG or JPEG picture: ${reason}`, { cause });
+  }
+}
+
+/**
+ * Decodes a PNG or JPEG picture; which of them it is, its first bytes tell.
+ *
+ * @example
+ * ```ts ignore
+ * import { decodePicture } from "@cnn-layers/cnn-layers/data";
+ *
+ * const { width, height, data } = decodePicture(await Deno.readFile("cat.jpg"));
+ * ```
+ *
+ * @param bytes The file.
+ * @returns The picture.
+ * @throws {TypeError} If the bytes are neither, have more than 8 bits a colour, or parts that are not opaque.
+ */
+export function decodePicture(bytes: Uint8Array): DecodedPicture {
+  if (bytes[0] === 0xff && bytes[1] === 0xd8) {
+    const { width, height, data } = decodeJpeg(bytes, { useTArray: true, formatAsRGBA: false });
+    return { width, height, channels: 3, data };
+  }
+  if (bytes[0] !== 0x89 || bytes[1] !== 0x50) throw new TypeError("its first bytes are of neither");
+  const { width, height, channels, depth, data, palette } = decodePng(bytes, { checkCrc: true });
+  if (depth !== 8 && !(depth < 8 && (palette !== undefined || channels === 1))) {
+    throw new TypeError(`it must have up to 8 bits a colour: it has ${depth}`);
+  }
+  const numbers = unpackBits(Uint8Array.from(data), width * channels, height, depth);
+  if (palette !== undefined) {
+    const colours = palette[0].length;
+    const pixels = Uint8Array.from(
+      { length: numbers.length * colours },
+      (_, i) => palette[numbers[Math.floor(i / colours)]][i % colours],
+    );
+    return opaque({ width, height, channels: colours, data: pixels });
+  }
+  const most = 2 ** depth - 1;
+  return opaque({
+    width,
+    height,
+    channels,
+    data: depth === 8 ? numbers : numbers.map((value) => Math.round(value * 255 / most)),
+  });
+}
+
+/** Numbers of 1, 2 or 4 bits, each row of which begins with a byte, as bytes. */
+function unpackBits(data: Uint8Array, columns: number, rows: number, depth: number): Uint8Array {
+  if (depth === 8) return data;
+  const perByte = 8 / depth, rowBytes = Math.ceil(columns / perByte);
+  if (data.length !== rowBytes * rows) return data;
+  return Uint8Array.from({ length: columns * rows }, (_, i) => {
+    const column = i % columns,
+      byte = data[Math.floor(i / columns) * rowBytes + Math.floor(column / perByte)];
+    return byte >> (8 - depth * (column % perByte + 1)) & (2 ** depth - 1);
+  });
+}
+
+/** Refuses what has parts that one can see through. */
+function opaque(picture: DecodedPicture): DecodedPicture {
+  const { channels, data } = picture;
+  if (channels % 2 === 1) return picture;
+  for (let i = channels - 1; i < data.length; i += channels) {
+    if (data[i] !== 255) throw new TypeError("it must be opaque: it has parts that are not");
+  }
+  return picture;
+}
+
+/** Writes a picture plane by plane. Gray is the luma of ITU-R BT.601, as JPEG has it. */
+function toPlanes(
+  { width, height, channels: given, data }: DecodedPicture,
+  channels: number,
+  to: FloatArray,
+  statistics: ChannelStatistics | undefined,
+): void {
+  const pixels = width * height, isGray = given < 3;
+  for (let c = 0; c < channels; c++) {
+    const mean = statistics?.mean[c] ?? 0, deviation = statistics?.deviation[c] || 1;
+    for (let i = 0; i < pixels; i++) {
+      const at = i * given;
+      const value = isGray
+        ? data[at]
+        : channels === 3
+        ? data[at + c]
+        : 0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2];
+      to[c * pixels + i] = (value - mean) / deviation;
+    }
+  }
+}
+
+function checkChannels(name: string, value: unknown): asserts value is 1 | 3 {
+  checkType(value === 1 || value === 3, name, "be 1 or 3", value);
+}
+
+function checkStatistics(name: string, value: unknown): asserts value is ChannelStatistics {
+  const { mean, deviation } = (isObject(value) ? value : {}) as Partial<ChannelStatistics>;
+  checkType(
+    Array.isArray(mean) && Array.isArray(deviation),
+    name,
+    "have mean and deviation",
+    value,
+  );
+}

@@ -1,0 +1,168 @@
+import { after, describe, it } from "@std/testing/bdd";
+import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { encode as encodePng } from "fast-png";
+import { encode as encodeJpeg } from "jpeg-js";
+import { decodePicture, openPictures } from "../../io/data.ts";
+import { affine, channelStatistics, Net, RandomState, Solver, splitData } from "../../mod.ts";
+
+const folder = await Deno.makeTempDir();
+const random = new RandomState(0);
+const H = 4, W = 6;
+
+/** Pixels row by row, of one colour by class, with noise. */
+function pixels(label: number, channels: number): Uint8Array {
+  return Uint8Array.from(
+    { length: H * W * channels },
+    (_, i) => (i % channels === label ? 200 : 40) + random.randint(20),
+  );
+}
+
+const written = new Map<string, Uint8Array>();
+for (const [label, name] of ["cat", "dog"].entries()) {
+  await Deno.mkdir(`${folder}/pets/${name}`, { recursive: true });
+  for (let n = 0; n < 12; n++) {
+    const data = pixels(label, 3), file = `${folder}/pets/${name}/${n}.png`;
+    written.set(file, data);
+    await Deno.writeFile(file, encodePng({ width: W, height: H, data, channels: 3 }));
+  }
+}
+await Deno.writeTextFile(`${folder}/pets/dog/notes.txt`, "no picture");
+
+/** A JPEG picture of one colour, which it keeps nearly as it is. */
+function jpeg(width: number, height: number, colour: readonly number[]): Uint8Array<ArrayBuffer> {
+  const data = Uint8Array.from({ length: width * height * 4 }, (_, i) => [...colour, 255][i % 4]);
+  return Uint8Array.from(encodeJpeg({ width, height, data }, 95).data);
+}
+
+describe("openPictures()", () => {
+  after(() => Deno.remove(folder, { recursive: true }));
+
+  it("reads the pictures that are picked, plane by plane", () => {
+    const { x, y, classes, files } = openPictures(`${folder}/pets`);
+    assertEquals(classes, ["cat", "dog"]);
+    assertEquals(x.shape, [24, 3, H, W]);
+    assertEquals([...y], [...Array(12).fill(0), ...Array(12).fill(1)]);
+    const to = new Float32Array(2 * 3 * H * W);
+    x.read(Int32Array.of(20, 3), to);
+    for (const [i, pick] of [20, 3].entries()) {
+      const data = written.get(files[pick])!;
+      for (let c = 0; c < 3; c++) {
+        for (let p = 0; p < H * W; p++) assertEquals(to[(i * 3 + c) * H * W + p], data[3 * p + c]);
+      }
+    }
+  });
+
+  it("scales by statistics, which can be taken from itself", () => {
+    const statistics = channelStatistics(openPictures(`${folder}/pets`).x);
+    const { x } = openPictures(`${folder}/pets`, { statistics });
+    const after = channelStatistics(x);
+    for (const c of [0, 1, 2]) {
+      assertAlmostEquals(after.mean[c], 0, 1e-12);
+      assertAlmostEquals(after.deviation[c], 1, 1e-12);
+    }
+  });
+
+  it("trains a net without all pictures in memory at once", () => {
+    const { x, y } = openPictures(`${folder}/pets`);
+    const statistics = channelStatistics(x);
+    const data = splitData(openPictures(`${folder}/pets`, { statistics }).x, y, { validation: 6 });
+    let most = 0;
+    const watched = {
+      shape: data.xTrain.shape,
+      read(picks: Int32Array, to: Float32Array | Float64Array) {
+        most = Math.max(most, picks.length);
+        data.xTrain.read(picks, to);
+      },
+    };
+    const net = new Net({ inputDim: [3, H, W], layers: [affine(2)] });
+    const solver = new Solver(net, { ...data, xTrain: watched }, {
+      batchSize: 6,
+      shuffle: true,
+      numTrainSamples: 4,
+      numEpochs: 5,
+      verbose: false,
+    });
+    solver.train();
+    assertEquals(solver.bestValAcc, 1);
+    assertEquals(most, 6);
+  });
+
+  it("reads JPEG pictures, and gray ones", async () => {
+    await Deno.mkdir(`${folder}/mixed/red`, { recursive: true });
+    await Deno.writeFile(`${folder}/mixed/red/a.jpeg`, jpeg(16, 8, [220, 30, 60]));
+    const gray = Uint8Array.from({ length: 128 }, (_, i) => 2 * i);
+    const png = encodePng({ width: 16, height: 8, data: gray, channels: 1 });
+    await Deno.writeFile(`${folder}/mixed/red/b.PNG`, png);
+    const { x } = openPictures(`${folder}/mixed`), to = new Float64Array(2 * 3 * 128);
+    assertEquals(x.shape, [2, 3, 8, 16]);
+    x.read(Int32Array.of(0, 1), to);
+    for (const [c, value] of [220, 30, 60].entries()) {
+      assertAlmostEquals(to[c * 128 + 40], value, 4);
+      assertEquals([...to.subarray((3 + c) * 128, (4 + c) * 128)], [...gray]);
+    }
+    const one = openPictures(`${folder}/mixed`, { channels: 1 });
+    assertEquals(one.x.shape, [2, 1, 8, 16]);
+    one.x.read(Int32Array.of(0), to);
+    assertAlmostEquals(to[0], 0.299 * 220 + 0.587 * 30 + 0.114 * 60, 4);
+  });
+
+  it("says which file is wrong, and how", async () => {
+    const of = async (name: string, file: string, bytes: Uint8Array<ArrayBuffer>) => {
+      await Deno.mkdir(`${folder}/${name}/a`, { recursive: true });
+      await Deno.writeFile(
+        `${folder}/${name}/a/1.png`,
+        encodePng({ width: 2, height: 2, data: new Uint8Array(12), channels: 3 }),
+      );
+      await Deno.writeFile(`${folder}/${name}/a/${file}`, bytes);
+      return () => openPictures(`${folder}/${name}`).x.read(Int32Array.of(1), new Float64Array(12));
+    };
+    const larger = await of("sizes", "2.jpg", jpeg(8, 8, [0, 0, 0]));
+    assertThrows(
+      larger,
+      RangeError,
+      `a/2.jpg must be 2 x 2 like ${folder}/sizes/a/1.png: it is 8 x 8`,
+    );
+    const text = await of("text", "2.jpg", new TextEncoder().encode("no picture"));
+    assertThrows(text, RangeError, "a/2.jpg must be a PNG or JPEG picture: its first bytes");
+    const cut = await of("cut", "2.jpg", jpeg(8, 8, [0, 0, 0]).slice(0, 100));
+    assertThrows(cut, RangeError, "a/2.jpg must be a PNG or JPEG picture");
+    const clear = Uint8Array.from({ length: 16 }, (_, i) => i);
+    const seen = await of(
+      "clear",
+      "2.png",
+      Uint8Array.from(encodePng({ width: 2, height: 2, data: clear, channels: 4 })),
+    );
+    assertThrows(seen, RangeError, "it must be opaque");
+    await Deno.mkdir(`${folder}/empty/none`, { recursive: true });
+    assertThrows(
+      () => openPictures(`${folder}/empty`),
+      RangeError,
+      "empty/none must have a PNG or",
+    );
+    assertThrows(() => openPictures(`${folder}/empty/none`), RangeError, "one a class");
+    // @ts-expect-error: pictures have 1 or 3 channels
+    assertThrows(() => openPictures(`${folder}/pets`, { channels: 4 }), TypeError, "be 1 or 3");
+    const wrong = { statistics: { mean: [0], deviation: [1] } };
+    assertThrows(
+      () => openPictures(`${folder}/pets`, wrong),
+      RangeError,
+      "statistics.mean must hold 3",
+    );
+  });
+});
+
+describe("decodePicture()", () => {
+  it("takes opaque colours, and no more than 8 bits", () => {
+    const data = Uint8Array.of(1, 2, 3, 255, 4, 5, 6, 255);
+    const png = encodePng({ width: 2, height: 1, data, channels: 4 });
+    assertEquals(decodePicture(png).data, data);
+    const deep = encodePng({
+      width: 1,
+      height: 1,
+      data: Uint16Array.of(9),
+      channels: 1,
+      depth: 16,
+    });
+    assertThrows(() => decodePicture(deep), TypeError, "up to 8 bits a colour: it has 16");
+  });
+});
