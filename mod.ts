@@ -58,7 +58,7 @@ export {
   updateRules,
 } from "./nn/training/optim.ts";
 export type { Mode } from "./nn/checks.ts";
-export type { BackwardOptions, Gradients, OptionalDx } from "./nn/layers/gradients.ts";
+export type { BackwardOptions, Gradients, OptionalDx, PassOptions } from "./nn/layers/gradients.ts";
 export type { ConvCache, ConvOptions } from "./nn/layers/conv.ts";
 export {
   conv,

@@ -5,13 +5,17 @@
  */
 
 import {
+  channelStatistics,
   cifar10Classes,
   type Cifar10Data,
   cropAndMirror,
+  normalize,
   RandomState,
   Solver,
   tensor,
+  testTimeScores,
   ThreeLayerConvNet,
+  topKAccuracy,
   useKernels,
 } from "../mod.ts";
 import { orInputError, tryFolder } from "../tools/files.ts";
@@ -36,7 +40,11 @@ type Net = ReturnType<Recipe["net"]>;
 
 const ofRecipe = "the recipe's if left out";
 const options = {
-  recipe: word("course", ["check", "overfit", "epoch", "course", "deep"], "what to do"),
+  recipe: word(
+    "course",
+    ["check", "overfit", "epoch", "course", "deep", "resnet20", "fast"],
+    "what to do",
+  ),
   data: path("folder with CIFAR-10's binary files; data if left out"),
   download: flag("fetch CIFAR-10 into that folder if it is not there (170 MB)"),
   epochs: whole(undefined, [1, 1_000_000], `passes over the training pictures; ${ofRecipe}`),
@@ -70,32 +78,38 @@ async function main(read: Values<typeof options>): Promise<number> {
     : await CheckpointFile.open(read.checkpoint);
   useKernels(read.kernels);
   const recipe: Recipe = recipes[name];
-  const numTraining = Math.min(read.limit ?? Infinity, recipe.numTraining);
-  const data = await readCifar10(folder, read.download, numTraining);
+  const data = await readData(folder, read, recipe);
   const random = new RandomState(read.seed);
   const net = recipe.net(random, read.reg ?? recipe.reg);
-  const pad = read.crop ?? recipe.crop, mirror = read.mirror || recipe.mirror;
+  recipe.prepare?.(net, data.xTrain);
+  const { padding } = recipe, pad = read.crop ?? recipe.crop, mirror = recipe.mirror || read.mirror;
+  const learningRate = read["learning-rate"] ?? recipe.learningRate;
   const solver = new Solver(net, data, {
     ...recipe.solver,
     batchSize: read.batch ?? recipe.solver.batchSize,
     numEpochs: read.epochs ?? recipe.solver.numEpochs,
-    optimConfig: {
-      ...recipe.optimConfig,
-      learningRate: read["learning-rate"] ?? recipe.learningRate,
-    },
-    augment: pad > 0 || mirror ? cropAndMirror({ pad, mirror }) : undefined,
+    optimConfig: { ...recipe.optimConfig, learningRate },
+    paramGroups: recipe.paramGroups?.(learningRate),
+    augment: pad > 0 || mirror ? cropAndMirror({ pad, padding, mirror }) : undefined,
     verbose: false,
     random,
   });
   const result = await trainAndKeep(solver, checkpoint);
   console.log(outcome(result));
   const { trainAcc } = result;
-  const reached = { training: trainAcc, validation: solver.bestValAcc };
+  const scores = testTimeScores(net, data.xTest, recipe.testTime ?? { mirror: false });
+  const testAcc = topKAccuracy(scores, data.yTest);
+  const reached = { training: trainAcc, validation: solver.bestValAcc, test: testAcc };
   console.log(
     `training accuracy    ${percent(trainAcc)} (after the last iteration, of 1,000 drawn)`,
   );
-  console.log(`validation accuracy  ${percent(solver.bestValAcc)} (the best, and from here on)`);
-  console.log(`test accuracy        ${percent(solver.checkAccuracy(data.xTest, data.yTest))}`);
+  const isLast = recipe.solver.restoreBest === false;
+  console.log(
+    `validation accuracy  ${percent(solver.bestValAcc)} (the best${
+      isLast ? "" : ", and from here on"
+    })`,
+  );
+  console.log(`test accuracy        ${percent(testAcc)}${viewsOf(recipe)}`);
   const { of, accuracy } = recipe.goal;
   console.log(
     `goal                 more than ${percent(accuracy)} ${of} accuracy: ` +
@@ -106,6 +120,33 @@ async function main(read: Values<typeof options>): Promise<number> {
     await orInputError(`${out} cannot be written`, () => show(out, name, net, solver, data));
   }
   return exitCode(result);
+}
+
+/** CIFAR-10 as a recipe wants it. */
+async function readData(
+  folder: string,
+  { limit = Infinity, download }: Values<typeof options>,
+  { numTraining, numTest = 1000, normalize: isNormalized = false }: Recipe,
+): Promise<Pictures> {
+  const count = Math.min(limit, numTraining);
+  const data = await readCifar10(folder, download, count, { numTest, subtractMean: !isNormalized });
+  const { meanImage } = data, size = meanImage.data.length;
+  if (!isNormalized) return { ...data, pixel: (value, i) => value + meanImage.data[i % size] };
+  const statistics = channelStatistics(data.xTrain), { mean, deviation } = statistics;
+  for (const x of [data.xTrain, data.xVal, data.xTest]) normalize(x, statistics);
+  const plane = size / mean.length;
+  const colour = (i: number) => Math.floor(i % size / plane);
+  return { ...data, pixel: (value, i) => value * deviation[colour(i)] + mean[colour(i)] };
+}
+
+/** CIFAR-10, and the way back from number i of some pictures to the pixel's value. */
+interface Pictures extends Cifar10Data<Float32Array> {
+  readonly pixel: (value: number, i: number) => number;
+}
+
+/** What the test accuracy is of, if not of the pictures as they are. */
+function viewsOf({ testTime }: Recipe): string {
+  return testTime === undefined ? "" : " (mean over mirrored and shifted pictures)";
 }
 
 /** The recipe "check" trains nothing, so that what is for a training has no meaning. */
@@ -144,22 +185,22 @@ async function show(
   recipe: string,
   net: Net,
   solver: Solver<Float32Array>,
-  { xTest, yTest, meanImage }: Cifar10Data<Float32Array>,
+  { xTest, yTest, pixel }: Pictures,
 ): Promise<void> {
   // Loaded only where they are wanted, as they take their time.
   const { writeCaptioned, writeGrid } = await import("./lib/pictures.ts");
   const { writeCurves } = await import("./lib/curves.ts");
   const name = `cifar10-${recipe}`;
   await writeGrid(`${folder}/${name}-filters.png`, net.params.W1, 8);
-  const count = 60, size = meanImage.data.length;
-  const x = tensor(xTest.data.slice(0, count * size), [count, 3, 32, 32]);
+  const count = Math.min(60, xTest.shape[0]);
+  const x = tensor(xTest.data.slice(0, count * 3 * 32 * 32), [count, 3, 32, 32]);
   const scores = net.loss(x);
   const captions = Array.from({ length: count }, (_, i) => {
     const row = scores.data.subarray(i * 10, (i + 1) * 10);
     const best = row.indexOf(Math.max(...row));
     return { text: cifar10Classes[best], right: best === yTest[i] };
   });
-  for (let i = 0; i < x.data.length; i++) x.data[i] += meanImage.data[i % size];
+  for (let i = 0; i < x.data.length; i++) x.data[i] = pixel(x.data[i], i);
   await writeCaptioned(`${folder}/${name}-pictures.png`, x, captions, 10);
   await writeCurves(folder, name, solver);
   console.log(`\nfilters, pictures and curves are in ${folder}`);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Cifar10Data, getCifar10Data } from "../../mod.ts";
+import { type Cifar10Data, type Cifar10Options, getCifar10Data } from "../../mod.ts";
 import { type Archive, fetchArchive } from "./download.ts";
 import { orInputError, statOf, systemReason } from "../../tools/files.ts";
 import { InputError } from "../../tools/options.ts";
@@ -27,6 +27,7 @@ const FILES = [FIRST, ...[2, 3, 4, 5].map((i) => `data_batch_${i}.bin`), "test_b
  * @param folder The folder of the six files, or the one that holds that folder.
  * @param download Whether it may be fetched.
  * @param numTraining Pictures to train on.
+ * @param options Pictures to test on, and whether the mean picture is subtracted.
  * @param source Where it is fetched from.
  * @returns The data, split as in the course.
  * @throws {InputError} If there is no data, or a file is damaged.
@@ -35,6 +36,7 @@ export async function readCifar10(
   folder: string,
   download: boolean,
   numTraining: number,
+  options: Pick<Cifar10Options, "numTest" | "subtractMean"> = {},
   source = archive,
 ): Promise<Cifar10Data<Float32Array>> {
   if (download && await findFiles(folder, FILES) === undefined) await fetchArchive(source, folder);
@@ -47,7 +49,7 @@ export async function readCifar10(
     );
   }
   try {
-    return await getCifar10Data({ directory, numTraining, dtype: "float32" });
+    return await getCifar10Data({ ...options, directory, numTraining, dtype: "float32" });
   } catch (error) {
     // Missing, unreadable and damaged files are the user's to put right.
     const reason = error instanceof RangeError ? error.message : systemReason(error);

@@ -94,12 +94,16 @@ describe("readCifar10()", () => {
     const packed = await pack(made);
     await using server = serve(packed, []);
     const source = { url: server.url, bytes: packed.length, md5: md5(packed) };
-    await assertRejects(() => readCifar10(folder, false, 10, source), InputError, "test_batch.bin");
+    await assertRejects(
+      () => readCifar10(folder, false, 10, {}, source),
+      InputError,
+      "test_batch.bin",
+    );
     assertEquals(server.asked, []);
-    assertEquals((await readCifar10(folder, true, 10, source)).yTest.length, 1000);
+    assertEquals((await readCifar10(folder, true, 10, {}, source)).yTest.length, 1000);
     // All six are there now, so that the archive is not missed.
     await Deno.remove(`${folder}/archive.tar.gz`);
-    assertEquals((await readCifar10(folder, true, 10, source)).yTest.length, 1000);
+    assertEquals((await readCifar10(folder, true, 10, {}, source)).yTest.length, 1000);
     assertEquals(server.asked, ["all"]);
     await Deno.remove(folder, { recursive: true });
   });

@@ -1,16 +1,25 @@
 import { after, describe, it } from "@std/testing/bdd";
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import {
+  affine,
+  convForward,
   ConvNet,
   cosineSchedule,
   cropAndMirror,
   type DType,
+  evalNumericalGradient,
+  lookahead,
+  Net,
   RandomState,
+  relError,
   Solver,
   type Tensor,
+  tensor,
   ThreeLayerConvNet,
   zeros,
 } from "../../mod.ts";
+import { fastNet, scale, whiten } from "../../examples/lib/fast.ts";
+import { eigen, whiteningFilters } from "../../examples/lib/whitening.ts";
 import { recipes } from "../../examples/lib/recipes.ts";
 import { assertRefused, interrupt, run } from "../support/command.ts";
 
@@ -123,6 +132,13 @@ describe("recipes", () => {
       const shapes = params.filter(([name]) => name.startsWith("W"));
       return [name, ...shapes.map(([, { shape }]) => shape.join("x"))];
     });
+    const stage = (from: number, to: number) => [
+      `${to}x${from}x3x3`,
+      `${to}x${to}x3x3`,
+      ...(from === to ? [] : [`${to}x${from}x1x1`]),
+      ...Array<string>(4).fill(`${to}x${to}x3x3`),
+    ];
+    const resnet20 = ["16x3x3x3", ...stage(16, 16), ...stage(16, 32), ...stage(32, 64)];
     assertEquals(weights, [
       ["overfit", "32x3x7x7", "8192x100", "100x10"],
       ["epoch", "32x3x7x7", "8192x500", "500x10"],
@@ -137,6 +153,18 @@ describe("recipes", () => {
         "256x128x3x3",
         "256x10",
       ],
+      ["resnet20", ...resnet20, "64x10"],
+      [
+        "fast",
+        "24x3x2x2",
+        "64x24x3x3",
+        "64x64x3x3",
+        "256x64x3x3",
+        "256x256x3x3",
+        "256x256x3x3",
+        "256x256x3x3",
+        "256x10",
+      ],
     ]);
   });
 
@@ -147,6 +175,108 @@ describe("recipes", () => {
     }
   });
 });
+
+describe("the recipe fast", () => {
+  const random = new RandomState(0), x = random.randn([60, 3, 32, 32], "float32");
+  // Colours that have much to do with each other, and neighbours too.
+  for (let i = 0; i < x.data.length; i++) {
+    x.data[i] = 0.5 * x.data[i] + (i > 0 ? x.data[i - 1] : 0) * 0.4;
+  }
+
+  it("starts from filters whose outputs have variance 1 and nothing to do with each other", () => {
+    const filters = whiteningFilters(x, 2),
+      w = tensor(Float32Array.from(filters.data), filters.shape);
+    const { out } = convForward(x, w, null, { stride: 1, pad: 0 });
+    const [N, F, H, W] = out.shape, plane = H * W;
+    for (let f = 0; f < F; f++) {
+      for (let g = 0; g <= f; g++) {
+        let sum = 0;
+        for (let n = 0; n < N; n++) {
+          for (let i = 0; i < plane; i++) {
+            sum += out.data[(n * F + f) * plane + i] * out.data[(n * F + g) * plane + i];
+          }
+        }
+        assertAlmostEquals(sum / (N * plane), Number(f === g), 0.01);
+      }
+    }
+    const net = fastNet(new RandomState(0), 0);
+    whiten(net, x);
+    const W1 = net.params.W1.data;
+    for (let i = 0; i < 144; i++) assertEquals([W1[i], W1[144 + i]], [w.data[i], -w.data[i]]);
+  });
+
+  it("finds eigenvalues and eigenvectors", () => {
+    const D = 5, half = random.randn([D, D]).data;
+    const at = (i: number, j: number) => half[i * D + j] + half[j * D + i];
+    const matrix = Float64Array.from({ length: D * D }, (_, k) => at(Math.floor(k / D), k % D));
+    const { values, vectors } = eigen(matrix, D);
+    for (let e = 0; e < D; e++) {
+      for (let i = 0; i < D; i++) {
+        let sum = 0;
+        for (let j = 0; j < D; j++) sum += at(i, j) * vectors[j * D + e];
+        assertAlmostEquals(sum, values[e] * vectors[i * D + e], 1e-13);
+      }
+    }
+    for (let e = 0; e < D; e++) {
+      for (let f = 0; f <= e; f++) {
+        let dot = 0;
+        for (let i = 0; i < D; i++) dot += vectors[i * D + e] * vectors[i * D + f];
+        assertAlmostEquals(dot, Number(e === f), 1e-14);
+      }
+    }
+  });
+
+  it("passes channels on where filters have them, and scales its scores", () => {
+    const { params } = fastNet(new RandomState(0), 0);
+    const delta = zeros([64, 64, 3, 3], "float32").data;
+    for (let f = 0; f < 64; f++) delta[(f * 64 + f) * 9 + 4] = 1;
+    assertEquals(params.W3.data, delta);
+    assertEquals(params.W4.data.slice(0, 64 * 64 * 9), delta);
+    assert(params.W4.data.slice(64 * 64 * 9).every((w) => w !== 0 && Math.abs(w) <= 1 / 24));
+    const net = new Net({ inputDim: 3, layers: [affine(2), scale(0.25)] });
+    const plain = new Net({ inputDim: 3, layers: [affine(2)] });
+    const some = random.randn([4, 3]);
+    const scores = plain.predict(some).data.map((v) => v / 4);
+    assertEquals(net.predict(some).data, scores);
+    assert(gradCheck(net, some) < 1e-8);
+  });
+
+  it("learns pictures, and freezes what it says", () => {
+    const { fast } = recipes, train = made(40, 32, 7);
+    const net = fastNet(new RandomState(1), 0);
+    whiten(net, train.x);
+    const before = { ...net.params, W1: tensor(net.params.W1.data.slice(), net.params.W1.shape) };
+    const data = { xTrain: train.x, yTrain: train.y, xVal: train.x, yVal: train.y };
+    const solver = new Solver(net, data, {
+      ...fast.solver,
+      optimConfig: { ...fast.optimConfig, learningRate: fast.learningRate / 10 },
+      paramGroups: fast.paramGroups(fast.learningRate / 10),
+      batchSize: 20,
+      numEpochs: 4,
+      // As often for these few iterations as the recipe does for its many.
+      average: lookahead({ every: 2 }),
+      numTrainSamples: 1,
+      numValSamples: 1,
+      verbose: false,
+    });
+    solver.train();
+    assertEquals(net.params.W1, before.W1);
+    assert(net.params.gamma2.data.every((gamma) => gamma === 1));
+    assert(net.params.beta2.data.some((beta) => beta !== 0));
+    const { lossHistory: losses } = solver;
+    assert(losses.at(-1)! < losses[0] - 0.2, `${losses}`);
+  });
+});
+
+/** The relative error of a net's gradients. */
+function gradCheck(net: Net, x: Tensor<Float64Array>): number {
+  const y = [0, 1, 1, 0], { grads } = net.loss(x, y);
+  return Math.max(
+    ...Object.entries(grads).map(([name, gradient]) =>
+      relError(gradient, evalNumericalGradient(() => net.loss(x, y).loss, net.params[name]))
+    ),
+  );
+}
 
 /** A folder as the archive unpacks it, with made pictures; two of the six files are enough here. */
 async function makeFolder(): Promise<string> {
@@ -278,7 +408,7 @@ describe("deno task cifar10", () => {
     await assertRefused(
       "examples/train_cifar10.ts",
       ["--recipe", "cake"],
-      '--recipe must be one of check, overfit, epoch, course, deep: received "cake"',
+      '--recipe must be one of check, overfit, epoch, course, deep, resnet20, fast: received "cake"',
     );
     await assertRefused(
       "examples/train_cifar10.ts",
