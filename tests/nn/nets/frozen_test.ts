@@ -17,7 +17,9 @@ import {
   softmaxLoss,
   Solver,
   type Tensor,
+  zeros,
 } from "../../../mod.ts";
+import { NetPlanner } from "../../../nn/nets/planner.ts";
 import { assertSameBits } from "../../support/bits.ts";
 
 /** Gives its input, and counts how often somebody goes back through it. */
@@ -78,6 +80,48 @@ describe("A net told that parameters are frozen", () => {
     assertEquals(passes(), 1);
     assertEquals(passes("W1", "b1", "gamma1"), 1);
     assertEquals(passes("W1", "b1", "gamma1", "beta1"), 0);
+  });
+
+  it("tells a layer all of whose parameters are frozen, wherever it is", () => {
+    const told: (boolean | undefined)[] = [];
+    const shift: LayerDefinition = {
+      type: "shift",
+      plan: (inShape) => ({
+        outShape: inShape,
+        params: { s: { shape: [1], init: 0 }, t: { shape: [1], init: 0 } },
+        forward: (x: Tensor) => ({
+          out: x,
+          backward(dx, { params }) {
+            told.push(params);
+            return { dx, grads: { s: zeros([1]), t: zeros([1]) } };
+          },
+        }),
+      }),
+    };
+    const small = new Net({ inputDim: 4, layers: [affine(3), shift, affine(3)] });
+    for (const names of [[], ["s1"], ["s1", "t1"]]) {
+      const { grads } = small.loss(random.randn([3, 4]), [0, 1, 2], { frozen: new Set(names) });
+      assertEquals(names.filter((name) => name in grads), []);
+    }
+    assertEquals(told, [true, true, false]);
+  });
+
+  it("does not run the kernel for weights that are frozen", () => {
+    const big = conv(3).plan([2, 4, 4], new NetPlanner("float64"));
+    const W = random.randn([3, 2, 3, 3]), b = zeros([3]);
+    const run = {
+      mode: "train",
+      random,
+      state: {},
+      ownsInput: false,
+      params: {},
+      grads: {},
+    } as const;
+    const pass = () => big.forward(x, { W, b }, { ...run, frozen: new Set() });
+    const dout = random.randn([4, 3, 4, 4]);
+    const { dx, grads } = pass().backward(dout, { params: false });
+    assertSameBits(dx, pass().backward(dout, {}).dx);
+    assert(grads!.W.data.every((value) => value === 0));
   });
 
   it("trains as if it computed them", () => {

@@ -69,6 +69,22 @@ describe("A solver with an average", () => {
     assertEquals(solver.checkAccuracy(data.xVal, data.yVal), solver.valAccHistory.at(-1));
   });
 
+  it("lets them follow after every update", () => {
+    const average = exponentialAverage({ decay: 0.75 }), net = new NoisyNet();
+    const own = average.start(net);
+    const solver = new Solver(new NoisyNet(), data, { ...noisy, average });
+    solver.train({
+      onProgress: ({ iteration, iterations }) => {
+        const { params, modelState, averages } = solver.checkpoint();
+        Object.assign(net.params, params);
+        net.setState(modelState!);
+        average.follow(own, net, { iteration, iterations });
+        assertSameBits(averages, own);
+      },
+    });
+    assertEquals(solver.iteration, 24);
+  });
+
   it("keeps the best averages, with the averages of the running statistics", () => {
     const solver = new Solver(new NoisyNet(), data, {
       ...noisy,
