@@ -14,6 +14,9 @@ const below = (x: number) => 0.5 * (1 + erf(x * Math.SQRT1_2));
 /** 1 / sqrt(2 pi): how dense normal numbers are at 0. */
 const DENSITY = 0.3989422804014327;
 
+/** Up to here the probability is 0.5 + x * DENSITY, to the last bit. */
+const SMALL = 1e-8;
+
 /**
  * The gelu as a layer of a net: x times the probability that a normal number is below x, by the error
  * function and not an approximation, with the same bits in every engine.
@@ -30,6 +33,8 @@ const DENSITY = 0.3989422804014327;
  * @returns The layer.
  */
 export function gelu(): LayerDefinition {
-  const slope = (x: number) => below(x) + x * DENSITY * exp(-0.5 * x * x);
+  // y / x is that probability, where x is not so small that y has lost its last bits.
+  const slope = (x: number, y: number) =>
+    (Math.abs(x) < SMALL ? 0.5 + x * DENSITY : y / x) + x * DENSITY * exp(-0.5 * x * x);
   return elementwise("gelu", [], (x) => x * below(x), slope);
 }

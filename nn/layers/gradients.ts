@@ -32,8 +32,8 @@ export interface BackwardOptions {
 
 /** Which gradients a layer of a net computes. */
 export interface PassOptions extends BackwardOptions {
-  /** False says that the layer's parameters are frozen, so that their gradients may be left out. */
-  readonly params?: boolean;
+  /** Says that the layer's parameters are frozen, so that their gradients may be left out. */
+  readonly params?: false;
 }
 
 /** Gradients of a backward pass that may have been told to leave out dx. */
@@ -61,7 +61,7 @@ export function checkBiases(
   checkSameDType({ ...others, b });
 }
 
-const BACKWARD_OPTIONS = { dx: option(checkBoolean, true), params: option(checkBoolean, true) };
+const BACKWARD_OPTIONS = { dx: option(checkBoolean, true) };
 
 /** Runs the backward pass of a layer with weights. */
 export function runBackward<A extends FloatArray, B extends Tensor<A> | null>(
@@ -71,10 +71,12 @@ export function runBackward<A extends FloatArray, B extends Tensor<A> | null>(
   options: PassOptions,
 ): OptionalDx<Gradients<A, B>> {
   checkSameDType({ dout, x });
-  const wanted = readOptions("options", options, BACKWARD_OPTIONS);
+  // What a net says of frozen parameters is no option of the public functions.
+  const isFrozen = options?.params === false;
+  const wanted = readOptions("options", isFrozen ? { dx: options.dx } : options, BACKWARD_OPTIONS);
   const [N] = x.shape;
   const dw = zerosLike(w), db = (b && zerosLike(b)) as B;
-  if (wanted.params) kernel.backwardWeights(N, x.data, dout.data, dw.data, db?.data);
+  if (!isFrozen) kernel.backwardWeights(N, x.data, dout.data, dw.data, db?.data);
   if (!wanted.dx) return { dw, db };
   const dx = zerosLike(x);
   kernel.backwardData(N, dout.data, w.data, dx.data);

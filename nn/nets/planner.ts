@@ -119,8 +119,9 @@ function running(
         out,
         backward(dout, options) {
           const learning = locals.filter((local) => !around.frozen.has(names[local]));
-          const wanted = locals.length === 0 ? {} : { params: learning.length > 0 };
-          const { dx, grads = {} } = backward(dout, { ...options, ...wanted });
+          const isFrozen = locals.length > 0 && learning.length === 0;
+          const wanted = isFrozen ? { ...options, params: false as const } : options;
+          const { dx, grads = {} } = backward(dout, wanted);
           for (const local of learning) {
             const gradient = grads[local];
             checkTensorShape(`${path}'s d${local}`, gradient, params[local].shape, local);
