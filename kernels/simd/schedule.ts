@@ -60,11 +60,12 @@ export function scheduleConv(
     Math.ceil(VECTORS / (OH * Math.ceil(OW / vector.lanes))),
   );
   const common = { unrolledTaps: depthwise ? DEPTHWISE_TAPS : MAX_UNROLLED_TAPS, imageBatch };
-  const forDw = algorithm(forward) === "winograd" && !winogradServesWeights(forward)
+  const forForward = algorithm(forward);
+  const forDw = forForward === "winograd" && !winogradServesWeights(forward)
     ? "direct"
-    : algorithm(forward);
+    : forForward;
   return {
-    forward: { algorithm: algorithm(forward), ...common },
+    forward: { algorithm: forForward, ...common },
     dx: { algorithm: algorithm(gradient), ...common },
     dw: { algorithm: forDw, ...common },
   };
