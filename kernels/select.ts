@@ -49,8 +49,16 @@ export interface Explanation extends KernelInfo {
 const CACHE_LIMIT = 256;
 
 let choice: KernelChoice = "auto";
-/** What each tier answered, the most recently used last. */
-const answers = new Map<string, Answer<KernelInfo>>();
+
+/** What a tier answered, and what it was asked. */
+interface Asked {
+  readonly facts: readonly unknown[];
+  readonly answer: Answer<KernelInfo>;
+}
+
+/** What was asked by its hash, the most recently used last. */
+const asked = new Map<number, Asked>();
+let mostRecent: Asked | undefined;
 
 /**
  * Sets which kernels run from now on: "auto" and "simd" take the best tier that serves a shape,
@@ -123,7 +131,7 @@ export function useArithmetic(arithmetic: Arithmetic): Disposable {
 
 /** Forgets every choice made: needed when the tiers' answers may have changed. */
 export function forgetChoices(): void {
-  answers.clear();
+  asked.clear();
 }
 
 /**
@@ -149,10 +157,24 @@ function allowed(): readonly KernelTier[] {
   return tiers.slice(tiers.findIndex(({ tier }) => tier === choice));
 }
 
+/** A number for what a tier is asked: numbers, words and truths. */
+function hashOf(facts: readonly unknown[]): number {
+  let hash = 0;
+  for (const fact of facts) {
+    const number = typeof fact === "string"
+      ? fact.length << 8 | fact.charCodeAt(fact.length - 1)
+      : Number(fact);
+    hash = Math.imul(hash ^ number, 0x9e3779b1);
+    hash ^= hash >>> 15;
+  }
+  return hash;
+}
+
 /**
  * A tier's answer for a geometry, remembered. Every geometry of one kind lists its fields in the same
- * order; the arithmetic is part of the key, so that a block with another finds its kernels again, and
- * whether the host has vectors, as interpreted kernels have a memory of their own.
+ * order. The arithmetic is asked too, so that a block with another finds its kernels again, and whether the
+ * host has vectors, as interpreted kernels have a memory of their own. Every call comes here: comparing
+ * numbers is faster than joining them into a key.
  */
 function answerOf<O extends Operation>(
   tier: KernelTier,
@@ -160,16 +182,28 @@ function answerOf<O extends Operation>(
   shape: ShapeOf<O>,
   dtype: DType,
 ): Answer<KernelOf<O>> {
-  const sizes = Object.values(shape).join();
-  const settings = `${tier.tier} ${currentArithmetic()} ${hasSimd()}`;
-  const key = `${settings} ${operation} ${dtype} ${sizes}`;
-  const known = answers.get(key) as Answer<KernelOf<O>> | undefined;
-  const answer = known ?? ask(tier, operation, shape, dtype);
+  const facts: unknown[] = Object.values(shape);
+  facts.push(tier.tier, operation, dtype, currentArithmetic(), hasSimd());
+  const hash = hashOf(facts);
+  let found = asked.get(hash);
+  if (found !== undefined && found === mostRecent && areSame(found.facts, facts)) {
+    return found.answer as Answer<KernelOf<O>>;
+  }
+  if (found === undefined || !areSame(found.facts, facts)) {
+    found = { facts, answer: ask(tier, operation, shape, dtype) };
+  }
   // Last in the map is most recently used.
-  if (known !== undefined) answers.delete(key);
-  answers.set(key, answer);
-  if (answers.size > CACHE_LIMIT) answers.delete(answers.keys().next().value!);
-  return answer;
+  asked.delete(hash);
+  asked.set(hash, found);
+  mostRecent = found;
+  if (asked.size > CACHE_LIMIT) asked.delete(asked.keys().next().value!);
+  return found.answer as Answer<KernelOf<O>>;
+}
+
+function areSame(a: readonly unknown[], b: readonly unknown[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** A tier's kernel for a geometry and an epilogue; undefined if it does not serve them. */

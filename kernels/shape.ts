@@ -239,11 +239,11 @@ function windowShape(
 }
 
 /** A window's walk in full: a copy of what its caller gave, who may change that. */
-function walkParams({ strideY, strideX, dilationY, dilationX, ...s }: WindowShape) {
+function walkParams(s: WindowShape) {
   return {
-    stride: [strideY, strideX],
+    stride: [s.strideY, s.strideX],
     pad: [s.padTop, s.padLeft, s.padBottom, s.padRight],
-    dilation: [dilationY, dilationX],
+    dilation: [s.dilationY, s.dilationX],
   } as const;
 }
 

@@ -114,27 +114,23 @@ export function planDirect(
     const targetSize = batch * outputs * rows.target.size * columns.target.size;
     const targetStart = target / bytes;
 
-    /** Packs the weights of every convolution, in the order in which its inner loops read them. */
-    function packWeights(run: ReturnType<typeof join>): void {
-      for (const [i, { phases }] of sums.entries()) {
-        const [{ y: { taps: tapRows }, x: { taps: tapColumns } }] = phases;
-        if (tapRows.length * tapColumns.length === 0) continue;
-        const numbers = inputs * tapRows.length * tapColumns.length;
-        for (let group = 0; group < groups; group++) {
-          eachOutput(convs[i].tiles, numbers, (output, at, block) => {
-            const { y, x } = phases[Math.floor(output / outputs)];
-            const first = group * weights.group + (output % outputs) * weights.output +
-              y.taps[0].k * KW + x.taps[0].k;
-            const from = rawWeights + first * bytes;
-            const to = convs[i].weights + group * groupStep.weights + at * bytes;
-            run.pack(from, to, block * bytes, tapRows.length, tapColumns.length);
-          });
-        }
-      }
+    /** The calls that pack a group's weights, in the order in which the inner loops read them. */
+    const packings: [from: number, to: number, step: number, rows: number, columns: number][] = [];
+    for (const [i, { phases }] of sums.entries()) {
+      const [{ y: { taps: tapRows }, x: { taps: tapColumns } }] = phases;
+      if (tapRows.length * tapColumns.length === 0) continue;
+      const numbers = inputs * tapRows.length * tapColumns.length;
+      eachOutput(convs[i].tiles, numbers, (output, at, block) => {
+        const { y, x } = phases[Math.floor(output / outputs)];
+        const first = (output % outputs) * weights.output + y.taps[0].k * KW + x.taps[0].k;
+        const from = rawWeights + first * bytes, to = convs[i].weights + at * bytes;
+        packings.push([from, to, block * bytes, tapRows.length, tapColumns.length]);
+      });
     }
 
     /** Sets the biases of a group's planes, once for each phase. */
     function loadBiases(memory: FloatArray, bias: FloatArray): void {
+      if (phaseCount === 1) return memory.set(bias, biases / bytes);
       for (let plane = 0, at = biases / bytes; plane < bias.length; plane += outputs) {
         const part = bias.subarray(plane, plane + outputs);
         for (let phase = 0; phase < phaseCount; phase++, at += outputs) memory.set(part, at);
@@ -145,17 +141,23 @@ export function planDirect(
       const run = join(), memory = scratch(dtype);
       memory.set(w, rawWeights / bytes);
       if (nonFiniteFlag) memory.fill(0, nonFiniteFlag / bytes, nonFiniteFlag / bytes + lanes);
-      packWeights(run);
+      for (let group = 0; group < groups; group++) {
+        const moved = group * groupStep.weights;
+        for (const [from, to, step, rows, columns] of packings) {
+          run.pack(from + moved, to + moved, step, rows, columns);
+        }
+      }
       // The padding's zeros times infinity would be NaN, where the definition has no term.
       if (nonFiniteFlag && memory[nonFiniteFlag / bytes] !== 0) return 0;
       if (bias) loadBiases(memory, bias);
       source.clear(memory);
+      const result = memory.subarray(targetStart, targetStart + targetSize);
       // Parts of images lie one after the other, as images do.
       for (let i = 0; i < N * parts; i++) {
         const group = (i % parts) * batch;
         source.load(memory, images, i, i + 1);
         run.image(group * groupStep.weights, group * groupStep.biases);
-        results.set(memory.subarray(targetStart, targetStart + targetSize), i * targetSize);
+        results.set(result, i * targetSize);
       }
       return N;
     };
