@@ -186,24 +186,20 @@ function answerOf<O extends Operation>(
   facts.push(tier.tier, operation, dtype, currentArithmetic(), hasSimd());
   const hash = hashOf(facts);
   let found = asked.get(hash);
-  if (found !== undefined && found === mostRecent && areSame(found.facts, facts)) {
-    return found.answer as Answer<KernelOf<O>>;
-  }
   if (found === undefined || !areSame(found.facts, facts)) {
     found = { facts, answer: ask(tier, operation, shape, dtype) };
   }
-  // Last in the map is most recently used.
-  asked.delete(hash);
-  asked.set(hash, found);
-  mostRecent = found;
-  if (asked.size > CACHE_LIMIT) asked.delete(asked.keys().next().value!);
+  if (found !== mostRecent) {
+    // Last in the map is most recently used.
+    asked.delete(hash);
+    asked.set(hash, mostRecent = found);
+    if (asked.size > CACHE_LIMIT) asked.delete(asked.keys().next().value!);
+  }
   return found.answer as Answer<KernelOf<O>>;
 }
 
 function areSame(a: readonly unknown[], b: readonly unknown[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
+  return a.length === b.length && a.every((fact, i) => fact === b[i]);
 }
 
 /** A tier's kernel for a geometry and an epilogue; undefined if it does not serve them. */

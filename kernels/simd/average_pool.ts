@@ -15,6 +15,7 @@ import { layoutSource } from "./depthwise.ts";
 import { writePlane } from "./emit_depthwise.ts";
 import type { Features } from "./features.ts";
 import { compile, Layout, reserve, scratch } from "./memory.ts";
+import type { PlainOp } from "./opcodes.ts";
 import { chooseTiles } from "./plane_tiles.ts";
 import { writeMoves } from "./planes.ts";
 import { type Vector, vectors } from "./vector.ts";
@@ -77,7 +78,11 @@ function planSums(
   const { planes, source, start } = layoutSource(layout, vector, walk, held, padded);
   const target = layout.region("target", held * targetSize * bytes);
   const divisors = layout.region("counts", counts.length * bytes);
-  const divisor = counts.every((count) => count === counts[0]) ? counts[0] : "each";
+  // Powers of two have exact reciprocals.
+  const each = counts.some((count) => count !== counts[0]);
+  const exact = !each && Number.isInteger(Math.log2(counts[0]));
+  const op = exact ? "mul" : "div";
+  const numbers = exact ? counts.map((count) => 1 / count) : counts;
 
   function make(): Run {
     const assembly = new Assembly();
@@ -87,7 +92,7 @@ function planSums(
     const read = writePlane(sums, {
       ...{ vector, fused: false, rows, columns, tiles, source },
       weighted: false,
-      divisor: divideFirst ? undefined : divisor,
+      last: divideFirst ? undefined : { op, each },
     });
     sums.reads(start, (held - 1) * planes.planes.plane + read);
     sums.writes(target, held * targetSize * bytes).reads(divisors, counts.length * bytes);
@@ -95,7 +100,7 @@ function planSums(
     const [plane, from, to] = pool.locals("i32", 3);
     if (divideFirst) {
       const divide = assembly.func("divide", ["i32"]);
-      writeDivision(divide, vector, counts.length, divisors);
+      writeDivision(divide, vector, vector[op], counts.length, divisors);
       divide.reads(divisors, counts.length * bytes);
       divide.writes(planes.staged, held * sourceSize * bytes);
       pool.const(planes.staged).set(from);
@@ -113,7 +118,7 @@ function planSums(
     return (total, sources, targets) => {
       const run = join(), memory = scratch(dtype);
       planes.clear(memory);
-      memory.set(counts, divisors / bytes);
+      memory.set(numbers, divisors / bytes);
       for (let first = 0; first < total; first += held) {
         const end = Math.min(total, first + held);
         const part = sources.subarray(first * sourceSize, end * sourceSize);
@@ -128,17 +133,23 @@ function planSums(
 }
 
 /** Writes the division of a plane, from a parameter on, by the counts of its places. */
-function writeDivision(f: Func, vector: Vector, size: number, divisors: number): void {
-  const { bytes, lanes, div, loadSplat, storeLane } = vector;
+function writeDivision(
+  f: Func,
+  vector: Vector,
+  op: PlainOp,
+  size: number,
+  divisors: number,
+): void {
+  const { bytes, lanes, loadSplat, storeLane } = vector;
   const counts = f.local("i32");
   f.const(divisors).set(counts);
   const whole = Math.floor(size / lanes);
   writeMoves(f, counts, 0, whole, 16, 16, (from, to, a, b) => {
-    f.get(to).get(to).at("v128.load", b).get(from).at("v128.load", a).op(div).at("v128.store", b);
+    f.get(to).get(to).at("v128.load", b).get(from).at("v128.load", a).op(op).at("v128.store", b);
   });
   const rest: Local = f.local("v128");
   for (let i = whole * lanes; i < size; i++) {
-    f.get(0).at(loadSplat, i * bytes).get(counts).at(loadSplat, i * bytes).op(div).set(rest);
+    f.get(0).at(loadSplat, i * bytes).get(counts).at(loadSplat, i * bytes).op(op).set(rest);
     f.get(0).get(rest).laneAt(storeLane, 0, i * bytes);
   }
 }

@@ -93,7 +93,7 @@ export function planDepthwise(pass: Pass, vector: Vector, fused: boolean): Plan<
     const plane = assembly.func("plane", ["i32", "i32", "i32", "i32"]);
     const read = writePlane(plane, {
       ...{ vector, fused, rows, columns, tiles, source, weighted: true, relu },
-      bias: bias !== undefined,
+      last: bias && { op: "add", each: false },
     });
     plane.reads(start, (batch - 1) * planes.planes.plane + read);
     plane.writes(target, batch * targetSize * bytes);

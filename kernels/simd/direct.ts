@@ -60,7 +60,7 @@ export function planDirect(
         : sum.taps,
       tapRows: { times: unrolled ? 1 : y.taps.length, step: sum.tapRow },
       weights: packedWeights + weightsBefore,
-      moved: groups === 1 ? undefined : {
+      moved: {
         input: (batch - 1) * step.source,
         output: (batch - 1) * step.sums,
         weights: (groups - 1) * groupStep.weights,
@@ -84,11 +84,6 @@ export function planDirect(
         relu,
       })
     );
-    if (groups === 1) {
-      for (const f of funcs) image.call(f);
-      writeMerge(assembly, image);
-      return;
-    }
     const [weight, biasAt] = [0, 1];
     const [group, from, to, targetAt] = image.locals("i32", 4);
     image.repeat(group, batch, () => {

@@ -12,9 +12,9 @@
 import { type Axis, phasesOf } from "../passes.ts";
 import type { Func, Local } from "./assembler.ts";
 import { evenAndOdd } from "./planes.ts";
-import { type PlaneTile, type PlaneTiles, type Term, termsOf } from "./plane_tiles.ts";
+import { type PlaneTile, type PlaneTiles, termsOf } from "./plane_tiles.ts";
 import { RESIDENT_TAPS } from "./tiles.ts";
-import { lowerAndUpper, multiplyAdd, pushZero, type Vector } from "./vector.ts";
+import { lowerAndUpper, multiplyAdd, pushMask, pushZero, type Vector } from "./vector.ts";
 
 /** Sums of taps over a plane. */
 export interface PlaneSums {
@@ -28,11 +28,13 @@ export interface PlaneSums {
   readonly source: PlaneSource;
   /** Whether taps have weights, in the order of the kernel. */
   readonly weighted: boolean;
-  readonly bias?: boolean;
-  /** Whether negative targets become 0. */
+  /**
+   * What is done with a sum and a number of the memory: the same number for all, or one for each, which lie
+   * as the targets do.
+   */
+  readonly last?: { readonly op: "add" | "mul" | "div"; readonly each: boolean };
+  /** Whether negative targets become 0 then. */
   readonly relu?: boolean;
-  /** What sums are divided by: a number, or numbers in the memory that lie as the targets do. */
-  readonly divisor?: number | "each";
 }
 
 /** How a plane lies in the memory. */
@@ -51,24 +53,24 @@ export const EDGE = 64;
 
 /**
  * Writes the sums of one plane. The function's parameters say where everything is: the source, the target,
- * the weights, and the bias or the divisors.
+ * the weights, and the numbers that come last.
  *
  * @returns The bytes of the source that are read, from its address on.
  */
 export function writePlane(f: Func, job: PlaneSums): number {
   const { vector, fused, rows, columns, tiles, source, weighted } = job;
   const { bytes, lanes, loadSplat, loadLane } = vector;
-  const [sourceAt, targetAt, weightsAt, moreAt] = [0, 1, 2, 3];
+  const [sourceAt, targetAt, weightsAt, lastAt] = [0, 1, 2, 3];
   const phases = { y: phasesOf(rows), x: phasesOf(columns) };
   const KW = columns.taps.length, taps = rows.taps.length * KW;
   const W = columns.target.size, step = columns.targetStep, stride = columns.sourceStep;
-  const each = job.divisor === "each";
+  const each = job.last?.each;
 
   const most = Math.max(...tiles.rows.map(({ size }) => size));
   const sums = f.locals("v128", most * step);
   const resident = weighted && taps <= RESIDENT_TAPS;
-  const [value, even, odd, low, high, bias] = f.locals("v128", 6);
-  const [x, to, divisors, column, y] = f.locals("i32", 5);
+  const [value, even, odd, low, high, number] = f.locals("v128", 6);
+  const [x, to, numbers, column, y] = f.locals("i32", 5);
   /** Weights in registers by their taps: all of them, or those of the column of taps that is run. */
   const weights = new Map<number, Local>(), registers: Local[] = [];
   function loadWeights(wanted: readonly number[]): void {
@@ -80,7 +82,7 @@ export function writePlane(f: Func, job: PlaneSums): number {
     }
   }
   if (resident) loadWeights(Array.from({ length: taps }, (_, tap) => tap));
-  if (job.bias) f.get(moreAt).at(loadSplat).set(bias);
+  if (job.last && !each) f.get(lastAt).at(loadSplat).set(number);
 
   const isReal = ({ source: { size } }: Axis, at: number) =>
     source.padded || (at >= 0 && at < size);
@@ -153,9 +155,8 @@ export function writePlane(f: Func, job: PlaneSums): number {
       if (real.length > 0) {
         push(each);
         if (stride < 3 && real.length < lanes) {
-          const mask = new Uint8Array(16);
-          for (const lane of real) mask.fill(0xff, lane * bytes, (lane + 1) * bytes);
-          f.vector(mask).op("v128.and");
+          pushMask(f, vector, real[0], real[0] + real.length);
+          f.op("v128.and");
         }
         f.set(value);
       }
@@ -226,9 +227,11 @@ export function writePlane(f: Func, job: PlaneSums): number {
     const parts = sums.slice(row * step, (row + 1) * step);
     for (const sum of parts) {
       f.get(sum);
-      if (job.bias) f.get(bias).op(vector.add);
-      if (each) f.get(divisors).at("v128.load", at).op(vector.div);
-      else if (job.divisor !== undefined) writeDivision(job.divisor);
+      if (job.last) {
+        if (each) f.get(numbers).at("v128.load", at);
+        else f.get(number);
+        f.op(vector[job.last.op]);
+      }
       if (job.relu) {
         pushZero(f);
         f.op(vector.max);
@@ -249,17 +252,15 @@ export function writePlane(f: Func, job: PlaneSums): number {
     }
   }
 
-  /** Divides by a constant: powers of two have exact reciprocals. */
-  function writeDivision(by: number): void {
-    const exact = Number.isInteger(Math.log2(by));
-    f.vector(splatBytes(vector, exact ? 1 / by : by)).op(exact ? vector.mul : vector.div);
-  }
-
   /** The first row of the source that a tile reads. */
   function baseOf({ start, size }: PlaneTile): number {
-    const read = Array.from({ length: size }, (_, row) => termsOf(rows, phases.y, start + row))
-      .flat().map(({ at }: Term) => at).filter((at) => isReal(rows, at));
-    return read.length === 0 ? source.firstRow : Math.min(...read);
+    let base = Infinity;
+    for (let row = 0; row < size; row++) {
+      for (const { at } of termsOf(rows, phases.y, start + row)) {
+        if (isReal(rows, at)) base = Math.min(base, at);
+      }
+    }
+    return base < Infinity ? base : source.firstRow;
   }
 
   let reached = source.firstRow;
@@ -270,13 +271,13 @@ export function writePlane(f: Func, job: PlaneSums): number {
     rowsAfter = (rowTile.times - 1) * rowStep;
     f.repeat(y, rowTile.times, () => {
       f.get(sourceAt).set(x).get(targetAt).set(to);
-      if (each) f.get(moreAt).set(divisors);
+      if (each) f.get(lastAt).set(numbers);
       let passed = 0;
       /** Moves what is read and written to a column, whose phase is the first. */
       const moveTo = (target: number) => {
         const by = target - passed;
         f.advance(x, by / step * stride * bytes).advance(to, by * bytes);
-        if (each) f.advance(divisors, by * bytes);
+        if (each) f.advance(numbers, by * bytes);
         passed = target;
       };
       for (const columnTile of tiles.columns) {
@@ -292,7 +293,7 @@ export function writePlane(f: Func, job: PlaneSums): number {
       }
       if (rowTile.times > 1) f.advance(sourceAt, rowStep * source.row);
       f.advance(targetAt, rowTile.size * W * bytes);
-      if (each) f.advance(moreAt, rowTile.size * W * bytes);
+      if (each) f.advance(lastAt, rowTile.size * W * bytes);
     });
     reached = base + (rowTile.times > 1 ? rowTile.times * rowStep : 0);
   }
@@ -313,12 +314,4 @@ interface Wanted {
   readonly uses: readonly { readonly phase: number; readonly k: number }[];
   /** Lanes whose columns are in the source. */
   readonly real: readonly number[];
-}
-
-/** A number in every lane. */
-function splatBytes({ dtype }: Vector, value: number): Uint8Array {
-  const numbers = dtype === "float32"
-    ? Float32Array.of(value, value, value, value)
-    : Float64Array.of(value, value);
-  return new Uint8Array(numbers.buffer);
 }

@@ -127,10 +127,11 @@ export function layoutPass(layout: Layout, vector: Vector, walk: Walk): PassLayo
   const phaseCount = ys.length * xs.length;
   const step = {
     source: inputs * source.planes.plane,
-    sums: stored ? outputs * result.plane : phaseCount * outputs * plane,
+    // Phases are merged group by group, so that one place serves all.
+    sums: stored ? outputs * result.plane : 0,
     target: outputs * result.plane,
   };
-  const phasePlanes = stored ? 0 : layout.region("phases", groups * step.sums);
+  const phasePlanes = stored ? 0 : layout.region("phases", phaseCount * outputs * plane);
   const stepY = tapSteps(ys), stepX = tapSteps(xs);
   /** Where the planes of a phase start. */
   const starts = new Map<string, number>();

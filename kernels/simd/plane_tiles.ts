@@ -8,7 +8,7 @@
  */
 
 import { type Axis, type Phase, phasesOf } from "../passes.ts";
-import { evenRuns, RESIDENT_TAPS } from "./tiles.ts";
+import { evenRuns, pieces, RESIDENT_TAPS } from "./tiles.ts";
 
 /** Some rows or columns of targets in a row, so often, each time as many further. */
 export interface PlaneTile {
@@ -39,24 +39,23 @@ export function termsOf(axis: Axis, phases: readonly Phase[], target: number): T
 /** Joins tiles that follow each other and are the same code: those whose targets have all their terms. */
 function joined(
   axis: Axis,
-  pieces: readonly { readonly start: number; readonly size: number }[],
+  pieces: readonly (readonly [start: number, size: number])[],
   padded: boolean,
 ): PlaneTile[] {
-  const phases = phasesOf(axis);
-  const isWhole = (target: number) =>
-    target < axis.target.size &&
-    (padded ||
-      termsOf(axis, phases, target).every(({ at }) => at >= 0 && at < axis.source.size));
-  const whole = pieces.map(({ start, size }) =>
-    Array.from({ length: size }, (_, i) => start + i).every(isWhole)
-  );
+  const phases = phasesOf(axis), { source, target } = axis;
+  const isWhole = (at: number) =>
+    at < target.size && (padded ||
+      termsOf(axis, phases, at).every((term) => term.at >= 0 && term.at < source.size));
   const tiles: PlaneTile[] = [];
-  for (const [i, { start, size }] of pieces.entries()) {
-    const last = tiles.at(-1);
-    const follows = last !== undefined && whole[i - 1] && whole[i] && last.size === size &&
-      last.start + last.times * size === start;
-    if (follows) tiles[tiles.length - 1] = { ...last, times: last.times + 1 };
-    else tiles.push({ start, size, times: 1 });
+  let last: { start: number; size: number; times: number } | undefined;
+  for (const [start, size] of pieces) {
+    const whole = Array.from({ length: size }, (_, i) => start + i).every(isWhole);
+    if (whole && last?.size === size && last.start + last.times * size === start) last.times++;
+    else {
+      const tile = { start, size, times: 1 };
+      tiles.push(tile);
+      last = whole ? tile : undefined;
+    }
   }
   return tiles;
 }
@@ -91,20 +90,18 @@ export function planeTiles(
   // The last vectors of a row start earlier; a row that is shorter is one vector.
   if (W % width !== 0) starts.push(Math.max(0, W - width));
 
-  const most = (columns.sourceStep > 1 ? SPLIT_SUMS : SUMS)[resident ? 0 : 1];
+  const sums = (columns.sourceStep > 1 ? SPLIT_SUMS : SUMS)[resident ? 0 : 1];
   const H = rows.target.size, step = rows.targetStep;
-  const units = Math.max(1, Math.floor(most / (step * columns.targetStep)));
+  const most = Math.max(1, Math.floor(sums / (step * columns.targetStep)));
+  const heights: [number, number][] = [];
   let y = 0;
-  const heights = evenRuns(Math.ceil(H / step), units).flatMap(({ size, times }) =>
-    Array.from({ length: times }, () => {
-      const start = y;
-      y += size * step;
-      return { start, size: Math.min(y, H) - start };
-    })
-  );
+  for (const units of pieces(evenRuns(Math.ceil(H / step), most))) {
+    heights.push([y, Math.min(units * step, H - y)]);
+    y += units * step;
+  }
   return {
     rows: joined(rows, heights, padded),
-    columns: joined(columns, starts.map((start) => ({ start, size: width })), padded),
+    columns: joined(columns, starts.map((start) => [start, width]), padded),
   };
 }
 
