@@ -34,7 +34,8 @@ export type {
   PoolParams,
 } from "./kernels/shape.ts";
 export type { Arithmetic, Explanation, KernelChoice } from "./kernels/select.ts";
-export { registerKernels, useArithmetic, useKernels, warmConv } from "./kernels/select.ts";
+export { registerKernels, useArithmetic, useKernels } from "./kernels/select.ts";
+export { warmConv } from "./kernels/warm.ts";
 export type { ArrayOf, DType, FloatArray, Tensor } from "./nn/tensor.ts";
 export { full, linspace, tensor, zeros } from "./nn/tensor.ts";
 export type { ChoiceOptions, RandomStateData, Shufflable } from "./nn/random/random_state.ts";

@@ -1,42 +1,39 @@
 /**
- * Which kernel runs for a shape, and why: the tiers in order, most special first; how they may round;
- * and making a kernel ready before it is needed.
+ * Which kernel runs for a shape, and why: the tiers in order, most special first, and how they may
+ * round.
  *
  * @module
  */
 
-import { checkDType, describe } from "./check.ts";
+import { describe } from "./check.ts";
 import { type Epilogue, NO_EPILOGUE } from "./epilogue.ts";
 import type { GeneratedAveragePool, GeneratedConv, GeneratedPool } from "./generated/kernel.ts";
-import { addKernels, generatedTier } from "./generated/tier.ts";
+import { addKernels } from "./generated/tier.ts";
 import type { KernelInfo, Tier } from "./kernel.ts";
-import { naiveTier } from "./naive/tier.ts";
 import { beginCall } from "./scratch.ts";
-import { type ConvParams, convShape } from "./shape.ts";
 import { type Arithmetic, currentArithmetic, hasSimd, setArithmetic } from "./simd/features.ts";
 import { interpreter } from "./simd/interpreter.ts";
 import { setInterpreter } from "./simd/memory.ts";
-import { simdTier } from "./simd/tier.ts";
-import { type DType, sizeOf } from "./tensor.ts";
+import type { DType } from "./tensor.ts";
 import {
   type Answer,
   ask,
   finishes,
   type KernelOf,
-  type KernelTier,
+  type Offers,
   type Operation,
   type ShapeOf,
 } from "./tier.ts";
 
 export type { Arithmetic } from "./simd/features.ts";
 
-/** Every tier, most special first. naive serves everything, so the list is total. */
-const tiers: readonly KernelTier[] = [simdTier, generatedTier, naiveTier];
+/** Every tier, most special first. */
+const tiers: readonly Tier[] = ["simd", "generated", "naive"];
 
 /** What {@linkcode useKernels} takes: "auto" is the best there is. */
 export type KernelChoice = "auto" | Tier;
 
-const choices: readonly KernelChoice[] = ["auto", "simd", "generated", "naive"];
+const choices: readonly KernelChoice[] = ["auto", ...tiers];
 const arithmetics: readonly Arithmetic[] = ["fast", "reproducible"];
 
 /** The kernel that runs for a shape, and why. */
@@ -152,9 +149,8 @@ export function registerKernels(
 }
 
 /** The tiers that take part in the present choice. */
-function allowed(): readonly KernelTier[] {
-  if (choice === "auto" || choice === "simd") return tiers;
-  return tiers.slice(tiers.findIndex(({ tier }) => tier === choice));
+function allowed(): readonly Tier[] {
+  return choice === "auto" || choice === "simd" ? tiers : tiers.slice(tiers.indexOf(choice));
 }
 
 /** A number for what a tier is asked: numbers, words and truths. */
@@ -177,17 +173,17 @@ function hashOf(facts: readonly unknown[]): number {
  * numbers is faster than joining them into a key.
  */
 function answerOf<O extends Operation>(
-  tier: KernelTier,
-  operation: O,
+  tier: Tier,
+  offers: Offers<O>,
   shape: ShapeOf<O>,
   dtype: DType,
 ): Answer<KernelOf<O>> {
   const facts: unknown[] = Object.values(shape);
-  facts.push(tier.tier, operation, dtype, currentArithmetic(), hasSimd());
+  facts.push(tier, offers.operation, dtype, currentArithmetic(), hasSimd());
   const hash = hashOf(facts);
   let found = asked.get(hash);
   if (found === undefined || !areSame(found.facts, facts)) {
-    found = { facts, answer: ask(tier, operation, shape, dtype) };
+    found = { facts, answer: ask<O>(offers[tier], shape, dtype) };
   }
   if (found !== mostRecent) {
     // Last in the map is most recently used.
@@ -202,104 +198,42 @@ function areSame(a: readonly unknown[], b: readonly unknown[]): boolean {
   return a.length === b.length && a.every((fact, i) => fact === b[i]);
 }
 
-/** A tier's kernel for a geometry and an epilogue; undefined if it does not serve them. */
-function offered<O extends Operation>(
-  tier: KernelTier,
-  operation: O,
-  shape: ShapeOf<O>,
-  dtype: DType,
-  epilogue: Epilogue,
-): KernelOf<O> | undefined {
-  const { kernel } = answerOf(tier, operation, shape, dtype);
-  return finishes(tier, operation, epilogue) ? kernel : undefined;
-}
-
 /**
  * The kernel that runs for a geometry.
  *
- * @param operation The operation.
+ * @param offers The offers for the operation.
  * @param shape Its geometry.
  * @param dtype The number type.
  * @param epilogue What will follow its sums.
  * @returns The kernel of the first tier that serves all of that.
  */
 export function select<O extends Operation>(
-  operation: O,
+  offers: Offers<O>,
   shape: ShapeOf<O>,
   dtype: DType,
   epilogue: Epilogue = NO_EPILOGUE,
 ): KernelOf<O> {
   beginCall();
   for (const tier of allowed()) {
-    const kernel = offered(tier, operation, shape, dtype, epilogue);
-    if (kernel !== undefined) return kernel;
+    const { kernel } = answerOf(tier, offers, shape, dtype);
+    if (kernel !== undefined && finishes<O>(offers[tier], epilogue)) return kernel;
   }
   const fields = Object.keys({ ...shape, ...epilogue });
-  throw new Error(`No tier serves a ${operation} with these fields: ${fields.join(", ")}`);
+  throw new Error(`No tier serves a ${offers.operation} with these fields: ${fields.join(", ")}`);
 }
 
 /** Which kernel {@linkcode select} gives for a geometry, and why: what that tier and those before say. */
 export function explain<O extends Operation>(
-  operation: O,
+  offers: Offers<O>,
   shape: ShapeOf<O>,
   dtype: DType,
 ): Explanation {
-  const { name, tier } = select(operation, shape, dtype);
+  const { name, tier } = select(offers, shape, dtype);
   const reasons: string[] = [];
   for (const each of allowed()) {
-    const reason = `${each.tier}: ${answerOf(each, operation, shape, dtype).reason}`;
-    if (each.tier === tier) return { name, tier, reason: [reason, ...reasons].join("; ") };
+    const reason = `${each}: ${answerOf(each, offers, shape, dtype).reason}`;
+    if (each === tier) return { name, tier, reason: [reason, ...reasons].join("; ") };
     reasons.push(reason);
   }
   throw new Error(`No tier is called ${tier}`);
-}
-
-/** Calls after which engines have replaced quickly compiled code by optimised code. */
-const CALLS = 100;
-/** Milliseconds after which a direction is left, if it has run at least twice. */
-const PATIENCE = 50;
-
-/**
- * Makes and warms up the kernel of a convolution, forward and backward, for a benchmark or a server
- * whose first call should be as fast as the others. It takes up to 0.2 s, more for very large images.
- *
- * @example
- * ```ts
- * import { warmConv } from "@cnn-layers/cnn-layers";
- *
- * warmConv([1, 3, 8, 8], [4, 3, 3, 3], { stride: 1, pad: 1 }, "float32");
- * ```
- *
- * @param xShape Shape of the input, (N, C, H, W); N does not matter.
- * @param wShape Shape of the filters, (F, C / groups, KH, KW).
- * @param convParam As for convForward.
- * @param dtype Number type of the tensors.
- * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
- * @throws {RangeError} If sizes do not fit each other, or the kernel is larger than the padded input.
- */
-export function warmConv(
-  xShape: readonly number[],
-  wShape: readonly number[],
-  convParam: ConvParams,
-  dtype: DType = "float64",
-): void {
-  const shape = convShape(xShape, wShape, convParam);
-  const { C, H, W, F, OH, OW } = shape;
-  const kernel = select("conv", shape, checkDType(dtype));
-  const zeros = (length: number) =>
-    dtype === "float32" ? new Float32Array(length) : new Float64Array(length);
-  const x = zeros(C * H * W), w = zeros(sizeOf(wShape)), out = zeros(F * OH * OW);
-  const bias = zeros(F);
-  repeat(() => kernel.forward(1, x, w, out, { bias }));
-  repeat(() => kernel.forward(1, x, w, out, { bias, relu: true }));
-  repeat(() => kernel.backwardData(1, out, w, x));
-  repeat(() => kernel.backwardWeights(1, x, out, w, bias));
-}
-
-function repeat(call: () => void): void {
-  const start = performance.now();
-  for (let i = 0; i < CALLS; i++) {
-    call();
-    if (i > 0 && performance.now() - start > PATIENCE) return;
-  }
 }

@@ -1,12 +1,13 @@
 /**
- * What a tier is: a partial table from operations to offers. What a tier does not name it refuses, so
- * that no field of a geometry or an epilogue can be ignored silently.
+ * What a tier is: offers for some operations, each exported by the tier's own module under the
+ * operation's name. What an offer does not name it refuses, so that no field of a geometry or an
+ * epilogue can be ignored silently.
  *
  * @module
  */
 
 import type { Epilogue } from "./epilogue.ts";
-import type { AveragePoolKernel, KernelInfo, PoolKernel, Tier, WeightedKernel } from "./kernel.ts";
+import type { AveragePoolKernel, KernelInfo, PoolKernel, WeightedKernel } from "./kernel.ts";
 import type { AffineShape, AveragePoolShape, ConvShape, PoolShape } from "./shape.ts";
 import type { DType } from "./tensor.ts";
 
@@ -45,10 +46,12 @@ export interface Offer<O extends Operation> {
   plan(shape: ShapeOf<O>, dtype: DType): Answer<KernelOf<O>>;
 }
 
-/** One tier: asked in order by select.ts. */
-export interface KernelTier {
-  readonly tier: Tier;
-  readonly operations: { readonly [O in Operation]?: Offer<O> };
+/** The offers for one operation, by tier. naive serves everything, so that something always does. */
+export interface Offers<O extends Operation> {
+  readonly operation: O;
+  readonly simd?: Offer<O>;
+  readonly generated?: Offer<O>;
+  readonly naive: Offer<O>;
 }
 
 /** Fields that every offer understands. */
@@ -62,19 +65,16 @@ const NEUTRAL: Readonly<Record<string, unknown>> = { dilationY: 1, dilationX: 1,
 /**
  * Asks a tier for a kernel.
  *
- * @param tier The tier.
- * @param operation The operation.
- * @param shape Its geometry.
+ * @param offer What the tier offers for the operation; undefined if nothing.
+ * @param shape The operation's geometry.
  * @param dtype The number type.
  * @returns A kernel, or the reason why the tier does not serve this geometry.
  */
 export function ask<O extends Operation>(
-  { operations }: KernelTier,
-  operation: O,
+  offer: Offer<O> | undefined,
   shape: ShapeOf<O>,
   dtype: DType,
 ): Answer<KernelOf<O>> {
-  const offer: Offer<O> | undefined = operations[operation];
   if (offer === undefined) return { reason: `no kernels for this operation` };
   const special = Object.entries(shape).filter(([field, value]) =>
     !PLAIN.has(field) && !offer.fields?.includes(field) &&
@@ -86,16 +86,14 @@ export function ask<O extends Operation>(
   };
 }
 
-/** Whether a tier's kernels of an operation understand an epilogue. */
-export function finishes(
-  { operations }: KernelTier,
-  operation: Operation,
+/** Whether an offer's kernels understand an epilogue. */
+export function finishes<O extends Operation>(
+  offer: Offer<O> | undefined,
   epilogue: Epilogue,
 ): boolean {
-  const known = operations[operation]?.epilogue;
   for (const field in epilogue) {
     const name = field as keyof Epilogue;
-    if (epilogue[name] !== undefined && !known?.includes(name)) return false;
+    if (epilogue[name] !== undefined && !offer?.epilogue?.includes(name)) return false;
   }
   return true;
 }

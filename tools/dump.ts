@@ -7,10 +7,10 @@
 import { useArithmetic } from "../kernels/select.ts";
 import { dump } from "../kernels/simd/dump.ts";
 import { hasSimd } from "../kernels/simd/features.ts";
-import { simdTier } from "../kernels/simd/tier.ts";
+import * as simdTier from "../kernels/simd/tier.ts";
 import type { DType } from "../kernels/tensor.ts";
 import { newArray } from "../nn/tensor.ts";
-import { ask, type KernelOf, type Operation, type ShapeOf } from "../kernels/tier.ts";
+import { ask, type KernelOf, type Offer, type Operation, type ShapeOf } from "../kernels/tier.ts";
 import { type Geometry, geometryOf, geometryOptions } from "./geometry.ts";
 import { flag, InputError, runCommand, type Values, word } from "./options.ts";
 
@@ -61,7 +61,7 @@ function callsOf(
   const x = zeros(N * C * H * W), dx = zeros(x.length);
   if (geometry.operation === "conv") {
     const { F, KH, KW, groups } = geometry.shape;
-    const kernel = kernelOf("conv", geometry.shape, dtype);
+    const kernel = kernelOf(simdTier.conv, geometry.shape, dtype);
     const w = zeros(F * C / groups * KH * KW), bias = zeros(F), out = zeros(N * F * OH * OW);
     const passes = {
       forward: () => kernel.forward(N, x, w, out, { bias, relu }),
@@ -73,18 +73,22 @@ function callsOf(
   if (relu) throw new InputError("--relu is for convolutions");
   const out = zeros(N * C * OH * OW);
   if (geometry.operation === "maxPool") {
-    const kernel = kernelOf("maxPool", geometry.shape, dtype);
+    const kernel = kernelOf(simdTier.maxPool, geometry.shape, dtype);
     const forward = () => kernel.forward(N, x, out);
     return { name: kernel.name, passes: { forward, dx: () => kernel.backward(N, x, out, dx) } };
   }
-  const kernel = kernelOf("averagePool", geometry.shape, dtype);
+  const kernel = kernelOf(simdTier.averagePool, geometry.shape, dtype);
   const forward = () => kernel.forward(N, x, out);
   return { name: kernel.name, passes: { forward, dx: () => kernel.backward(N, out, dx) } };
 }
 
 /** The SIMD kernel of a geometry. */
-function kernelOf<O extends Operation>(operation: O, shape: ShapeOf<O>, dtype: DType): KernelOf<O> {
-  const { kernel, reason } = ask(simdTier, operation, shape, dtype);
+function kernelOf<O extends Operation>(
+  offer: Offer<O>,
+  shape: ShapeOf<O>,
+  dtype: DType,
+): KernelOf<O> {
+  const { kernel, reason } = ask(offer, shape, dtype);
   if (kernel === undefined) throw new InputError(`the simd tier serves no such shape: ${reason}`);
   return kernel;
 }

@@ -14,7 +14,7 @@ import {
   poolLabel,
   type PoolShape,
 } from "../shape.ts";
-import type { Answer, KernelTier } from "../tier.ts";
+import type { Answer, Offer } from "../tier.ts";
 import { driveAffine, driveConv, EXAMPLES } from "./driver.ts";
 import type { GeneratedAveragePool, GeneratedConv, GeneratedPool } from "./kernel.ts";
 import { generatedAveragePools, generatedConvs, generatedPools } from "./kernels/index.ts";
@@ -139,45 +139,43 @@ function planPool<G, K extends KernelInfo>(
   return { kernel: found && drive(found, shape), reason };
 }
 
-/** The generated tier. */
-export const generatedTier: KernelTier = {
-  tier: "generated",
-  operations: {
-    conv: {
-      // Kernels are found by labels that say dilation; a group is a convolution of its own.
-      fields: ["dilationY", "dilationX", "groups"],
-      epilogue: ["bias", "relu"],
-      plan(shape) {
-        if (stagedNumbers(shape) >= MAX_NUMBERS) return tooLarge;
-        const family = familyLabel(shape), depthwise = isDepthwise(shape);
-        const families = depthwise ? [`${family}-depthwise`, family] : [family];
-        const { found, label, reason } = find(convs, "conv", convLabel(shape), ...families);
-        const kernel = found && driveConv(found, shape, depthwise && label !== family);
-        return { kernel, reason };
-      },
-    },
-    maxPool: {
-      fields: ["dilationY", "dilationX"],
-      plan: (shape) => planPool(pools, "maxpool", shape, driveMaxPool),
-    },
-    averagePool: {
-      fields: ["countIncludePad"],
-      plan: (shape) =>
-        countsAlike(shape)
-          ? planPool(averagePools, "averagepool", shape, driveAveragePool)
-          : { reason: "its windows average different counts" },
-    },
-    affine: {
-      epilogue: ["bias", "relu"],
-      plan(shape) {
-        const pointwise = convs.get("conv-1x1-s1-generated");
-        if (pointwise === undefined) return { reason: "no 1x1 kernel is generated" };
-        if (EXAMPLES * shape.M >= MAX_NUMBERS) return tooLarge;
-        return {
-          kernel: driveAffine(pointwise, shape),
-          reason: "by the generated 1x1 convolution",
-        };
-      },
-    },
+/** Convolutions. */
+export const conv: Offer<"conv"> = {
+  // Kernels are found by labels that say dilation; a group is a convolution of its own.
+  fields: ["dilationY", "dilationX", "groups"],
+  epilogue: ["bias", "relu"],
+  plan(shape) {
+    if (stagedNumbers(shape) >= MAX_NUMBERS) return tooLarge;
+    const family = familyLabel(shape), depthwise = isDepthwise(shape);
+    const families = depthwise ? [`${family}-depthwise`, family] : [family];
+    const { found, label, reason } = find(convs, "conv", convLabel(shape), ...families);
+    const kernel = found && driveConv(found, shape, depthwise && label !== family);
+    return { kernel, reason };
+  },
+};
+
+/** Max-pools. */
+export const maxPool: Offer<"maxPool"> = {
+  fields: ["dilationY", "dilationX"],
+  plan: (shape) => planPool(pools, "maxpool", shape, driveMaxPool),
+};
+
+/** Average pools. */
+export const averagePool: Offer<"averagePool"> = {
+  fields: ["countIncludePad"],
+  plan: (shape) =>
+    countsAlike(shape)
+      ? planPool(averagePools, "averagepool", shape, driveAveragePool)
+      : { reason: "its windows average different counts" },
+};
+
+/** Fully-connected layers. */
+export const affine: Offer<"affine"> = {
+  epilogue: ["bias", "relu"],
+  plan(shape) {
+    const pointwise = convs.get("conv-1x1-s1-generated");
+    if (pointwise === undefined) return { reason: "no 1x1 kernel is generated" };
+    if (EXAMPLES * shape.M >= MAX_NUMBERS) return tooLarge;
+    return { kernel: driveAffine(pointwise, shape), reason: "by the generated 1x1 convolution" };
   },
 };

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { KernelTier } from "../tier.ts";
+import type { Offer } from "../tier.ts";
 import { naiveAffine } from "./affine.ts";
 import { naiveAveragePool } from "./average_pool.ts";
 import { naiveConv } from "./conv.ts";
@@ -14,20 +14,27 @@ const reason = "the generic loops serve every shape";
 const dilation = ["dilationY", "dilationX"] as const;
 const epilogue = ["bias", "relu"] as const;
 
-/** The naive tier. */
-export const naiveTier: KernelTier = {
-  tier: "naive",
-  operations: {
-    conv: {
-      fields: [...dilation, "groups"],
-      epilogue,
-      plan: (shape) => ({ kernel: naiveConv(shape), reason }),
-    },
-    maxPool: { fields: dilation, plan: (shape) => ({ kernel: naiveMaxPool(shape), reason }) },
-    averagePool: {
-      fields: ["countIncludePad"],
-      plan: (shape) => ({ kernel: naiveAveragePool(shape), reason }),
-    },
-    affine: { epilogue, plan: (shape) => ({ kernel: naiveAffine(shape), reason }) },
-  },
+/** Convolutions. */
+export const conv: Offer<"conv"> = {
+  fields: [...dilation, "groups"],
+  epilogue,
+  plan: (shape) => ({ kernel: naiveConv(shape), reason }),
+};
+
+/** Max-pools. */
+export const maxPool: Offer<"maxPool"> = {
+  fields: dilation,
+  plan: (shape) => ({ kernel: naiveMaxPool(shape), reason }),
+};
+
+/** Average pools. */
+export const averagePool: Offer<"averagePool"> = {
+  fields: ["countIncludePad"],
+  plan: (shape) => ({ kernel: naiveAveragePool(shape), reason }),
+};
+
+/** Fully-connected layers. */
+export const affine: Offer<"affine"> = {
+  epilogue,
+  plan: (shape) => ({ kernel: naiveAffine(shape), reason }),
 };

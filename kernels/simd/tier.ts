@@ -1,12 +1,13 @@
 /**
  * The SIMD tier: kernels for any shape, assembled at run time where WebAssembly allows, and interpreted
- * elsewhere if results must be reproducible.
+ * elsewhere if results must be reproducible. It answers wherever WebAssembly has vectors, and everywhere
+ * under reproducible arithmetic.
  *
  * @module
  */
 
 import type { KernelInfo } from "../kernel.ts";
-import type { Answer, KernelTier } from "../tier.ts";
+import type { Answer, Offer } from "../tier.ts";
 import { simdAffine } from "./affine.ts";
 import { simdConv } from "./conv.ts";
 import { type Features, features } from "./features.ts";
@@ -19,25 +20,26 @@ function ifAvailable<K extends KernelInfo>(plan: (available: Features) => Answer
   return available.simd ? plan(available) : { reason: available.reason };
 }
 
-/** The tier that answers wherever WebAssembly has vectors, and everywhere under reproducible arithmetic. */
-export const simdTier: KernelTier = {
-  tier: "simd",
-  operations: {
-    conv: {
-      fields: ["dilationY", "dilationX", "groups"],
-      epilogue: ["bias", "relu"],
-      plan: (shape, dtype) => ifAvailable((available) => simdConv(shape, dtype, available)),
-    },
-    maxPool: {
-      plan: (shape, dtype) => ifAvailable((available) => simdMaxPool(shape, dtype, available)),
-    },
-    averagePool: {
-      fields: ["countIncludePad"],
-      plan: (shape, dtype) => ifAvailable((available) => simdAveragePool(shape, dtype, available)),
-    },
-    affine: {
-      epilogue: ["bias", "relu"],
-      plan: (shape, dtype) => ifAvailable((available) => simdAffine(shape, dtype, available)),
-    },
-  },
+/** Convolutions. */
+export const conv: Offer<"conv"> = {
+  fields: ["dilationY", "dilationX", "groups"],
+  epilogue: ["bias", "relu"],
+  plan: (shape, dtype) => ifAvailable((available) => simdConv(shape, dtype, available)),
+};
+
+/** Max-pools. */
+export const maxPool: Offer<"maxPool"> = {
+  plan: (shape, dtype) => ifAvailable((available) => simdMaxPool(shape, dtype, available)),
+};
+
+/** Average pools. */
+export const averagePool: Offer<"averagePool"> = {
+  fields: ["countIncludePad"],
+  plan: (shape, dtype) => ifAvailable((available) => simdAveragePool(shape, dtype, available)),
+};
+
+/** Fully-connected layers. */
+export const affine: Offer<"affine"> = {
+  epilogue: ["bias", "relu"],
+  plan: (shape, dtype) => ifAvailable((available) => simdAffine(shape, dtype, available)),
 };

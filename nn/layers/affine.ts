@@ -15,6 +15,7 @@ import {
   checkTensorShape,
   checkWhole,
 } from "../../kernels/check.ts";
+import { affineKernels } from "../../kernels/operations.ts";
 import { explain, select } from "../../kernels/select.ts";
 import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
 import { checkBatch, checkCache } from "../checks.ts";
@@ -59,7 +60,7 @@ function runAffineForward<A extends FloatArray>(
   const N = x.shape[0];
   const out = zerosLike(x, [N, shape.M]);
   const epilogue = { bias: b.data, relu };
-  const kernel = select("affine", shape, dtypeOf(x.data), epilogue);
+  const kernel = select(affineKernels, shape, dtypeOf(x.data), epilogue);
   kernel.forward(N, x.data, w.data, out.data, epilogue);
   return { out, cache: { x, w, b } };
 }
@@ -142,7 +143,7 @@ export function affineBackward<A extends FloatArray>(
   const { x, w, b } = cache;
   const shape = checkAffine(x, w, b);
   checkTensorShape("dout", dout, [x.shape[0], shape.M], "the layer's output");
-  return runBackward(select("affine", shape, dtypeOf(x.data)), dout, cache, options);
+  return runBackward(select(affineKernels, shape, dtypeOf(x.data)), dout, cache, options);
 }
 
 /**
@@ -180,7 +181,7 @@ export function affine(outputs: number): LayerDefinition {
       outShape: [M],
       params: { W: { shape: [D, M], init: { fanIn: D } }, b: { shape: [M], init: 0 } },
       multiplyAdds: D * M,
-      explain: () => explain("affine", { D, M }, dtype),
+      explain: () => explain(affineKernels, { D, M }, dtype),
       flattens: true,
       ownsOut: true,
       withEpilogue: ({ relu = false }) => forward(relu),

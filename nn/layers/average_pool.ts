@@ -11,6 +11,7 @@ import type { AveragePoolParams, AveragePoolShape } from "../../kernels/shape.ts
 import type { DType, FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { checkDType, checkTensor, checkTensorShape } from "../../kernels/check.ts";
 import { naiveAveragePool } from "../../kernels/naive/average_pool.ts";
+import { averagePoolKernels } from "../../kernels/operations.ts";
 import { explain, type Explanation, select } from "../../kernels/select.ts";
 import { averagePoolParams, averagePoolShape } from "../../kernels/shape.ts";
 import { dtypeOf } from "../../kernels/tensor.ts";
@@ -29,7 +30,7 @@ export interface AveragePoolCache {
 
 type AveragePick = (shape: AveragePoolShape, dtype: DType) => AveragePoolKernel;
 
-const fast: AveragePick = (shape, dtype) => select("averagePool", shape, dtype);
+const fast: AveragePick = (shape, dtype) => select(averagePoolKernels, shape, dtype);
 
 function runForward<A extends FloatArray>(
   pick: AveragePick,
@@ -192,7 +193,7 @@ export function explainAveragePool(
   poolParam: AveragePoolParams,
   dtype: DType = "float64",
 ): Explanation {
-  return explain("averagePool", averagePoolShape(xShape, poolParam), checkDType(dtype));
+  return explain(averagePoolKernels, averagePoolShape(xShape, poolParam), checkDType(dtype));
 }
 
 /** What an average pool as a layer of a net can be told. */
@@ -230,7 +231,7 @@ export function averagePool(size: Size, options: AveragePoolOptions = {}): Layer
     const poolParam = averagePoolParams(shape);
     return {
       outShape: [C, shape.OH, shape.OW],
-      explain: () => explain("averagePool", shape, planner.dtype),
+      explain: () => explain(averagePoolKernels, shape, planner.dtype),
       ownsOut: true,
       forward(x) {
         const { out, cache } = averagePoolForward(x, poolParam);

@@ -12,6 +12,7 @@ import type { ConvParams, ConvShape, Pad } from "../../kernels/shape.ts";
 import type { DType, FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { checkDType, checkTensor, checkTensorShape, checkWhole } from "../../kernels/check.ts";
 import { naiveConv } from "../../kernels/naive/conv.ts";
+import { convKernels } from "../../kernels/operations.ts";
 import { explain, type Explanation, select } from "../../kernels/select.ts";
 import { convParams, convShape } from "../../kernels/shape.ts";
 import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
@@ -52,7 +53,7 @@ export interface ConvCache<
 
 type ConvPick = (shape: ConvShape, dtype: DType, epilogue?: Epilogue) => WeightedKernel;
 
-const fastConv: ConvPick = (shape, dtype, epilogue) => select("conv", shape, dtype, epilogue);
+const fastConv: ConvPick = (shape, dtype, epilogue) => select(convKernels, shape, dtype, epilogue);
 
 /** Checks the arguments of a forward pass, runs the kernel, and keeps what backward needs. */
 function runConvForward<A extends FloatArray, B extends Tensor<A> | null>(
@@ -300,7 +301,7 @@ export function explainConv(
   convParam: ConvParams,
   dtype: DType = "float64",
 ): Explanation {
-  return explain("conv", convShape(xShape, wShape, convParam), checkDType(dtype));
+  return explain(convKernels, convShape(xShape, wShape, convParam), checkDType(dtype));
 }
 
 /** What a convolution as a layer of a net can be told. */
@@ -380,7 +381,7 @@ export function planConv(
     outShape: [filters, OH, OW],
     params: withBiases<ParameterPlan>(W, bias ? { shape: [filters], init: 0 } : null),
     multiplyAdds: sizeOf(wShape) * OH * OW,
-    explain: () => explain("conv", shape, dtype),
+    explain: () => explain(convKernels, shape, dtype),
     ownsOut: true,
     withEpilogue: ({ relu = false }) => forward(relu),
     forward: forward(false),

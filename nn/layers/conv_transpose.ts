@@ -15,6 +15,7 @@ import type { DType, FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { checkDType, checkTensor, checkTensorShape, checkWhole } from "../../kernels/check.ts";
 import { NO_EPILOGUE } from "../../kernels/epilogue.ts";
 import { naiveConv } from "../../kernels/naive/conv.ts";
+import { convKernels } from "../../kernels/operations.ts";
 import { explain, type Explanation, select } from "../../kernels/select.ts";
 import { convTransposeParams, convTransposeShape } from "../../kernels/shape.ts";
 import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
@@ -54,7 +55,7 @@ export interface ConvTransposeCache<
 /** The kernel of the adjoint. */
 type ConvPick = (shape: ConvShape, dtype: DType, epilogue?: Epilogue) => WeightedKernel;
 
-const fast: ConvPick = (shape, dtype, epilogue) => select("conv", shape, dtype, epilogue);
+const fast: ConvPick = (shape, dtype, epilogue) => select(convKernels, shape, dtype, epilogue);
 
 /** A transposed convolution, of the kernel of its adjoint. */
 function transposed(adjoint: WeightedKernel, { C, H, W }: ConvShape): WeightedKernel {
@@ -334,7 +335,7 @@ export function explainConvTranspose(
   convParam: ConvTransposeParams,
   dtype: DType = "float64",
 ): Explanation {
-  return explain("conv", convTransposeShape(xShape, wShape, convParam), checkDType(dtype));
+  return explain(convKernels, convTransposeShape(xShape, wShape, convParam), checkDType(dtype));
 }
 
 /** What a transposed convolution as a layer of a net can be told. */
@@ -400,7 +401,7 @@ export function convTranspose(
       outShape: [filters, adjoint.H, adjoint.W],
       params: withBiases<ParameterPlan>(weights, bias ? { shape: [filters], init: 0 } : null),
       multiplyAdds: sizeOf(wShape) * H * W,
-      explain: () => explain("conv", adjoint, planner.dtype),
+      explain: () => explain(convKernels, adjoint, planner.dtype),
       ownsOut: true,
       forward,
     };

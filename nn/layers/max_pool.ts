@@ -11,6 +11,7 @@ import type { Pad, PoolParams, PoolShape } from "../../kernels/shape.ts";
 import type { DType, FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { checkDType, checkSameDType, checkTensor, checkTensorShape } from "../../kernels/check.ts";
 import { naiveMaxPool } from "../../kernels/naive/max_pool.ts";
+import { maxPoolKernels } from "../../kernels/operations.ts";
 import { explain, type Explanation, select } from "../../kernels/select.ts";
 import { poolParams, poolShape } from "../../kernels/shape.ts";
 import { dtypeOf } from "../../kernels/tensor.ts";
@@ -28,7 +29,7 @@ export interface PoolCache<A extends FloatArray = FloatArray> {
 
 type PoolPick = (shape: PoolShape, dtype: DType) => PoolKernel;
 
-const fastPool: PoolPick = (shape, dtype) => select("maxPool", shape, dtype);
+const fastPool: PoolPick = (shape, dtype) => select(maxPoolKernels, shape, dtype);
 
 function runPoolForward<A extends FloatArray>(
   pick: PoolPick,
@@ -195,7 +196,7 @@ export function explainMaxPool(
   poolParam: PoolParams,
   dtype: DType = "float64",
 ): Explanation {
-  return explain("maxPool", poolShape(xShape, poolParam), checkDType(dtype));
+  return explain(maxPoolKernels, poolShape(xShape, poolParam), checkDType(dtype));
 }
 
 /** What pools as layers of a net can be told. */
@@ -262,7 +263,7 @@ export function maxPool(size: Size, options: MaxPoolOptions = {}): LayerDefiniti
     return {
       outShape: [C, shape.OH, shape.OW],
       name: "pool",
-      explain: () => explain("maxPool", shape, planner.dtype),
+      explain: () => explain(maxPoolKernels, shape, planner.dtype),
       ownsOut: true,
       selects: true,
       forward(x) {

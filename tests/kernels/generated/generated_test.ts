@@ -19,7 +19,13 @@ import {
 import type { WeightedKernel } from "../../../kernels/kernel.ts";
 import { naiveAveragePool } from "../../../kernels/naive/average_pool.ts";
 import { naiveConv } from "../../../kernels/naive/conv.ts";
-import { generatedNames, generatedTier } from "../../../kernels/generated/tier.ts";
+import * as generatedTier from "../../../kernels/generated/tier.ts";
+import {
+  affineKernels,
+  averagePoolKernels,
+  convKernels,
+  maxPoolKernels,
+} from "../../../kernels/operations.ts";
 import { select, useKernels } from "../../../kernels/select.ts";
 import {
   averagePoolShape,
@@ -66,7 +72,7 @@ describe("generated exact convolutions", () => {
       using _ = useKernels("generated");
       const name = `conv-${convLabel(shape)}-generated`;
       for (const dtype of dtypes) {
-        const kernel = select("conv", shape, dtype);
+        const kernel = select(convKernels, shape, dtype);
         assertEquals(kernel.name, name);
         for (const fill of fills) assertConv(kernel, shape, 2, dtype, fill);
       }
@@ -95,7 +101,7 @@ describe("generated families of convolutions", () => {
     const assertFamily = (shape: ConvShape, N: number) => {
       using _ = useKernels("generated");
       for (const dtype of dtypes) {
-        const kernel = select("conv", shape, dtype);
+        const kernel = select(convKernels, shape, dtype);
         assertEquals(kernel.name, name);
         for (const fill of fills) assertConv(kernel, shape, N, dtype, fill);
       }
@@ -141,7 +147,7 @@ describe("generated families of convolutions", () => {
       };
       const naive = run(naiveConv(shape));
       assertSameBits(run(driveConv(family, shape)), naive);
-      assertSameBits(run(ask(generatedTier, "conv", shape, "float64").kernel!), naive);
+      assertSameBits(run(ask(generatedTier.conv, shape, "float64").kernel!), naive);
     }
   });
 });
@@ -149,7 +155,7 @@ describe("generated families of convolutions", () => {
 describe("numbers that are not finite", () => {
   it("reach the results of generated convolutions as they reach the naive ones", () => {
     const shape = convShape([1, 2, 6, 5], [3, 2, 3, 3], { stride: 1, pad: 1 });
-    const kernels = [naiveConv(shape), ask(generatedTier, "conv", shape, "float64").kernel!];
+    const kernels = [naiveConv(shape), ask(generatedTier.conv, shape, "float64").kernel!];
     const random = new RandomState(9);
     for (const special of [NaN, Infinity, -Infinity]) {
       for (const which of ["x", "w", "b", "dout"] as const) {
@@ -181,7 +187,7 @@ describe("generated max-pools", () => {
       using _ = useKernels("generated");
       const shape = { ...plane, C: 3 };
       for (const dtype of dtypes) {
-        const kernel = select("maxPool", shape, dtype);
+        const kernel = select(maxPoolKernels, shape, dtype);
         assertEquals(kernel.name, `maxpool-${poolLabel(plane)}-generated`);
         for (const fill of fills) assertMaxPool(kernel, shape, 2, dtype, fill);
       }
@@ -195,7 +201,7 @@ describe("generated max-pools", () => {
         for (const pad of [0, 1, [1, 0, 0, 1]] as const) {
           const shape = poolShape([2, 3, H, W], { poolHeight, poolWidth, stride, pad });
           for (const dtype of dtypes) {
-            const kernel = select("maxPool", shape, dtype);
+            const kernel = select(maxPoolKernels, shape, dtype);
             assertEquals(kernel.name, `maxpool-${familyLabel(family)}-generated`);
             for (const fill of fills) assertMaxPool(kernel, shape, 2, dtype, fill);
           }
@@ -219,13 +225,13 @@ describe("generated max-pools", () => {
           };
           assertSameBits(run("generated"), run("naive"));
           const shape = poolShape(x.shape, { poolHeight, poolWidth, stride, pad });
-          const generated = ask(generatedTier, "maxPool", shape, "float64").kernel!;
+          const generated = ask(generatedTier.maxPool, shape, "float64").kernel!;
           const dout = Float64Array.from({ length: 2 * shape.OH * shape.OW }, (_, i) => i + 1);
           const [dx, expected] = [new Float64Array(60), new Float64Array(60)];
           generated.backward(1, data, dout, dx);
           {
             using _ = useKernels("naive");
-            select("maxPool", shape, "float64").backward(1, data, dout, expected);
+            select(maxPoolKernels, shape, "float64").backward(1, data, dout, expected);
           }
           assertSameBits(dx, expected);
         }
@@ -245,7 +251,7 @@ describe("generated average pools", () => {
         for (const pad of [0, 1, [1, 0, 0, 1]] as const) {
           const shape = averagePoolShape([2, 3, H, W], { ...window, pad });
           for (const dtype of dtypes) {
-            const kernel = select("averagePool", shape, dtype);
+            const kernel = select(averagePoolKernels, shape, dtype);
             assertEquals(kernel.name, name);
             for (const fill of fills) assertAveragePool(kernel, shape, 2, dtype, fill);
           }
@@ -259,7 +265,7 @@ describe("generated average pools", () => {
         const shape = averagePoolShape([1, 2, 6, 5], { ...window, pad });
         const kernels = [
           naiveAveragePool(shape),
-          ask(generatedTier, "averagePool", shape, "float64").kernel!,
+          ask(generatedTier.averagePool, shape, "float64").kernel!,
         ];
         assertEquals(kernels[1].name, name);
         for (let trial = 0; trial < 40; trial++) {
@@ -286,7 +292,7 @@ describe("the generated fully-connected layer", () => {
     const sizes = [[1, 1, 1], [2, 3, 5], [7, 13, 4], [130, 9, 6], [5, 520, 3], [3, 6, 530]];
     for (const [N, D, M] of sizes) {
       for (const dtype of dtypes) {
-        const kernel = select("affine", { D, M }, dtype);
+        const kernel = select(affineKernels, { D, M }, dtype);
         assertEquals(kernel.name, "affine-generated");
         for (const fill of fills) assertAffine(kernel, { D, M }, N, dtype, fill);
       }
@@ -307,7 +313,7 @@ describe("the registry", () => {
     const kernels = [...generatedConvs, ...generatedPools, ...generatedAveragePools];
     const names = kernels.map((kernel) => kernel.name);
     assertEquals(names.toSorted(), expected.toSorted());
-    assertEquals(generatedNames().toSorted(), expected.toSorted());
+    assertEquals(generatedTier.generatedNames().toSorted(), expected.toSorted());
   });
   it("answers exact, then family, then nothing", () => {
     using _ = useKernels("generated");
@@ -339,7 +345,7 @@ describe("scratch", () => {
   it("is bounded by the largest image and its weights", () => {
     using _ = useKernels("generated");
     const shape = convShape([50, 16, 40, 40], [16, 16, 3, 3], { stride: 1, pad: 1 });
-    const kernel = select("conv", shape, "float64");
+    const kernel = select(convKernels, shape, "float64");
     const before = scratchBytes();
     const x = new Float64Array(50 * 16 * 1600), out = new Float64Array(50 * 16 * 1600);
     kernel.forward(50, x, new Float64Array(16 * 16 * 9), out, {});

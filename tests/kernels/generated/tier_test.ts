@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { addKernels, generatedTier } from "../../../kernels/generated/tier.ts";
+import * as generatedTier from "../../../kernels/generated/tier.ts";
 import { naiveConv } from "../../../kernels/naive/conv.ts";
 import {
   type AveragePoolParams,
@@ -16,12 +16,12 @@ import { assertConv, runPasses } from "../../support/kernels.ts";
 /** The generated kernel of a convolution, or the reason why there is none. */
 function conv(x: readonly number[], w: readonly number[], params: ConvParams) {
   const shape = convShape(x, w, params);
-  return { shape, ...ask(generatedTier, "conv", shape, "float64") };
+  return { shape, ...ask(generatedTier.conv, shape, "float64") };
 }
 
 function averagePool(params: Omit<AveragePoolParams, "poolHeight" | "poolWidth">, size = 2) {
   const pool = { poolHeight: size, poolWidth: size, ...params };
-  return ask(generatedTier, "averagePool", averagePoolShape([1, 3, 7, 7], pool), "float64");
+  return ask(generatedTier.averagePool, averagePoolShape([1, 3, 7, 7], pool), "float64");
 }
 
 describe("generated kernels of groups", () => {
@@ -110,12 +110,12 @@ describe("the generated tier", () => {
       "generated",
     );
     const shape = poolShape([1, 1, side, side], pool);
-    assertEquals(ask(generatedTier, "maxPool", shape, "float32"), { reason });
+    assertEquals(ask(generatedTier.maxPool, shape, "float32"), { reason });
     const average = averagePoolShape([1, 1, side, side], pool);
-    assertEquals(ask(generatedTier, "averagePool", average, "float32"), { reason });
-    assertEquals(ask(generatedTier, "affine", { D: 1, M: 2 ** 23 }, "float32"), { reason });
+    assertEquals(ask(generatedTier.averagePool, average, "float32"), { reason });
+    assertEquals(ask(generatedTier.affine, { D: 1, M: 2 ** 23 }, "float32"), { reason });
     assertEquals(
-      ask(generatedTier, "affine", { D: 2 ** 23, M: 1 }, "float32").kernel?.tier,
+      ask(generatedTier.affine, { D: 2 ** 23, M: 1 }, "float32").kernel?.tier,
       "generated",
     );
   });
@@ -135,20 +135,20 @@ describe("the generated tier", () => {
       stride: 3,
       pad: 1,
     });
-    assertEquals(ask(generatedTier, "averagePool", shape, "float64").kernel?.name, pool.name);
+    assertEquals(ask(generatedTier.averagePool, shape, "float64").kernel?.name, pool.name);
   });
   it("refuses kernels whose names belong to another operation", () => {
     const pass = () => {};
     const pool = { name: "maxpool-9x9-s9-generated", forward: pass, backward: pass };
     assertThrows(
-      () => addKernels([], [], [pool]),
+      () => generatedTier.addKernels([], [], [pool]),
       TypeError,
       "averagePools[0].name must be like averagepool-32x32-2x2-s2-generated or " +
         'averagepool-2x2-s2-generated: received "maxpool-9x9-s9-generated"',
     );
     const depthwise = { ...pool, name: "maxpool-9x9-s9-depthwise-generated" };
     assertThrows(
-      () => addKernels([], [depthwise], []),
+      () => generatedTier.addKernels([], [depthwise], []),
       TypeError,
       "pools[0].name must be like maxpool-",
     );

@@ -6,7 +6,7 @@ import type { DType } from "../../../kernels/tensor.ts";
 import { simdAffine } from "../../../kernels/simd/affine.ts";
 import { features } from "../../../kernels/simd/features.ts";
 import { scratch } from "../../../kernels/simd/memory.ts";
-import { simdTier } from "../../../kernels/simd/tier.ts";
+import * as simdTier from "../../../kernels/simd/tier.ts";
 import {
   assertAffine,
   GEOMETRIES,
@@ -165,7 +165,7 @@ describe("simdAffine()", () => {
 describe("simdTier", () => {
   it("answers for the fully-connected layers of a net", () => {
     for (const [dtype, tag] of [["float32", "f32"], ["float64", "f64"]] as const) {
-      const { kernel } = ask(simdTier, "affine", { D: 8192, M: 500 }, dtype);
+      const { kernel } = ask(simdTier.affine, { D: 8192, M: 500 }, dtype);
       assertEquals(kernel?.name, `affine-8192x500-${tag}-simd`);
     }
   });

@@ -9,7 +9,7 @@ import {
   poolShape,
   type WindowShape,
 } from "../../../kernels/shape.ts";
-import { simdTier } from "../../../kernels/simd/tier.ts";
+import * as simdTier from "../../../kernels/simd/tier.ts";
 import { ask } from "../../../kernels/tier.ts";
 import type { DType, FloatArray } from "../../../kernels/tensor.ts";
 import { assertClose, GEOMETRIES, numbers, SEED } from "../../support/kernels.ts";
@@ -49,7 +49,7 @@ function sizesOf({ C, H, W, OH, OW }: WindowShape, N: number) {
 }
 
 function kernelOf(shape: AveragePoolShape, dtype: DType) {
-  const { kernel, reason } = ask(simdTier, "averagePool", shape, dtype);
+  const { kernel, reason } = ask(simdTier.averagePool, shape, dtype);
   if (kernel === undefined) throw new Error(reason);
   return kernel;
 }
@@ -76,7 +76,7 @@ describe(`SIMD pools in ceil mode over ${GEOMETRIES} geometries, seed ${SEED}`, 
       const property = fc.property(windows, ({ N, max: shape }) => {
         const sizes = sizesOf(shape, N);
         const x = multiples(sizes.x, dtype, 3), dout = multiples(sizes.out, dtype, 4);
-        const simd = ask(simdTier, "maxPool", shape, dtype).kernel!;
+        const simd = ask(simdTier.maxPool, shape, dtype).kernel!;
         const [actual, expected] = [simd, naiveMaxPool(shape)].map((pool) => {
           const out = dout.slice().fill(NaN), dx = x.slice().fill(NaN);
           pool.forward(N, x, out);
@@ -113,6 +113,6 @@ describe("simdAveragePool()", () => {
     const shape = averagePoolShape([1, 1, 8, 8], { poolHeight: 2, poolWidth: 2, stride: 2 });
     assertEquals(kernelOf(shape, "float32").name, "averagepool-8x8-2x2-s2-f32-simd");
     const large = averagePoolShape([1, 1, 9, 9], { poolHeight: 9, poolWidth: 9, stride: 1 });
-    assertMatch(ask(simdTier, "averagePool", large, "float32").reason, /9x9 is more than the 64/);
+    assertMatch(ask(simdTier.averagePool, large, "float32").reason, /9x9 is more than the 64/);
   });
 });

@@ -12,7 +12,7 @@ import { features } from "../../../kernels/simd/features.ts";
 import { simdConv } from "../../../kernels/simd/conv.ts";
 import { type ConvSchedule, scheduleConv } from "../../../kernels/simd/schedule.ts";
 import { convTiles, type Tile } from "../../../kernels/simd/tiles.ts";
-import { simdTier } from "../../../kernels/simd/tier.ts";
+import * as simdTier from "../../../kernels/simd/tier.ts";
 import { vectors } from "../../../kernels/simd/vector.ts";
 import { winogradPays } from "../../../kernels/simd/winograd_tiles.ts";
 import {
@@ -136,7 +136,7 @@ function inputsFor({ N, shape }: Case, dtype: DType, next: (u: number) => number
 }
 
 function simdKernel(shape: ConvShape, dtype: DType): WeightedKernel {
-  const { kernel, reason } = ask(simdTier, "conv", shape, dtype);
+  const { kernel, reason } = ask(simdTier.conv, shape, dtype);
   if (kernel === undefined) throw new Error(reason);
   assertEquals(kernel.tier, "simd");
   const name = new RegExp(
@@ -233,7 +233,7 @@ describe(`SIMD convolution of wide rows over ${GEOMETRIES / 10} geometries, seed
 
   it("leaves very wide kernels to the next tier", () => {
     const shape = convShape([1, 1, 1, 200], [1, 1, 1, 65], {});
-    const { kernel, reason } = ask(simdTier, "conv", shape, "float32");
+    const { kernel, reason } = ask(simdTier.conv, shape, "float32");
     assertEquals(kernel, undefined);
     assertMatch(reason, /wider than 64/);
   });

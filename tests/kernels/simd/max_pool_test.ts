@@ -6,7 +6,7 @@ import type { DType, FloatArray } from "../../../kernels/tensor.ts";
 import { poolLabel, type PoolShape, poolShape } from "../../../kernels/shape.ts";
 import { scratch } from "../../../kernels/simd/memory.ts";
 import { simdMaxPool } from "../../../kernels/simd/max_pool.ts";
-import { simdTier } from "../../../kernels/simd/tier.ts";
+import * as simdTier from "../../../kernels/simd/tier.ts";
 import { assertMaxPool, GEOMETRIES, numbers, SEED } from "../../support/kernels.ts";
 import { assertSameBits } from "../../support/bits.ts";
 import { ask } from "../../../kernels/tier.ts";
@@ -230,11 +230,11 @@ describe("simdTier", () => {
   it("answers for the pools of the table", () => {
     const shape = poolShape([100, 32, 32, 32], { poolHeight: 2, poolWidth: 2, stride: 2 });
     assertEquals(
-      ask(simdTier, "maxPool", shape, "float32").kernel?.name,
+      ask(simdTier.maxPool, shape, "float32").kernel?.name,
       "maxpool-32x32-2x2-s2-f32-simd",
     );
     assertEquals(
-      ask(simdTier, "maxPool", shape, "float64").kernel?.name,
+      ask(simdTier.maxPool, shape, "float64").kernel?.name,
       "maxpool-32x32-2x2-s2-f64-simd",
     );
   });

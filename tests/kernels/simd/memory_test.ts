@@ -21,7 +21,7 @@ import {
   reserve,
   scratch,
 } from "../../../kernels/simd/memory.ts";
-import { simdTier } from "../../../kernels/simd/tier.ts";
+import * as simdTier from "../../../kernels/simd/tier.ts";
 import { convTiles } from "../../../kernels/simd/tiles.ts";
 import { vectors } from "../../../kernels/simd/vector.ts";
 import { scheduleConv } from "../../../kernels/simd/schedule.ts";
@@ -154,7 +154,7 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
       ], {
         pad: 1,
       });
-      const { kernel, reason } = ask(simdTier, "conv", shape, i % 2 === 0 ? "float32" : "float64");
+      const { kernel, reason } = ask(simdTier.conv, shape, i % 2 === 0 ? "float32" : "float64");
       if (kernel === undefined) throw new Error(reason);
       const { C, H, W, F, OH, OW } = shape;
       const array = (length: number) =>
@@ -167,7 +167,7 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
 
   it("are refused, with the reason, where an image needs more than the memory's limit", () => {
     const shape = convShape([1, 64, 2048, 2048], [64, 64, 3, 3], { pad: 1 });
-    const { kernel, reason } = ask(simdTier, "conv", shape, "float64");
+    const { kernel, reason } = ask(simdTier.conv, shape, "float64");
     assertEquals(kernel, undefined);
     assert(reason.includes(`more than ${MEMORY_LIMIT / 2 ** 20} MB`), reason);
   });

@@ -1,18 +1,19 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { naiveConv } from "../../../kernels/naive/conv.ts";
+import { convKernels } from "../../../kernels/operations.ts";
 import {
   explain,
   forgetChoices,
   select,
   useArithmetic,
   useKernels,
-  warmConv,
 } from "../../../kernels/select.ts";
+import { warmConv } from "../../../kernels/warm.ts";
 import { type ConvShape, convShape } from "../../../kernels/shape.ts";
 import type { DType, FloatArray } from "../../../kernels/tensor.ts";
 import { currentArithmetic, features } from "../../../kernels/simd/features.ts";
-import { simdTier } from "../../../kernels/simd/tier.ts";
+import * as simdTier from "../../../kernels/simd/tier.ts";
 import { ask } from "../../../kernels/tier.ts";
 import { made, runPasses } from "../../support/kernels.ts";
 
@@ -59,7 +60,7 @@ function compare(
   const x = filled(2 * C * H * W, dtype, values.x, 1),
     w = filled(F * C / groups * KH * KW, dtype, values.w, 2);
   const b = filled(F, dtype, values.b, 3), dout = filled(2 * F * OH * OW, dtype, values.d, 4);
-  const { kernel, reason } = ask(simdTier, "conv", shape, dtype);
+  const { kernel, reason } = ask(simdTier.conv, shape, dtype);
   if (kernel === undefined) throw new Error(reason);
   const results = [kernel, naiveConv(shape)].map((k) => {
     const like = (array: FloatArray) => array.slice().fill(7);
@@ -130,7 +131,7 @@ describe("SIMD convolution of special numbers", () => {
 describe("Winograd's algorithm", () => {
   it("leaves images with numbers that are not finite to the direct kernel", () => {
     const shape = convShape([3, 16, 8, 16], [16, 16, 3, 3], { pad: 1 });
-    const { kernel, reason } = ask(simdTier, "conv", shape, "float32");
+    const { kernel, reason } = ask(simdTier.conv, shape, "float32");
     if (kernel === undefined) throw new Error(reason);
     assertMatch(kernel.name, /winograd/);
     const naive = naiveConv(shape);
@@ -171,7 +172,7 @@ function* kernelsOfSizes(dtype: DType) {
       const pad = [KH >> 1, KW >> 1] as const;
       const shape = convShape([1, 12, 10, 16], [16, 12, KH, KW], { pad });
       const { C, H, W, F, OH, OW } = shape;
-      const { kernel, reason } = ask(simdTier, "conv", shape, dtype);
+      const { kernel, reason } = ask(simdTier.conv, shape, dtype);
       if (kernel === undefined) throw new Error(reason);
       const inputs = {
         x: made(C * H * W, dtype, "reals"),
@@ -297,10 +298,10 @@ describe("the SIMD tier", () => {
           writable: true,
         });
         forgetChoices();
-        const { kernel, reason } = ask(simdTier, "conv", shape, "float32");
+        const { kernel, reason } = ask(simdTier.conv, shape, "float32");
         assertEquals(kernel, undefined);
         assertMatch(reason, new RegExp(`WebAssembly .*${why}`));
-        const explanation = explain("conv", shape, "float32");
+        const explanation = explain(convKernels, shape, "float32");
         assert(explanation.tier !== "simd");
         assertMatch(explanation.reason, /simd: WebAssembly/);
       }
@@ -312,14 +313,14 @@ describe("the SIMD tier", () => {
       });
       forgetChoices();
     }
-    assertEquals(select("conv", shape, "float32").tier, "simd");
+    assertEquals(select(convKernels, shape, "float32").tier, "simd");
   });
 
   it("says how it computes", () => {
     const shape = convShape([1, 2, 6, 6], [3, 2, 3, 3], { pad: 1 });
     const how = features().fused ? "with" : "without";
     assertEquals(
-      explain("conv", shape, "float32").reason,
+      explain(convKernels, shape, "float32").reason,
       `simd: SIMD ${how} relaxed multiply-add`,
     );
   });
@@ -334,9 +335,9 @@ describe("the SIMD tier", () => {
       const a = 1 + 2 ** -30;
       const out = new Float64Array(1);
       const inputs = [Float64Array.of(-1, a), Float64Array.of(1 + 2 ** -29, a)] as const;
-      select("conv", shape, "float64").forward(1, ...inputs, out, {});
+      select(convKernels, shape, "float64").forward(1, ...inputs, out, {});
       assertEquals(out[0], 0);
-      assertMatch(explain("conv", shape, "float64").reason, /reproducible/);
+      assertMatch(explain(convKernels, shape, "float64").reason, /reproducible/);
     }
     assertEquals(features().fused, fused);
   });
@@ -361,24 +362,24 @@ describe("the SIMD tier", () => {
 
   it("keeps its kernels through blocks with other settings", () => {
     const shape = convShape([1, 2, 6, 6], [3, 2, 3, 3], { pad: 1 });
-    const kernel = select("conv", shape, "float32");
+    const kernel = select(convKernels, shape, "float32");
     const others = (["generated", "naive"] as const).map((tier) => {
       using _ = useKernels(tier);
-      return select("conv", shape, "float32");
+      return select(convKernels, shape, "float32");
     });
     {
       using _ = useArithmetic("reproducible");
-      others.push(select("conv", shape, "float32"));
+      others.push(select(convKernels, shape, "float32"));
     }
     assertEquals(others.map(({ tier }) => tier), ["generated", "naive", "simd"]);
     assertEquals(others.includes(kernel), false);
-    assert(select("conv", shape, "float32") === kernel);
+    assert(select(convKernels, shape, "float32") === kernel);
   });
 
   it("keeps the 256 kernels that were used last", () => {
     forgetChoices();
     const kernelOf = (W: number) =>
-      select("conv", convShape([1, 1, 1, W], [1, 1, 1, 1], {}), "float32");
+      select(convKernels, convShape([1, 1, 1, W], [1, 1, 1, 1], {}), "float32");
     const [often, once] = [kernelOf(1), kernelOf(2)];
     for (let W = 3; W <= 256; W++) {
       kernelOf(W);
