@@ -15,6 +15,8 @@
  * @module
  */
 
+export type { RangeErrorCode, TypeErrorCode } from "./kernels/errors.ts";
+export { ArgumentRangeError, ArgumentTypeError } from "./kernels/errors.ts";
 export type { Epilogue } from "./kernels/epilogue.ts";
 export type { KernelInfo, Tier } from "./kernels/kernel.ts";
 export type {

@@ -8,6 +8,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { decode as decodePng } from "fast-png";
 import { decode as decodeJpeg } from "jpeg-js";
 import { checkType, isObject } from "../kernels/check.ts";
+import { ArgumentRangeError, ArgumentTypeError } from "../kernels/errors.ts";
 import type { FloatArray } from "../kernels/tensor.ts";
 import { option, readOptions } from "../nn/checks.ts";
 import type { Examples } from "../nn/data/examples.ts";
@@ -80,7 +81,7 @@ export function openPictures(folder: string, options: PictureOptions = {}): Pict
   for (const [label, name] of classes.entries()) {
     const found = readdirSync(`${folder}/${name}`).filter((file) => isPicture(file)).sort();
     if (found.length === 0) {
-      throw new RangeError(`${folder}/${name} must have a PNG or JPEG picture`);
+      throw new ArgumentRangeError(`${folder}/${name} must have a PNG or JPEG picture`);
     }
     for (const file of found) {
       files.push(`${folder}/${name}/${file}`);
@@ -88,11 +89,13 @@ export function openPictures(folder: string, options: PictureOptions = {}): Pict
     }
   }
   if (files.length === 0) {
-    throw new RangeError(`${folder} must have folders of PNG or JPEG pictures, one a class`);
+    throw new ArgumentRangeError(
+      `${folder} must have folders of PNG or JPEG pictures, one a class`,
+    );
   }
   for (const [name, values] of Object.entries(statistics ?? {})) {
     if (values.length === channels) continue;
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `statistics.${name} must hold ${channels} numbers: it holds ${values.length}`,
     );
   }
@@ -102,7 +105,7 @@ export function openPictures(folder: string, options: PictureOptions = {}): Pict
     for (const [i, pick] of picks.entries()) {
       const file = files[pick], picture = readPicture(file);
       if (picture.height !== height || picture.width !== width) {
-        throw new RangeError(
+        throw new ArgumentRangeError(
           `${file} must be ${height} x ${width} like ${
             files[0]
           }: it is ${picture.height} x ${picture.width}`,
@@ -124,7 +127,11 @@ function readPicture(file: string): DecodedPicture {
     return decodePicture(readFileSync(file));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new RangeError(`${file} must be a PNG or JPEG picture: ${reason}`, { cause });
+    throw new ArgumentRangeError(
+      `${file} must be a PNG or JPEG picture: ${reason}`,
+      "INVALID_SIZE",
+      { cause },
+    );
   }
 }
 
@@ -147,10 +154,12 @@ export function decodePicture(bytes: Uint8Array): DecodedPicture {
     const { width, height, data } = decodeJpeg(bytes, { useTArray: true, formatAsRGBA: false });
     return { width, height, channels: 3, data };
   }
-  if (bytes[0] !== 0x89 || bytes[1] !== 0x50) throw new TypeError("its first bytes are of neither");
+  if (bytes[0] !== 0x89 || bytes[1] !== 0x50) {
+    throw new ArgumentTypeError("its first bytes are of neither");
+  }
   const { width, height, channels, depth, data, palette } = decodePng(bytes, { checkCrc: true });
   if (depth !== 8 && !(depth < 8 && (palette !== undefined || channels === 1))) {
-    throw new TypeError(`it must have up to 8 bits a colour: it has ${depth}`);
+    throw new ArgumentTypeError(`it must have up to 8 bits a colour: it has ${depth}`);
   }
   const numbers = unpackBits(Uint8Array.from(data), width * channels, height, depth);
   if (palette !== undefined) {
@@ -187,7 +196,9 @@ function opaque(picture: DecodedPicture): DecodedPicture {
   const { channels, data } = picture;
   if (channels % 2 === 1) return picture;
   for (let i = channels - 1; i < data.length; i += channels) {
-    if (data[i] !== 255) throw new TypeError("it must be opaque: it has parts that are not");
+    if (data[i] !== 255) {
+      throw new ArgumentTypeError("it must be opaque: it has parts that are not");
+    }
   }
   return picture;
 }

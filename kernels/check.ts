@@ -5,6 +5,7 @@
  * @module
  */
 
+import { ArgumentRangeError, ArgumentTypeError, type TypeErrorCode } from "./errors.ts";
 import { type DType, dtypeOf, type FloatArray, show, sizeOf, type Tensor } from "./tensor.ts";
 
 /** A short account of any value, for a message that says what came. */
@@ -26,6 +27,7 @@ export function describe(value: unknown): string {
  * @param name What the message calls the value.
  * @param expected What it must do, for example "be an array".
  * @param value The value.
+ * @param code What the error is about. Default: "INVALID_TYPE".
  * @throws {TypeError} If it is not.
  */
 export function checkType(
@@ -33,8 +35,10 @@ export function checkType(
   name: string,
   expected: string,
   value: unknown,
+  code?: TypeErrorCode,
 ): asserts right {
-  if (!right) throw new TypeError(`${name} must ${expected}: received ${describe(value)}`);
+  if (right) return;
+  throw new ArgumentTypeError(`${name} must ${expected}: received ${describe(value)}`, code);
 }
 
 /**
@@ -76,7 +80,7 @@ export function isObject(value: unknown): value is object {
  */
 export function checkDType(dtype: unknown): DType {
   const isDType = dtype === "float64" || dtype === "float32";
-  checkType(isDType, "dtype", 'be "float64" or "float32"', dtype);
+  checkType(isDType, "dtype", 'be "float64" or "float32"', dtype, "INVALID_DTYPE");
   return dtype;
 }
 
@@ -97,16 +101,21 @@ export function checkShape(
   checkType(Array.isArray(shape), name, "be an array of sizes", shape);
   for (const size of shape) {
     if (typeof size !== "number") {
-      throw new TypeError(`${name} must hold numbers: received ${describe(size)} in [${shape}]`);
+      throw new ArgumentTypeError(
+        `${name} must hold numbers: received ${describe(size)} in [${shape}]`,
+      );
     }
     if (!Number.isSafeInteger(size) || size < 0) {
-      throw new RangeError(
+      throw new ArgumentRangeError(
         `${name} must hold whole sizes of 0 or more and below 2^53: received ${show(shape)}`,
       );
     }
   }
   if (rank !== undefined && shape.length !== rank) {
-    throw new TypeError(`${name} must have ${rank} dimensions: received ${show(shape)}`);
+    throw new ArgumentTypeError(
+      `${name} must have ${rank} dimensions: received ${show(shape)}`,
+      "INVALID_RANK",
+    );
   }
 }
 
@@ -130,7 +139,7 @@ export function checkTensor(
   checkType(isFloatArray(data), `The data of ${name}`, "be a Float32Array or a Float64Array", data);
   checkShape(`The shape of ${name}`, shape, rank);
   if (data.length !== sizeOf(shape)) {
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `The data of ${name} must hold ${sizeOf(shape)} numbers, the product of its shape ` +
         `${show(shape)}: it holds ${data.length}`,
     );
@@ -149,7 +158,10 @@ export function checkSameDType(tensors: Readonly<Record<string, Tensor>>): void 
     const list = Object.entries(tensors).map(([name, { data, shape }]) =>
       `${name} is ${dtypeOf(data)} ${show(shape)}`
     );
-    throw new TypeError(`Tensors of one call must have one dtype: ${list.join(", ")}`);
+    throw new ArgumentTypeError(
+      `Tensors of one call must have one dtype: ${list.join(", ")}`,
+      "INVALID_DTYPE",
+    );
   }
 }
 
@@ -172,10 +184,11 @@ export function checkTensorShape(
   checkTensor(name, value);
   const same = value.shape.length === shape.length && shape.every((s, i) => s === value.shape[i]);
   if (same) return;
-  const wrong = value.shape.length === shape.length ? RangeError : TypeError;
-  throw new wrong(
-    `${name} must have the shape of ${why}, ${show(shape)}: received ${show(value.shape)}`,
-  );
+  const message = `${name} must have the shape of ${why}, ${show(shape)}: received ` +
+    show(value.shape);
+  throw value.shape.length === shape.length
+    ? new ArgumentRangeError(message)
+    : new ArgumentTypeError(message, "INVALID_RANK");
 }
 
 /**
@@ -195,7 +208,10 @@ export function checkOptions(
   checkType(isRecord, name, "be an object of options", value);
   for (const key of Object.keys(value)) {
     if (!known.includes(key)) {
-      throw new TypeError(`${name} has an unknown option "${key}": known are ${known.join(", ")}`);
+      throw new ArgumentTypeError(
+        `${name} has an unknown option "${key}": known are ${known.join(", ")}`,
+        "UNKNOWN_OPTION",
+      );
     }
   }
 }
@@ -222,8 +238,9 @@ export function checkWithin(
   const right = whole ? Number.isSafeInteger(value) : Number.isFinite(value);
   if (right && value >= minimum && value <= maximum) return;
   const limits = maximum < Infinity ? `from ${minimum} to ${maximum}` : `of ${minimum} or more`;
-  throw new RangeError(
+  throw new ArgumentRangeError(
     `${name} must be a ${whole ? "whole " : ""}number ${limits}: received ${value}`,
+    "OUT_OF_RANGE",
   );
 }
 
@@ -240,6 +257,8 @@ export function checkWhole(
 /** Checks that a shape, from one of its dimensions on, has no size of 0. */
 export function checkNonEmpty(name: string, shape: readonly number[], from: number): void {
   if (shape.indexOf(0, from) >= 0) {
-    throw new RangeError(`${name} must have no empty dimension: it has shape ${show(shape)}`);
+    throw new ArgumentRangeError(
+      `${name} must have no empty dimension: it has shape ${show(shape)}`,
+    );
   }
 }

@@ -6,6 +6,7 @@
  */
 
 import { describe } from "./check.ts";
+import { ArgumentTypeError } from "./errors.ts";
 import { type Epilogue, NO_EPILOGUE } from "./epilogue.ts";
 import type { GeneratedAveragePool, GeneratedConv, GeneratedPool } from "./generated/kernel.ts";
 import { addKernels } from "./generated/tier.ts";
@@ -80,7 +81,7 @@ let mostRecent: Asked | undefined;
  */
 export function useKernels(kernels: KernelChoice): Disposable {
   if (!choices.includes(kernels)) {
-    throw new TypeError(
+    throw new ArgumentTypeError(
       `kernels must be one of ${choices.join(", ")}: received ${describe(kernels)}`,
     );
   }
@@ -117,7 +118,7 @@ export function useKernels(kernels: KernelChoice): Disposable {
  */
 export function useArithmetic(arithmetic: Arithmetic): Disposable {
   if (!arithmetics.includes(arithmetic)) {
-    throw new TypeError(
+    throw new ArgumentTypeError(
       `arithmetic must be one of ${arithmetics.join(", ")}: received ${describe(arithmetic)}`,
     );
   }

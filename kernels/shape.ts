@@ -5,6 +5,7 @@
  */
 
 import { checkNonEmpty, checkOptions, checkShape, checkType, checkWhole } from "./check.ts";
+import { ArgumentRangeError, ArgumentTypeError } from "./errors.ts";
 import { show } from "./tensor.ts";
 
 /** How a convolution walks over its input: the course's `conv_param`. */
@@ -136,7 +137,9 @@ function numbers(
     return [value, value];
   }
   if (!counts.includes(value.length)) {
-    throw new TypeError(`${name} must be a number or ${forms}: received [${value.join(",")}]`);
+    throw new ArgumentTypeError(
+      `${name} must be a number or ${forms}: received [${value.join(",")}]`,
+    );
   }
   for (const [i, item] of value.entries()) checkWhole(`${name}[${i}]`, item, minimum);
   return value;
@@ -213,7 +216,7 @@ function windowShape(
   const OW = positions(W, [padLeft, padRight], extentX, strideX, ceilMode);
   if (OH < 1 || OW < 1) {
     const dilated = dilationY * dilationX === 1 ? "" : `, dilation ${show([dilationY, dilationX])}`;
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `${what} must not be larger than the padded input: it is ${show([extentY, extentX])}, ` +
         `the padded input is ${show([H + padTop + padBottom, W + padLeft + padRight])} ` +
         `(input ${show([H, W])}, pad ${show(pads)}${dilated})`,
@@ -291,8 +294,9 @@ function checkConvShapes(
   checkShape("The shape of x", xShape);
   checkShape("The shape of w", wShape);
   if (xShape.length !== 4 || wShape.length !== 4) {
-    throw new TypeError(
+    throw new ArgumentTypeError(
       `${what} takes ${forms}: x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
+      "INVALID_RANK",
     );
   }
   checkNonEmpty("x", xShape, 1);
@@ -314,14 +318,14 @@ export function checkChannels(
 ): void {
   const [, C] = xShape, [F, CW] = wShape;
   if (C % groups !== 0 || F % groups !== 0) {
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `groups must divide the channels of x and the filters of w: received ${groups}, ` +
         `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
     );
   }
   if (C !== CW * groups) {
     const each = groups === 1 ? "" : `, x having those of ${groups} groups`;
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `Cannot convolve x with w as their channels must match${each}: ` +
         `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
     );
@@ -383,7 +387,7 @@ export function convTransposeShape(
   const [, C, H, W] = xShape;
   const [CW, FG, KH, KW] = wShape;
   if (C !== CW || C % groups !== 0) {
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `The channels of x and w must match, and groups must divide them: received groups ${groups}, ` +
         `x has shape ${show(xShape)}, w has shape ${show(wShape)}`,
     );
@@ -391,14 +395,18 @@ export function convTransposeShape(
   const strides = pair("stride", stride, 1), dilations = pair("dilation", dilation, 1);
   const outputPads = pair("outputPad", outputPad, 0);
   if (outputPads.some((extra, i) => extra >= strides[i])) {
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `outputPad must be less than the stride: received ${show(outputPads)}, the stride is ` +
         show(strides),
+      "OUT_OF_RANGE",
     );
   }
   const same = pad === "same";
   if (same && Math.max(...outputPads) > 0) {
-    throw new RangeError(`outputPad must be 0 with "same" padding: received ${show(outputPads)}`);
+    throw new ArgumentRangeError(
+      `outputPad must be 0 with "same" padding: received ${show(outputPads)}`,
+      "OUT_OF_RANGE",
+    );
   }
   const extents = [extentOf(KH, dilations[0]), extentOf(KW, dilations[1])];
   const pads = same ? [0, 0, 0, 0] : padsOf(pad, [H, W], extents, strides);
@@ -408,7 +416,7 @@ export function convTransposeShape(
       : (from - 1) * strides[axis] - pads[axis] - pads[axis + 2] + extents[axis] + outputPads[axis];
   const outH = size(H, 0), outW = size(W, 1);
   if (outH < 1 || outW < 1) {
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `The padding of a transposed convolution must leave something of its output: it would be ` +
         `${show([outH, outW])} (input ${show([H, W])}, pad ${show(pads)}, kernel ${show(extents)})`,
     );
@@ -447,7 +455,7 @@ function checkWindowsMeet(xShape: readonly number[], s: WindowShape): void {
   const pads = [s.padTop, s.padLeft, s.padBottom, s.padRight];
   const extents = [extentOf(s.KH, s.dilationY), extentOf(s.KW, s.dilationX)];
   if (pads.some((pad, side) => pad >= extents[side % 2])) {
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `The pad of a pool must be smaller than its window: pad is ${show(pads)}, the window ` +
         `${show(extents)}, x has shape ${show(xShape)}`,
     );
@@ -464,7 +472,7 @@ function checkWindowsMeet(xShape: readonly number[], s: WindowShape): void {
     !meets(s.H, s.KH, s.strideY, s.dilationY, s.padTop) ||
     !meets(s.W, s.KW, s.strideX, s.dilationX, s.padLeft)
   ) {
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `Every window of a pool must hold a number of x: a window of ${show([s.KH, s.KW])} with ` +
         `dilation ${show([s.dilationY, s.dilationX])} and pad ${show(pads)} misses x of shape ` +
         show(xShape),

@@ -15,6 +15,7 @@ import {
   checkWhole,
   checkWithin,
 } from "../kernels/check.ts";
+import { ArgumentTypeError } from "../kernels/errors.ts";
 import { type DType, type FloatArray, show, type Tensor } from "../kernels/tensor.ts";
 import { zerosLike } from "./tensor.ts";
 
@@ -54,8 +55,9 @@ export function checkBoolean(name: string, value: unknown): asserts value is boo
 export function checkBatch(name: string, x: unknown): asserts x is Tensor {
   checkTensor(name, x);
   if (x.shape.length < 2) {
-    throw new TypeError(
+    throw new ArgumentTypeError(
       `${name} must have 2 dimensions or more, (N, ...): it has shape ${show(x.shape)}`,
+      "INVALID_RANK",
     );
   }
 }

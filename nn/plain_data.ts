@@ -7,6 +7,7 @@
  */
 
 import { checkTensor, checkType, isFloatArray, isObject } from "../kernels/check.ts";
+import { ArgumentTypeError } from "../kernels/errors.ts";
 import type { Tensor } from "../kernels/tensor.ts";
 import { checkKeys } from "./checks.ts";
 
@@ -165,7 +166,9 @@ function checkPlain(name: string, value: unknown, depth: number): asserts value 
     (Array.isArray(value) || isTensorLike(value) || hasPlainPrototype(value));
   checkType(isPlain, name, "be plain data", isObject(value) ? nameOf(value) : value);
   if (depth <= MAX_DEPTH) return;
-  throw new TypeError(`${name} must be plain data: it is nested more than ${MAX_DEPTH} deep`);
+  throw new ArgumentTypeError(
+    `${name} must be plain data: it is nested more than ${MAX_DEPTH} deep`,
+  );
 }
 
 /** Whether an object is one of `{ ... }`, of whatever realm. */

@@ -27,6 +27,8 @@ export async function orInputError<T>(what: string, work: () => Promise<T>): Pro
 /** Why the system refused something, in one line; undefined if an error is no such refusal. */
 export function systemReason(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
+  // Wrong arguments have codes too.
+  if (error instanceof TypeError || error instanceof RangeError) return undefined;
   const { code } = error as { code?: unknown };
   // Some of Deno's errors have a code, others only the system's number in their message.
   const isSystems = typeof code === "string" || error instanceof Deno.errors.NotCapable ||

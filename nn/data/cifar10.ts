@@ -8,6 +8,7 @@
  */
 
 import { checkType, checkWhole, isBytes, isObject } from "../../kernels/check.ts";
+import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
 import { checkBoolean, checkFunction, option, readDType, readOptions, whole } from "../checks.ts";
 import { type ArrayOf, type DType, type FloatArray, newArray, type Tensor } from "../tensor.ts";
 
@@ -17,7 +18,8 @@ const PIXELS = 3 * 32 * 32;
 const RECORD = 1 + PIXELS;
 /** Records of each of the official files. */
 const PER_FILE = 10_000;
-const TRAIN_FILES = [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`);
+/** Official files to train on. */
+const TRAIN_FILES = 5;
 const TEST_FILE = "test_batch.bin";
 
 /** The names of CIFAR-10's classes, by label. */
@@ -107,11 +109,11 @@ export async function getCifar10Data<D extends DType = "float64">(
   options: Cifar10Options<D>,
 ): Promise<Cifar10Data<ArrayOf<D>>> {
   const { numTraining, numValidation, numTest, subtractMean, dtype, ...from } = //
-    readOptions("options", options, CIFAR10);
+    readOptions("options", options, cifar10Options());
   checkWhole("numTraining", numTraining, Number(subtractMean));
-  const known = TRAIN_FILES.length * PER_FILE;
+  const known = TRAIN_FILES * PER_FILE;
   if (numTraining + numValidation > known) {
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `numTraining and numValidation must be at most ${known} together: ` +
         `received ${numTraining} and ${numValidation}`,
     );
@@ -119,8 +121,8 @@ export async function getCifar10Data<D extends DType = "float64">(
   const readFile = fileReader(from);
 
   const training = pictures(numTraining + numValidation, dtype);
-  for (let first = 0, i = 0; first < training.y.length; first += PER_FILE, i++) {
-    await readRecords(TRAIN_FILES[i], readFile, training, first);
+  for (let first = 0, i = 1; first < training.y.length; first += PER_FILE, i++) {
+    await readRecords(`data_batch_${i}.bin`, readFile, training, first);
   }
   const test = pictures(numTest, dtype);
   if (numTest > 0) await readRecords(TEST_FILE, readFile, test, 0);
@@ -148,8 +150,8 @@ export async function getCifar10Data<D extends DType = "float64">(
   };
 }
 
-/** The options of getCifar10Data. */
-const CIFAR10 = {
+/** The options of getCifar10Data: a function, so that a bundle that does not use them leaves them out. */
+const cifar10Options = () => ({
   directory: option(checkDirectory),
   readFile: option(checkFunction<ReadFile>),
   numTraining: option(whole(0), 49_000),
@@ -157,7 +159,7 @@ const CIFAR10 = {
   numTest: option(whole(0, PER_FILE), 1_000),
   subtractMean: option(checkBoolean, true),
   dtype: readDType,
-};
+});
 
 /** Gives the bytes of a file by its name. */
 type ReadFile = NonNullable<Cifar10Options["readFile"]>;
@@ -192,8 +194,9 @@ async function readRecords(
       if (within === 0) {
         const label = chunk[i];
         if (label > 9) {
-          throw new RangeError(
+          throw new ArgumentRangeError(
             `${name} must have labels from 0 to 9: that of record ${record} is ${label}`,
+            "OUT_OF_RANGE",
           );
         }
         if (record < keep) y[first + record] = label;
@@ -209,7 +212,7 @@ async function readRecords(
     position += chunk.length;
   }
   if (position !== expected) {
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `${name} must have ${expected} bytes, ${PER_FILE} records of ${RECORD}: it has ${position}`,
     );
   }
@@ -245,7 +248,7 @@ function fileReader(
   { directory, readFile }: Pick<Cifar10Options, "directory" | "readFile">,
 ): ReadFile {
   if ((directory === undefined) === (readFile === undefined)) {
-    throw new TypeError(`options must have either a directory or a readFile function`);
+    throw new ArgumentTypeError(`options must have either a directory or a readFile function`);
   }
   if (readFile !== undefined) return readFile;
   if (directory instanceof URL || /^https?:/.test(directory!)) {

@@ -5,6 +5,7 @@
  */
 
 import { checkTensor, checkType } from "../../kernels/check.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import { dtypeOf } from "../../kernels/tensor.ts";
 import { option, readOptions, whole } from "../checks.ts";
 import type { RandomState } from "../random/random_state.ts";
@@ -71,7 +72,9 @@ export function cropAndMirror(
     checkTensor("x", x, 4);
     const [N, C, H, W] = x.shape;
     if (padding === "reflect" && pad >= Math.min(H, W)) {
-      throw new RangeError(`x must be larger than pad, ${pad}, to be reflected: it is ${H} x ${W}`);
+      throw new ArgumentRangeError(
+        `x must be larger than pad, ${pad}, to be reflected: it is ${H} x ${W}`,
+      );
     }
     const size = C * H * W;
     if (picture.length !== size || dtypeOf(picture) !== dtypeOf(x.data)) {

@@ -5,6 +5,7 @@
  */
 
 import { checkTensor, checkWithin } from "../../kernels/check.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import { dtypeOf } from "../../kernels/tensor.ts";
 import { option, readOptions, required, whole } from "../checks.ts";
 import { exp } from "../elementary.ts";
@@ -26,7 +27,7 @@ export interface MixupOptions {
 
 function checkAlpha(name: string, value: unknown): asserts value is number {
   checkWithin(name, value, 0, 1);
-  if (value === 0) throw new RangeError(`${name} must be above 0: received 0`);
+  if (value === 0) throw new ArgumentRangeError(`${name} must be above 0: received 0`);
 }
 
 /**
@@ -66,7 +67,9 @@ export function mixup(
     const targets = { data: newArray(N * classes, dtype), shape: [N, classes] };
     const wrong = y.findIndex((label) => label >= classes);
     if (wrong >= 0) {
-      throw new RangeError(`y[${wrong}] must be below classes, ${classes}: it is ${y[wrong]}`);
+      throw new ArgumentRangeError(
+        `y[${wrong}] must be below classes, ${classes}: it is ${y[wrong]}`,
+      );
     }
     const p = betaOf(alpha, random), others = random.permutation(N);
     const before = x.data.slice();

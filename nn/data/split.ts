@@ -5,6 +5,7 @@
  */
 
 import { checkTensor, checkType } from "../../kernels/check.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import { type FloatArray, show, sizeOf, type Tensor } from "../../kernels/tensor.ts";
 import { checkBatch, option, readOptions, whole, within } from "../checks.ts";
 import { checkLabels } from "../layers/loss.ts";
@@ -55,7 +56,7 @@ export function splitData<X extends Tensor | Examples>(
   checkLabels("y", y, N);
   const count = validation < 1 ? Math.round(validation * N) : validation;
   if (!Number.isSafeInteger(count) || count < 1 || count >= N) {
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `validation must leave an example or more in both parts of ${N}: received ${validation}`,
     );
   }
@@ -147,7 +148,7 @@ export function normalize<A extends FloatArray>(
   for (const [name, values] of Object.entries({ mean, deviation })) {
     checkType(Array.isArray(values), name, "be an array of numbers", values);
     if (values.length === C) continue;
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `${name} must hold one number a channel of ${show(x.shape)}: it holds ${values.length}`,
     );
   }

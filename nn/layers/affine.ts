@@ -16,6 +16,7 @@ import {
   checkWhole,
 } from "../../kernels/check.ts";
 import { affineKernels } from "../../kernels/operations.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import { explain, select } from "../../kernels/select.ts";
 import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
 import { checkBatch, checkCache } from "../checks.ts";
@@ -39,7 +40,7 @@ function checkAffine(x: unknown, w: unknown, b: unknown): AffineShape {
   const D = sizeOf(x.shape.slice(1));
   const [rows, M] = w.shape;
   if (D !== rows) {
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `Cannot multiply x with w as an example's numbers must match the rows of w: ` +
         `x has shape ${show(x.shape)}, w has shape ${show(w.shape)}`,
     );

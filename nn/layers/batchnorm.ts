@@ -7,6 +7,7 @@
  * @module
  */
 
+import { ArgumentTypeError } from "../../kernels/errors.ts";
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { show } from "../../kernels/tensor.ts";
 import {
@@ -306,7 +307,10 @@ export function batchnorm(options: BatchnormOptions = {}): LayerDefinition {
   return layerOf("batchnorm", [options], (inShape, { path }) => {
     const [C] = inShape, rank = inShape.length;
     if (rank !== 1 && rank !== 3) {
-      throw new TypeError(`${path} needs an input of (D) or (C, H, W): it gets ${show(inShape)}`);
+      throw new ArgumentTypeError(
+        `${path} needs an input of (D) or (C, H, W): it gets ${show(inShape)}`,
+        "INVALID_RANK",
+      );
     }
     const zeros = { shape: [C], init: 0 };
     const layer = rank === 1 ? "batchnorm" : "spatialBatchnorm";

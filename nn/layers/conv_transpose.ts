@@ -13,6 +13,7 @@ import type { WeightedKernel } from "../../kernels/kernel.ts";
 import type { ConvShape, ConvTransposeParams } from "../../kernels/shape.ts";
 import type { DType, FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { checkDType, checkTensor, checkTensorShape, checkWhole } from "../../kernels/check.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import { NO_EPILOGUE } from "../../kernels/epilogue.ts";
 import { naiveConv } from "../../kernels/naive/conv.ts";
 import { convKernels } from "../../kernels/operations.ts";
@@ -378,7 +379,9 @@ export function convTranspose(
   return layerOf("convTranspose", [filters, options], (inShape, planner) => {
     const [C, H, W] = pictureShape(inShape, planner);
     if (filters % groups !== 0) {
-      throw new RangeError(`groups must divide the filters: received ${groups} of ${filters}`);
+      throw new ArgumentRangeError(
+        `groups must divide the filters: received ${groups} of ${filters}`,
+      );
     }
     const wShape = [C, filters / groups, ...kernel];
     const convParam = { stride, pad, dilation, groups, outputPad };

@@ -8,6 +8,7 @@
 
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { checkTensor, checkTensorShape, checkWithin } from "../../kernels/check.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import {
   checkCache,
   checkMode,
@@ -101,7 +102,7 @@ const DROPOUT_PARAM = {
 /** Checks a probability to keep a number, which must not be 0. */
 export function checkKeep(name: string, p: unknown): asserts p is number {
   checkWithin(name, p, 0, 1);
-  if (p === 0) throw new RangeError(`${name} must be above 0: received 0`);
+  if (p === 0) throw new ArgumentRangeError(`${name} must be above 0: received 0`, "OUT_OF_RANGE");
 }
 
 /**

@@ -8,6 +8,7 @@
 
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { checkWhole } from "../../kernels/check.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import { show } from "../../kernels/tensor.ts";
 import { readOptions } from "../checks.ts";
 import { type LayerDefinition, layerOf, pictureShape } from "./layer.ts";
@@ -59,7 +60,7 @@ export function spatialGroupnormForward<A extends FloatArray>(
   checkInputs(4, x, gamma, beta, gamma?.shape?.length === 4 ? [1, C, 1, 1] : [C]);
   checkWhole("G", G, 1);
   if (C % G !== 0) {
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `G must divide the channels of x: G is ${G}, x has shape ${show(x.shape)}`,
     );
   }
@@ -121,7 +122,7 @@ export function groupnorm(groups: number, options: LayernormOptions = {}): Layer
   return layerOf("groupnorm", [groups, options], (inShape, planner) => {
     const [C] = pictureShape(inShape, planner);
     if (C % groups !== 0) {
-      throw new RangeError(`groups must divide the channels: received ${groups} of ${C}`);
+      throw new ArgumentRangeError(`groups must divide the channels: received ${groups} of ${C}`);
     }
     return {
       outShape: inShape,

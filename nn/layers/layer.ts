@@ -11,6 +11,7 @@ import type { Epilogue } from "../../kernels/epilogue.ts";
 import type { Explanation } from "../../kernels/select.ts";
 import type { DType, Tensor } from "../../kernels/tensor.ts";
 import { checkWhole } from "../../kernels/check.ts";
+import { ArgumentTypeError } from "../../kernels/errors.ts";
 import { show } from "../../kernels/tensor.ts";
 import type { Mode } from "../checks.ts";
 import { copyOf } from "../plain_data.ts";
@@ -226,7 +227,10 @@ export function pictureShape(
 ): readonly [C: number, H: number, W: number] {
   const [C, H, W] = inShape;
   if (inShape.length === 3) return [C, H, W];
-  throw new TypeError(`${path} needs an input of (C, H, W): it gets ${show(inShape)}`);
+  throw new ArgumentTypeError(
+    `${path} needs an input of (C, H, W): it gets ${show(inShape)}`,
+    "INVALID_RANK",
+  );
 }
 
 /** Height and width: one number for both, or an array of the two. */

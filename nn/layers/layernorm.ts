@@ -7,6 +7,7 @@
  * @module
  */
 
+import { ArgumentTypeError } from "../../kernels/errors.ts";
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { show } from "../../kernels/tensor.ts";
 import { readOptions } from "../checks.ts";
@@ -109,7 +110,10 @@ export function layernorm(options: LayernormOptions = {}): LayerDefinition {
   const { eps } = readOptions("layernorm", options, { eps: EPS });
   return layerOf("layernorm", [options], (inShape, { path }) => {
     if (inShape.length !== 1) {
-      throw new TypeError(`${path} needs an input of (D): it gets ${show(inShape)}`);
+      throw new ArgumentTypeError(
+        `${path} needs an input of (D): it gets ${show(inShape)}`,
+        "INVALID_RANK",
+      );
     }
     const [D] = inShape;
     return {

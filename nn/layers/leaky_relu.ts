@@ -5,6 +5,7 @@
  */
 
 import { checkNumber } from "../../kernels/check.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import { elementwise } from "./elementwise.ts";
 import type { LayerDefinition } from "./layer.ts";
 
@@ -27,6 +28,8 @@ import type { LayerDefinition } from "./layer.ts";
  */
 export function leakyRelu(a = 0.01): LayerDefinition {
   checkNumber("leakyRelu.a", a);
-  if (!Number.isFinite(a)) throw new RangeError(`leakyRelu.a must be finite: received ${a}`);
+  if (!Number.isFinite(a)) {
+    throw new ArgumentRangeError(`leakyRelu.a must be finite: received ${a}`, "OUT_OF_RANGE");
+  }
   return elementwise("leakyRelu", [a], (x) => x > 0 ? x : a * x, (x) => x > 0 ? 1 : a);
 }

@@ -15,6 +15,7 @@ import {
   checkWhole,
   isObject,
 } from "../../kernels/check.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import { option, readOptions, within } from "../checks.ts";
 import { exp } from "../elementary.ts";
 import { log } from "../log.ts";
@@ -49,7 +50,9 @@ export function checkLabels(
   checkType(isArray, name, "be an array of labels", y);
   const labels = y as ArrayLike<unknown>;
   if (labels.length !== N) {
-    throw new RangeError(`${name} must hold one label an example, ${N}: it holds ${labels.length}`);
+    throw new ArgumentRangeError(
+      `${name} must hold one label an example, ${N}: it holds ${labels.length}`,
+    );
   }
   for (let i = 0; i < N; i++) {
     const label = labels[i];
@@ -89,7 +92,10 @@ export function checkTargets(
     let sum = 0;
     for (const p of row) sum += p >= 0 ? p : NaN;
     if (Math.abs(sum - 1) <= SUM_TOLERANCE) continue;
-    throw new RangeError(`${name} must hold probabilities: those of example ${n} are ${row}`);
+    throw new ArgumentRangeError(
+      `${name} must hold probabilities: those of example ${n} are ${row}`,
+      "OUT_OF_RANGE",
+    );
   }
 }
 

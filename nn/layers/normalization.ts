@@ -12,6 +12,7 @@ import {
   checkTensor,
   checkTensorShape,
 } from "../../kernels/check.ts";
+import { ArgumentTypeError } from "../../kernels/errors.ts";
 import { show, sizeOf } from "../../kernels/tensor.ts";
 import { checkCache, checkMode, type Mode, option, within } from "../checks.ts";
 import {
@@ -86,7 +87,7 @@ export function runLayernorm<A extends FloatArray, L extends NormLayer>(
 export function checkBackward(dout: Tensor, cache: NormCache, layer: NormLayer): Layout {
   checkCache(cache, ["layer", "x", "gamma", "mean", "inverseStd", "count"]);
   if (cache.layer !== layer) {
-    throw new TypeError(
+    throw new ArgumentTypeError(
       `cache must come from ${layer}Forward: it comes from ${cache.layer}Forward`,
     );
   }

@@ -7,6 +7,7 @@
 import type { Pad } from "../../kernels/shape.ts";
 import type { DType } from "../../kernels/tensor.ts";
 import { checkType, isObject } from "../../kernels/check.ts";
+import { ArgumentTypeError } from "../../kernels/errors.ts";
 import { checkBoolean, option, readOptions, required, unchecked, whole } from "../checks.ts";
 import { affine } from "../layers/affine.ts";
 import { batchnorm } from "../layers/batchnorm.ts";
@@ -101,7 +102,7 @@ function layersOf(name: string, block: unknown): readonly LayerDefinition[] {
   if ("affine" in block) {
     const read = readOptions(name, block, affineOptions());
     if (read.batchnorm && read.layernorm) {
-      throw new TypeError(`${name} must have batchnorm or layernorm, not both`);
+      throw new ArgumentTypeError(`${name} must have batchnorm or layernorm, not both`);
     }
     return [
       affine(read.affine),
@@ -142,7 +143,10 @@ function layersOfBlocks(
     const layers = layersOf(`blocks[${i}]`, block);
     const [{ type }] = layers;
     if (type !== "affine" && !isSpatial) {
-      throw new TypeError(`blocks[${i}] needs an input of (C, H, W): it gets one of numbers`);
+      throw new ArgumentTypeError(
+        `blocks[${i}] needs an input of (C, H, W): it gets one of numbers`,
+        "INVALID_RANK",
+      );
     }
     isSpatial &&= type === "conv";
     return layers;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import type { Tensor } from "../../kernels/tensor.ts";
 import { show, sizeOf } from "../../kernels/tensor.ts";
 import type { LayerDefinition } from "../layers/layer.ts";
@@ -33,7 +34,7 @@ import { add } from "./residual.ts";
  * @throws {RangeError} If there is no branch.
  */
 export function concat(...branches: readonly LayerDefinition[]): LayerDefinition {
-  if (branches.length === 0) throw new RangeError("concat must have a branch or more");
+  if (branches.length === 0) throw new ArgumentRangeError("concat must have a branch or more");
   return Object.freeze<LayerDefinition>({
     type: "concat",
     args: branches,
@@ -44,7 +45,9 @@ export function concat(...branches: readonly LayerDefinition[]): LayerDefinition
       shapes.forEach((shape, i) => {
         if (shape.slice(1).join() === plane.join()) return;
         const first = `${planner.path}[0] gives ${show(shapes[0])}`;
-        throw new RangeError(`${first}, ${planner.path}[${i}] ${show(shape)}: planes must agree`);
+        throw new ArgumentRangeError(
+          `${first}, ${planner.path}[${i}] ${show(shape)}: planes must agree`,
+        );
       });
       const sizes = shapes.map(sizeOf);
       const all = sizes.reduce((sum, size) => sum + size, 0);

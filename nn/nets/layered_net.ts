@@ -15,6 +15,7 @@ import {
   checkType,
   checkWithin,
 } from "../../kernels/check.ts";
+import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
 import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
 import {
   checkTensorsLike,
@@ -183,8 +184,9 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     this.layers = this.#plan.parts!;
     const { outShape } = this.#plan;
     if (outShape.length !== 1) {
-      throw new TypeError(
+      throw new ArgumentTypeError(
         `layers must end in one score a class, as affine(10) gives: they end in ${show(outShape)}`,
+        "INVALID_RANK",
       );
     }
     for (const [name, { shape, init }] of Object.entries(this.#planner.params)) {
@@ -228,7 +230,9 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     if (y === undefined) return this.predict(x);
     this.#checkInput(x);
     const [N] = x.shape;
-    if (N === 0) throw new RangeError(`x must have an example or more: it has ${show(x.shape)}`);
+    if (N === 0) {
+      throw new ArgumentRangeError(`x must have an example or more: it has ${show(x.shape)}`);
+    }
     // Before the forward pass, which writes running statistics.
     checkTargets("y", y, N, this.#plan.outShape[0]);
     const grads: Record<string, Tensor<ArrayOf<D>>> = {};
@@ -369,8 +373,9 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     const flat = flattens && sizeOf(example) === sizeOf(shape);
     if (x.shape.length < 2 || !flat) checkTensorShape("x", x, [N, ...shape], why);
     if (dtypeOf(x.data) !== dtype) {
-      throw new TypeError(
+      throw new ArgumentTypeError(
         `x must be ${dtype}, as the net's parameters are: it is ${dtypeOf(x.data)}`,
+        "INVALID_DTYPE",
       );
     }
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import type { Tensor } from "../../kernels/tensor.ts";
 import { show } from "../../kernels/tensor.ts";
 import type { LayerDefinition } from "../layers/layer.ts";
@@ -47,7 +48,7 @@ export function residual(branch: LayerDefinition, shortcut?: LayerDefinition): L
       const { outShape, ownsOut } = a.plan;
       if (outShape.join() !== b.plan.outShape.join()) {
         const shapes = `gives ${show(outShape)}, its shortcut ${show(b.plan.outShape)}`;
-        throw new RangeError(`${planner.path}.branch ${shapes}`);
+        throw new ArgumentRangeError(`${planner.path}.branch ${shapes}`);
       }
       return {
         outShape,

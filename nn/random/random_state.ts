@@ -8,6 +8,7 @@
  */
 
 import { checkOptions, checkType, checkWhole } from "../../kernels/check.ts";
+import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
 import type { DType, Tensor } from "../../kernels/tensor.ts";
 import { checkBoolean, option, readOptions } from "../checks.ts";
 import { log } from "../log.ts";
@@ -238,8 +239,9 @@ export class RandomState {
     checkWhole("low", first, -(2 ** 31));
     checkWhole("high", end, -(2 ** 31));
     if (first >= end || end > 2 ** 31) {
-      throw new RangeError(
+      throw new ArgumentRangeError(
         `high must be above low, and at most 2^31: low is ${first}, high is ${end}`,
+        "OUT_OF_RANGE",
       );
     }
     const max = end - first - 1;
@@ -311,7 +313,7 @@ export class RandomState {
     const n = typeof from === "number" ? from : from.length;
     const drawn = size ?? 1;
     if (n === 0 ? drawn > 0 : !replace && drawn > n) {
-      throw new RangeError(
+      throw new ArgumentRangeError(
         `Cannot draw ${drawn} of ${n}${replace ? "" : " without replacement"}`,
       );
     }
@@ -434,7 +436,7 @@ export function checkRandom(name: string, value: unknown): asserts value is Rand
 /** Checks that options name one source of random numbers at most. */
 export function checkOneSource(name: string, seed: unknown, random: unknown): void {
   if (seed === undefined || random === undefined) return;
-  throw new TypeError(`${name} must have a seed or a random, not both`);
+  throw new ArgumentTypeError(`${name} must have a seed or a random, not both`);
 }
 
 /** Checks that a value fits into 32 bits without a sign. */

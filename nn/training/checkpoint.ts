@@ -5,6 +5,7 @@
  */
 
 import { checkNumber, checkType, isObject } from "../../kernels/check.ts";
+import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
 import type { Tensor } from "../../kernels/tensor.ts";
 import {
   checkBoolean,
@@ -99,7 +100,7 @@ export function checkCheckpoint(
   checkRuleName(checkpoint.updateRule, updateRule.name);
   for (const [key, own] of Object.entries({ batchSize, numTrain })) {
     if (parts[key] === own) continue;
-    throw new RangeError(`${name} must be of ${key} ${own}: it is of ${key} ${parts[key]}`);
+    throw new ArgumentRangeError(`${name} must be of ${key} ${own}: it is of ${key} ${parts[key]}`);
   }
   const { iteration, lossHistory, trainAccHistory, valAccHistory } = checkpoint;
   checkLength("lossHistory", lossHistory, iteration);
@@ -146,13 +147,13 @@ function checkLater(
 /** Names tell update rules from one another; those without one of their own may be any. */
 function checkRuleName(found: string, own: string): void {
   if (own === "") {
-    throw new TypeError(
+    throw new ArgumentTypeError(
       "updateRule must be a function with a name of its own where a checkpoint is resumed, " +
         "which names it too: it has none",
     );
   }
   if (found !== own) {
-    throw new TypeError(
+    throw new ArgumentTypeError(
       `checkpoint must be of the update rule ${own}: it is of ${found || "one without a name"}`,
     );
   }
@@ -160,7 +161,9 @@ function checkRuleName(found: string, own: string): void {
 
 function checkLength(key: string, { length }: readonly number[], expected: number): void {
   if (length === expected) return;
-  throw new RangeError(`checkpoint.${key} must hold ${expected} numbers: it holds ${length}`);
+  throw new ArgumentRangeError(
+    `checkpoint.${key} must hold ${expected} numbers: it holds ${length}`,
+  );
 }
 
 function checkState(key: string, value: unknown, expected: boolean): void {

@@ -10,6 +10,7 @@
  */
 
 import { checkShape, checkType, isBytes, isObject } from "../../kernels/check.ts";
+import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
 import { dtypeOf, sizeOf, type Tensor } from "../../kernels/tensor.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { checkKeys } from "../checks.ts";
@@ -95,30 +96,34 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = bytes.length < 8 ? NaN : Number(view.getBigUint64(0, true));
   if (!(8 + length <= bytes.length)) {
-    throw new RangeError(`A checkpoint must hold its whole header: it has ${bytes.length} bytes`);
+    throw new ArgumentRangeError(
+      `A checkpoint must hold its whole header: it has ${bytes.length} bytes`,
+    );
   }
   const start = 8 + length;
   const { checksum, checkpoint, entries } = parsed(() => readHeader(bytes.subarray(8, start)));
   const expected = start + (entries.at(-1)?.[1].data_offsets[1] ?? 0);
   if (expected !== bytes.length) {
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `A checkpoint must have as many bytes as its header says, ${expected}: it has ${bytes.length}`,
     );
   }
   return parsed(() => {
     const found = checksum === undefined ? undefined : checksumOf(bytes);
     if (found !== checksum) {
-      throw new TypeError(`its bytes are damaged, as their checksum is ${found}, not ${checksum}`);
+      throw new ArgumentTypeError(
+        `its bytes are damaged, as their checksum is ${found}, not ${checksum}`,
+      );
     }
     const tensors = new Map(entries);
     const data = unpack(JSON.parse(checkpoint), (path) => {
       const entry = tensors.get(path);
-      if (entry === undefined) throw new TypeError(`it has not one tensor ${path}`);
+      if (entry === undefined) throw new ArgumentTypeError(`it has not one tensor ${path}`);
       tensors.delete(path);
       return tensorOf(entry, bytes.subarray(start));
     }, checksum !== undefined);
     const [unused] = tensors.keys();
-    if (unused !== undefined) throw new TypeError(`its tensor ${unused} has no place`);
+    if (unused !== undefined) throw new ArgumentTypeError(`its tensor ${unused} has no place`);
     return data as Checkpoint;
   });
 }
@@ -139,7 +144,9 @@ function readHeader(bytes: Uint8Array): Header {
   const header = JSON.parse(text), metadata = header?.__metadata__;
   checkType(isObject(metadata), "its metadata", "be an object", metadata);
   const { format, crc32: checksum, checkpoint } = metadata as Record<string, unknown>;
-  if (format !== (isNew ? FORMAT : FORMAT_1)) throw new TypeError(`its format is ${format}`);
+  if (format !== (isNew ? FORMAT : FORMAT_1)) {
+    throw new ArgumentTypeError(`its format is ${format}`);
+  }
   checkKeys("its metadata", metadata, ["format", "checkpoint", ...(isNew ? ["crc32"] : [])]);
   checkType(typeof checkpoint === "string", "its checkpoint", "be JSON", checkpoint);
   delete header.__metadata__;
@@ -160,7 +167,9 @@ function checkEntry(name: string, entry: unknown, start: number): number {
   const right = Array.isArray(data_offsets) && data_offsets.length === 2 &&
     data_offsets[0] === start && data_offsets[1] === end;
   if (!right) {
-    throw new TypeError(`${name} must lie at [${start},${end}]: it lies at [${data_offsets}]`);
+    throw new ArgumentTypeError(
+      `${name} must lie at [${start},${end}]: it lies at [${data_offsets}]`,
+    );
   }
   return end;
 }
@@ -185,6 +194,12 @@ function parsed<T>(parse: () => T): T {
     const reason = cause instanceof TypeError || cause instanceof RangeError
       ? `: ${cause.message}`
       : "";
-    throw new TypeError(`bytes must be a checkpoint of encodeCheckpoint${reason}`, { cause });
+    throw new ArgumentTypeError(
+      `bytes must be a checkpoint of encodeCheckpoint${reason}`,
+      "INVALID_FORMAT",
+      {
+        cause,
+      },
+    );
   }
 }

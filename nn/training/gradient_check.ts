@@ -16,6 +16,7 @@ import {
   checkWhole,
   isObject,
 } from "../../kernels/check.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { checkFunction } from "../checks.ts";
 import { RandomState } from "../random/random_state.ts";
@@ -187,7 +188,9 @@ export function relError(a: Tensor | ArrayLike<number>, b: Tensor | ArrayLike<nu
   const x = numbersOf("a", a), y = numbersOf("b", b);
   if ("shape" in a && "shape" in b) checkTensorShape("b", b, a.shape, "a");
   if (x.length !== y.length) {
-    throw new RangeError(`b must have as many numbers as a, ${x.length}: received ${y.length}`);
+    throw new ArgumentRangeError(
+      `b must have as many numbers as a, ${x.length}: received ${y.length}`,
+    );
   }
   let largest = 0;
   for (let i = 0; i < x.length; i++) {
@@ -244,7 +247,7 @@ function checkArguments(f: unknown, x: unknown, h: unknown): void {
   checkFunction("f", f);
   checkTensor("x", x);
   checkNumber("h", h);
-  if (!(h > 0)) throw new RangeError(`h must be above 0: received ${h}`);
+  if (!(h > 0)) throw new ArgumentRangeError(`h must be above 0: received ${h}`, "OUT_OF_RANGE");
 }
 
 /** The numbers of a tensor or an array. */

@@ -5,6 +5,7 @@
  */
 
 import { checkWithin } from "../../kernels/check.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { option, readOptions, whole } from "../checks.ts";
 import type { Examples } from "../data/examples.ts";
@@ -82,7 +83,12 @@ export function findLearningRate<A extends FloatArray>(
     to: option(checkAbove0, 1),
     iterations: option(whole(2), 100),
   });
-  if (from >= to) throw new RangeError(`range.to must be above range.from, ${from}: it is ${to}`);
+  if (from >= to) {
+    throw new ArgumentRangeError(
+      `range.to must be above range.from, ${from}: it is ${to}`,
+      "OUT_OF_RANGE",
+    );
+  }
   const growth = log(to / from) / (iterations - 1);
   const rates: number[] = [], losses: number[] = [];
   let mean = 0, lowest = Infinity, weight = 1;
@@ -134,5 +140,7 @@ function steepestOf(rates: readonly number[], losses: readonly number[]): number
 
 function checkAbove0(name: string, value: unknown): asserts value is number {
   checkWithin(name, value, 0);
-  if (value === 0) throw new RangeError(`${name} must be above 0: received 0`);
+  if (value === 0) {
+    throw new ArgumentRangeError(`${name} must be above 0: received 0`, "OUT_OF_RANGE");
+  }
 }

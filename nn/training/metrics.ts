@@ -5,6 +5,7 @@
  */
 
 import { checkNonEmpty, checkTensor, checkWhole } from "../../kernels/check.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import type { Tensor } from "../../kernels/tensor.ts";
 import { checkLabels } from "../layers/loss.ts";
 import type { Labels } from "../model.ts";
@@ -131,7 +132,7 @@ export interface ClassReport {
 export function classReports(counts: readonly (readonly number[])[]): ClassReport[] {
   for (const [r, row] of counts.entries()) {
     if (row.length !== counts.length) {
-      throw new RangeError(
+      throw new ArgumentRangeError(
         `counts must be square, ${counts.length} numbers in a row: row ${r} has ${row.length}`,
       );
     }

@@ -11,6 +11,7 @@
  */
 
 import { checkSameDType, checkTensor, checkTensorShape, checkWithin } from "../../kernels/check.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import {
   option,
@@ -309,7 +310,9 @@ const share = within(0, 1);
 
 function checkBeta(name: string, value: unknown): asserts value is number {
   checkWithin(name, value, 0, 1);
-  if (value === 1) throw new RangeError(`${name} must be below 1: received 1`);
+  if (value === 1) {
+    throw new ArgumentRangeError(`${name} must be below 1: received 1`, "OUT_OF_RANGE");
+  }
 }
 
 /** A memory of earlier steps, which {@linkcode prepare} checks against the parameter. */

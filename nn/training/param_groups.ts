@@ -5,6 +5,7 @@
  */
 
 import { checkType, isObject } from "../../kernels/check.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
 import { copyOf } from "../plain_data.ts";
 import type { OptimConfig } from "./optim.ts";
 
@@ -42,7 +43,7 @@ export function namesOf(
       isExpression ? name.search(pattern) >= 0 : name === pattern
     );
     if (matches.length === 0) {
-      throw new RangeError(
+      throw new ArgumentRangeError(
         `${option} must name parameters: there is no ${pattern} among ${names.join(", ")}`,
       );
     }

@@ -7,6 +7,7 @@
  */
 
 import { checkNumber, checkWhole } from "../../kernels/check.ts";
+import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
 import type { Examples } from "../data/examples.ts";
 import { accuracyOf } from "./accuracy.ts";
 import type { AverageState } from "./averages.ts";
@@ -133,7 +134,9 @@ export class Solver<A extends FloatArray = FloatArray> {
     const settings = readOptions("options", options, SETTINGS);
     const { optimConfig, paramGroups, schedule, seed, random } = settings;
     if (schedule !== undefined && optimConfig.learningRate === undefined) {
-      throw new TypeError("optimConfig must have a learningRate for the schedule to multiply");
+      throw new ArgumentTypeError(
+        "optimConfig must have a learningRate for the schedule to multiply",
+      );
     }
     this.model = model;
     this.#data = data;
@@ -145,7 +148,7 @@ export class Solver<A extends FloatArray = FloatArray> {
     const { frozen = [], numEpochs } = settings;
     this.#frozen = namesOf("frozen", frozen, names);
     if (this.#frozen.size === names.length) {
-      throw new RangeError("frozen must leave a parameter that learns: it holds all");
+      throw new ArgumentRangeError("frozen must leave a parameter that learns: it holds all");
     }
     this.#perEpoch = Math.max(Math.floor(data.xTrain.shape[0] / this.#perUpdate), 1);
     this.iterations = numEpochs * this.#perEpoch;
@@ -283,7 +286,7 @@ export class Solver<A extends FloatArray = FloatArray> {
    * in it is out of range.
    */
   resume(checkpoint: Checkpoint): void {
-    if (this.#running) throw new TypeError("Cannot resume while the solver is training");
+    if (this.#running) throw new ArgumentTypeError("Cannot resume while the solver is training");
     const { updateRule, schedule, shuffle, average } = this.#options;
     checkCheckpoint(checkpoint, {
       model: this.model,
@@ -322,7 +325,7 @@ export class Solver<A extends FloatArray = FloatArray> {
   *#run(options: TrainOptions): Generator<void | Promise<void>, TrainResult> {
     const { signal, onProgress, onCheckpoint, checkpointEvery } = //
       readOptions("options", options, TRAIN);
-    if (this.#running) throw new TypeError("The solver is training already");
+    if (this.#running) throw new ArgumentTypeError("The solver is training already");
     const { verbose, printEvery } = this.#options;
     this.#running = true;
     try {

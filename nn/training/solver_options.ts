@@ -5,6 +5,7 @@
  */
 
 import { checkTensor, checkType, checkWhole, isObject } from "../../kernels/check.ts";
+import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
 import { show } from "../../kernels/tensor.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { checkBoolean, checkFunction, option, unchecked, whole, within } from "../checks.ts";
@@ -214,7 +215,9 @@ export function checkModel(model: unknown): asserts model is Model {
   const isModel = isObject(params) && typeof loss === "function";
   checkType(isModel, "model", "have params and loss", model);
   for (const [name, value] of Object.entries(params)) checkTensor(`model.params.${name}`, value);
-  if (Object.keys(params).length === 0) throw new TypeError("model.params must not be empty");
+  if (Object.keys(params).length === 0) {
+    throw new ArgumentTypeError("model.params must not be empty");
+  }
 }
 
 export function checkExamples(xName: string, x: unknown, yName: string, y: unknown): void {
@@ -232,7 +235,7 @@ export function checkData(data: unknown): asserts data is AnyData {
   checkExamples("xVal", xVal, "yVal", yVal);
   const [train, val] = [xTrain, xVal].map((x) => x!.shape);
   if (show(train.slice(1)) !== show(val.slice(1))) {
-    throw new RangeError(
+    throw new ArgumentRangeError(
       `xTrain and xVal must have examples of one shape: they have shapes ${show(train)} and ${
         show(val)
       }`,

@@ -5,6 +5,7 @@
  */
 
 import { checkWhole } from "../../kernels/check.ts";
+import { ArgumentTypeError } from "../../kernels/errors.ts";
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { show, sizeOf } from "../../kernels/tensor.ts";
 import { checkBoolean, option, readOptions, whole } from "../checks.ts";
@@ -70,7 +71,10 @@ export function testTimeScores<A extends FloatArray>(
   checkSource("x", x);
   const [N, C, H, W] = x.shape;
   if (x.shape.length !== 4) {
-    throw new TypeError(`x must hold pictures, (N, C, H, W): it has shape ${show(x.shape)}`);
+    throw new ArgumentTypeError(
+      `x must hold pictures, (N, C, H, W): it has shape ${show(x.shape)}`,
+      "INVALID_RANK",
+    );
   }
   checkWhole("shift", shift, 0, Math.min(H, W) - 1);
   const views = viewsOf(mirror, shift);

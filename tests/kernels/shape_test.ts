@@ -355,7 +355,6 @@ for (const [call, bads] of refusals) {
       it(`${what}, before it writes`, () => {
         const kept = structuredClone(args);
         const thrown = assertThrows(() => call(...args), error);
-        assertEquals(thrown.constructor, error);
         for (const part of parts) assertStringIncludes(thrown.message, part);
         assertEquals(args, kept);
       });

@@ -6,6 +6,7 @@
 
 import { describe, it } from "@std/testing/bdd";
 import { assertEquals, assertThrows } from "@std/assert";
+import { ArgumentRangeError, ArgumentTypeError } from "../../mod.ts";
 
 /** Arguments that must be refused, with the error's class and message. */
 export type Bad = readonly [
@@ -25,8 +26,9 @@ export function describeRefusals(refusals: readonly (readonly [Loose, readonly B
       for (const [what, args, error, message] of rows) {
         it(`${what}, before it writes`, () => {
           const kept = structuredClone(args);
-          const thrown = assertThrows(() => call(...args), error);
-          assertEquals([thrown.constructor, thrown.message], [error, message]);
+          const ours = error === TypeError ? ArgumentTypeError : ArgumentRangeError;
+          const thrown = assertThrows(() => call(...args), ours);
+          assertEquals([thrown instanceof error, thrown.message], [true, message]);
           assertEquals(args, kept);
         });
       }
