@@ -7,7 +7,11 @@
 import { type FloatArray, sizeOf, type Tensor } from "../../kernels/tensor.ts";
 import { type Examples, gather } from "../data/examples.ts";
 import type { Labels, Model } from "../model.ts";
+import type { RandomState } from "../random/random_state.ts";
 import { zerosLike } from "../tensor.ts";
+
+/** Examples in a batch where only scores are computed, as in the course. */
+export const CHECK_BATCH = 100;
 
 /**
  * The part of examples whose highest score is that of their label.
@@ -41,6 +45,17 @@ export function* accuracyOf<A extends FloatArray>(
     yield;
   }
   return correct / count;
+}
+
+/** The numbers of all examples, or of so many drawn with replacement. */
+export function drawExamples(
+  { shape: [N] }: Tensor | Examples,
+  numSamples: number | null,
+  random: RandomState,
+): Int32Array {
+  return numSamples !== null && N > numSamples
+    ? random.choice(N, numSamples)
+    : Int32Array.from({ length: N }, (_, i) => i);
 }
 
 /** Zeros of the model's dtype. */

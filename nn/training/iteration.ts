@@ -1,0 +1,160 @@
+/**
+ * One iteration of a training: a batch or several, their gradients, an update of every parameter.
+ *
+ * @module
+ */
+
+import { checkNumber } from "../../kernels/check.ts";
+import { ArgumentRangeError } from "../../kernels/errors.ts";
+import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
+import type { Read } from "../checks.ts";
+import type { LossAndGradients } from "../model.ts";
+import { copyOf } from "../plain_data.ts";
+import { copyRandom, RandomState } from "../random/random_state.ts";
+import type { AverageState } from "./averages.ts";
+import { addTo, Batches } from "./batches.ts";
+import { describeStart } from "./non_finite.ts";
+import type { OptimConfig } from "./optim.ts";
+import { configsOf, namesOf } from "./param_groups.ts";
+import type { TrainedModel } from "./snapshot.ts";
+import type { AnyData, SETTINGS } from "./solver_options.ts";
+
+/** Does the iterations of a training, one by one. */
+export class Iterations<A extends FloatArray> {
+  /** Examples that an update is made from. */
+  readonly perUpdate: number;
+  /** Iterations of an epoch. */
+  readonly perEpoch: number;
+  /** Iterations in all. */
+  readonly count: number;
+  readonly batches: Batches<A>;
+  /** The update rule's settings and memory of each parameter. */
+  optimConfigs: Record<string, OptimConfig>;
+  /** The averages of the parameters; undefined before the first update, or if there are none. */
+  averages: AverageState | undefined;
+  /** Where numbers that are not finite began, if the last loss is such a one. */
+  divergedAt: string | undefined;
+  readonly #trained: TrainedModel<A>;
+  readonly #options: Read<typeof SETTINGS>;
+  /** Where the random numbers stood before the iteration that is under way. */
+  readonly #before = new RandomState(0);
+  /** The names of the parameters that stay as they are. */
+  readonly #frozen: ReadonlySet<string>;
+
+  constructor(trained: TrainedModel<A>, data: AnyData, options: Read<typeof SETTINGS>) {
+    this.#trained = trained;
+    this.#options = options;
+    const { optimConfig, paramGroups, frozen = [], batchSize, accumulate, numEpochs } = options;
+    const names = Object.keys(trained.model.params);
+    this.optimConfigs = configsOf(optimConfig, paramGroups, names);
+    this.#frozen = namesOf("frozen", frozen, names);
+    if (this.#frozen.size === names.length) {
+      throw new ArgumentRangeError("frozen must leave a parameter that learns: it holds all");
+    }
+    this.perUpdate = batchSize * accumulate;
+    this.perEpoch = Math.max(Math.floor(data.xTrain.shape[0] / this.perUpdate), 1);
+    this.count = numEpochs * this.perEpoch;
+    this.batches = new Batches(trained.model, data, options);
+  }
+
+  /** Epochs done after so many iterations. */
+  epochAt(iteration: number): number {
+    return Math.floor(iteration / this.perEpoch);
+  }
+
+  /**
+   * Does one iteration. If it throws, or its loss is not finite, no parameter has changed.
+   *
+   * @param iteration Iterations done before.
+   * @returns Its loss.
+   */
+  next(iteration: number): number {
+    const { model, random } = this.#trained;
+    copyRandom(random, this.#before);
+    const modelState = model.getState?.() ?? null;
+    const undo = () => {
+      if (modelState !== null) model.setState?.(modelState);
+      copyRandom(this.#before, random);
+    };
+    const { schedule, average } = this.#options;
+    if (average !== undefined) this.averages ??= average.start(model);
+    const factor = schedule?.(iteration / this.count);
+    try {
+      const { loss, grads } = this.#lossAndGradients(iteration);
+      if (Number.isFinite(loss)) this.#update(grads, iteration, factor);
+      else undo();
+      return loss;
+    } catch (error) {
+      undo();
+      throw error;
+    }
+  }
+
+  /** The mean loss of the batches of one update, and their mean gradients. */
+  #lossAndGradients(iteration: number): LossAndGradients<A> {
+    const { accumulate } = this.#options;
+    const first = this.#lossOfBatch(iteration, 0);
+    if (accumulate === 1 || !Number.isFinite(first.loss)) return first;
+    // A copy, as a model may use its arrays again.
+    const grads = copyOf(first.grads, "grads");
+    let { loss } = first;
+    for (let part = 1; part < accumulate && Number.isFinite(loss); part++) {
+      const next = this.#lossOfBatch(iteration, part);
+      loss += next.loss;
+      addTo(grads, next.grads);
+    }
+    for (const { data } of Object.values(grads)) {
+      for (let i = 0; i < data.length; i++) data[i] /= accumulate;
+    }
+    return { loss: loss / accumulate, grads };
+  }
+
+  /** Draws a batch, and gives its loss and the gradients of the parameters that learn. */
+  #lossOfBatch(iteration: number, part: number): LossAndGradients<A> {
+    const { model, random } = this.#trained;
+    const place = (iteration % this.perEpoch) * this.#options.accumulate + part;
+    const { x, y } = this.batches.next(random, this.epochAt(iteration), place);
+    const { loss, grads } = model.loss(x, y, { frozen: this.#frozen });
+    checkNumber("The loss of the model", loss);
+    if (!Number.isFinite(loss)) this.divergedAt = describeStart(model, x);
+    return { loss, grads: this.#learning(grads) };
+  }
+
+  /** What belongs to parameters that are not frozen. */
+  #learning<T>(all: Record<string, T>): Record<string, T> {
+    if (this.#frozen.size === 0) return all;
+    return Object.fromEntries(Object.entries(all).filter(([name]) => !this.#frozen.has(name)));
+  }
+
+  /** Updates every parameter with its learning rate times a factor, or none. */
+  #update(
+    grads: Readonly<Record<string, Tensor<A>>>,
+    iteration: number,
+    factor: number | undefined,
+  ): void {
+    const { model } = this.#trained;
+    const { updateRule, lrDecay, transformGradients, average } = this.#options;
+    const params = this.#learning(model.params), configs = this.optimConfigs;
+    const rates = Object.entries(configs).map(([name, { learningRate }]) =>
+      [name, learningRate] as const
+    );
+    const setRates = (configs: Record<string, OptimConfig>, factor: number) => {
+      for (const [name, rate] of rates) configs[name].learningRate = rate! * factor;
+    };
+    transformGradients?.(grads);
+    if (factor !== undefined) setRates(configs, factor);
+    try {
+      const updated = updateRule.update(params, grads, this.#learning(configs));
+      Object.assign(model.params, updated.params);
+      this.optimConfigs = { ...configs, ...updated.configs };
+    } finally {
+      if (factor !== undefined) setRates(this.optimConfigs, 1);
+    }
+    const epochEnds = (iteration + 1) % this.perEpoch === 0;
+    for (const config of Object.values(this.optimConfigs)) {
+      if (epochEnds && config.learningRate !== undefined) config.learningRate *= lrDecay;
+    }
+    if (average === undefined) return;
+    average.follow(this.averages!, model, { iteration: iteration + 1, iterations: this.count });
+  }
+}
