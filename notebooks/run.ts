@@ -1,5 +1,6 @@
 /**
- * Runs the notebooks as a reader would: with jupyter-nbconvert and Deno's own kernel.
+ * Runs the notebooks as a reader would, with jupyter-nbconvert and Deno's own kernel, and writes the
+ * exercises.
  *
  *   deno task notebooks [--check] [NAME.ipynb ...]
  *
@@ -8,6 +9,7 @@
  * the notebooks; with --check nothing is written, and the run fails where the committed outputs are
  * not those of these cells: another text, another kind of output, or none. Numbers may differ, as
  * times and the last digits do from machine to machine: the bounds in the cells are what holds them.
+ * The exercises are compared to the last character.
  *
  * Needs jupyter-nbconvert (Debian: apt-get install jupyter-nbconvert). The kernel is installed into a
  * temporary folder, so the user's own Jupyter stays as it is.
@@ -16,25 +18,8 @@
  */
 
 import { fileURLToPath } from "node:url";
+import { type Cell, exerciseOf, join, type Notebook } from "./exercises.ts";
 import { flag, runCommand, type Values } from "../tools/options.ts";
-
-/** A notebook, as far as this file looks into it. */
-interface Notebook {
-  cells: Cell[];
-}
-
-interface Cell {
-  cell_type: string;
-  source: string | string[];
-  outputs?: Output[];
-}
-
-interface Output {
-  output_type: string;
-  name?: string;
-  text?: string | string[];
-  data?: Record<string, unknown>;
-}
 
 const folder = new URL("./", import.meta.url);
 const config = fileURLToPath(new URL("../deno.json", import.meta.url));
@@ -50,19 +35,22 @@ async function run(program: string, args: string[], env: Record<string, string> 
   throw new Error(`${program} ${args.join(" ")} failed\n${said}`);
 }
 
-const join = (text: string | string[]) => Array.isArray(text) ? text.join("") : text;
-
 /**
- * Formats a notebook's cells: in place, or in a copy to compare with. Deno's formatter calls every
+ * Writes a notebook's formatted text, or compares it with the file. Deno's formatter calls every
  * notebook unformatted when it is asked to check one, so deno.json leaves them to this.
  */
-async function format(name: string, temporary: string, check: boolean): Promise<void> {
-  const file = new URL(name, folder), copy = `${temporary}/${name}`;
-  await Deno.copyFile(file, copy);
+async function format(
+  name: string,
+  text: string,
+  temporary: string,
+  check: boolean,
+): Promise<void> {
+  const file = new URL(name, folder), copy = `${temporary}/formatted.ipynb`;
+  await Deno.writeTextFile(copy, text);
   await run("deno", ["fmt", "--quiet", "--config", config, copy]);
-  const [was, formatted] = [await Deno.readTextFile(file), await Deno.readTextFile(copy)];
-  if (was === formatted) return;
-  if (check) throw new Error(`${name} is not formatted. Run "deno task notebooks".`);
+  const formatted = await Deno.readTextFile(copy);
+  if (formatted === await Deno.readTextFile(file).catch(() => "")) return;
+  if (check) throw new Error(`${name} is not as written by "deno task notebooks": run it.`);
   await Deno.writeTextFile(file, formatted);
 }
 
@@ -70,14 +58,20 @@ async function format(name: string, temporary: string, check: boolean): Promise<
  * The kernel runs TypeScript without checking its types, and lint passes notebooks by: both see the
  * cells as one module here.
  */
-async function checkCode(name: string, notebook: Notebook, temporary: string): Promise<void> {
+async function checkCode(
+  name: string,
+  notebook: Notebook,
+  temporary: string,
+  lintOptions: string[] = [],
+): Promise<void> {
+  const beside = new URL(name, folder);
   const code = notebook.cells.filter((cell) => cell.cell_type === "code")
     .map((cell) => join(cell.source)).join("\n\n")
-    .replace(/from "(\.[^"]*)"/g, (_, path) => `from "${new URL(path, folder).href}"`);
-  const file = `${temporary}/${name}.ts`;
+    .replace(/from "(\.[^"]*)"/g, (_, path) => `from "${new URL(path, beside).href}"`);
+  const file = `${temporary}/cells.ts`;
   await Deno.writeTextFile(file, code);
   await run("deno", ["check", "--config", config, "--no-lock", file]);
-  await run("deno", ["lint", "--config", config, file]);
+  await run("deno", ["lint", "--config", config, ...lintOptions, file]);
 }
 
 /** What a cell printed and showed, every number replaced by #. */
@@ -113,7 +107,7 @@ const names = [...Deno.readDirSync(folder)].map(({ name }) => name)
 async function runNotebook(name: string, temporary: string, check: boolean): Promise<void> {
   const start = performance.now();
   const file = new URL(name, folder);
-  await format(name, temporary, check);
+  await format(name, await Deno.readTextFile(file), temporary, check);
   const committed: Notebook = JSON.parse(await Deno.readTextFile(file));
   await checkCode(name, committed, temporary);
   await run("jupyter-nbconvert", [
@@ -124,8 +118,14 @@ async function runNotebook(name: string, temporary: string, check: boolean): Pro
     name,
   ], { JUPYTER_PATH: `${temporary}/jupyter` });
   const text = await Deno.readTextFile(`${temporary}/${name}`);
-  if (check) compare(name, committed, JSON.parse(text));
+  const executed: Notebook = JSON.parse(text);
+  if (check) compare(name, committed, executed);
   else await Deno.writeTextFile(file, text);
+
+  const exercise = exerciseOf(name, executed);
+  await format(`exercises/${name}`, JSON.stringify(exercise), temporary, check);
+  // Only its solution uses an exercise's parameters.
+  await checkCode(`exercises/${name}`, exercise, temporary, ["--rules-exclude=no-unused-vars"]);
   console.log(`${name}: ran in ${((performance.now() - start) / 1000).toFixed(1)} s`);
 }
 

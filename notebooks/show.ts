@@ -1,16 +1,18 @@
 // deno-lint-ignore-file no-import-prefix -- a notebook opened without a clone imports this file by
 // its URL, where no import map applies.
 /**
- * What the notebooks show: figures, pictures, and numbers beside their bounds.
+ * What the notebooks show: figures, images, and numbers beside their bounds.
  *
- * Figures are Observable Plot's, drawn on linkedom's document (no browser), and handed to Jupyter as
- * SVG by Deno's display protocol. Each has a background of its own, so that it reads the same on a
- * light and on a dark page.
+ * Figures are Observable Plot's, drawn on linkedom's document (no browser). Jupyter gets them as PNG, by
+ * Deno's display protocol, as nbconvert and GitHub remove what they do not trust from SVG. Each has a
+ * background of its own, so that it reads the same on a light and on a dark page.
  *
  * @module
  */
 
 import * as Plot from "npm:@observablehq/plot@^0.6.17";
+import { initWasm, Resvg } from "npm:@resvg/resvg-wasm@^2.6.2";
+import fonts from "npm:dejavu-fonts-ttf@^2.37.3/package.json" with { type: "json" };
 import { encode } from "npm:fast-png@^8.0.0";
 import { DOMParser } from "npm:linkedom@^0.18.12";
 import type { Tensor } from "../mod.ts";
@@ -31,7 +33,28 @@ export const colors = {
   second: "#0969da",
 } as const;
 
+/** Pixels of the PNG for a unit of the SVG: sharp text, and still a size that fits a page. */
+const ZOOM = 1.5;
+
 const document = new DOMParser().parseFromString("<html></html>", "text/html");
+
+/** A file of an npm package that this module imports. */
+const packaged = (file: string) => Deno.readFile(new URL(file));
+const font = `npm:${fonts.name}@${fonts.version}/ttf`;
+const fontBuffers = await Promise.all([
+  packaged(import.meta.resolve(`${font}/DejaVuSans.ttf`)),
+  packaged(import.meta.resolve(`${font}/DejaVuSans-Bold.ttf`)),
+]);
+await initWasm(
+  await packaged(import.meta.resolve("npm:@resvg/resvg-wasm@^2.6.2/index_bg.wasm")),
+);
+
+/** An SVG as PNG, with the same fonts on every machine. */
+function toPng(svg: string): Uint8Array {
+  const family = "DejaVu Sans";
+  const font = { fontBuffers, defaultFontFamily: family, sansSerifFamily: family };
+  return new Resvg(svg, { font, fitTo: { mode: "zoom", value: ZOOM } }).render().asPng();
+}
 
 /**
  * A figure.
@@ -49,7 +72,6 @@ export function figure(title: string, options: Plot.PlotOptions): Displayable {
     marginBottom: 45,
     ...options,
     document,
-    ariaLabel: title,
     style: { background: colors.paper, color: colors.ink, fontSize: "12px" },
   });
   // Some paper around what Plot draws, as it puts labels on the very edge.
@@ -57,23 +79,21 @@ export function figure(title: string, options: Plot.PlotOptions): Displayable {
   svg.setAttribute("viewBox", `-10 -10 ${width + 20} ${height + 20}`);
   svg.setAttribute("width", width + 20);
   svg.setAttribute("height", height + 20);
-  // A page that shows the SVG as an image, as GitHub and JupyterLab do, needs the namespace.
   svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  svg.setAttribute("role", "img");
-  const text: string = svg.outerHTML;
+  const png = toPng(svg.outerHTML).toBase64();
   return {
-    [Symbol.for("Jupyter.display")]: () => ({ "image/svg+xml": text, "text/plain": title }),
+    [Symbol.for("Jupyter.display")]: () => ({ "image/png": png, "text/plain": title }),
   };
 }
 
 /**
- * A picture, each pixel a square that can be seen.
+ * An image, each pixel a square that can be seen.
  *
  * @param title What it shows, for readers who cannot see it.
- * @param image Numbers from 0 to 255, (H, W, C), as visualizeGrid makes them: C is 1 for gray, or 3 for
+ * @param image Values from 0 to 255, (H, W, C), as visualizeGrid makes them: C is 1 for gray, or 3 for
  * red, green and blue.
  * @param zoom The side of a pixel on the page.
- * @param rows Names of the rows of a grid of pictures, from top to bottom.
+ * @param rows Names of the rows of a grid of images, from top to bottom.
  * @returns The figure, shown where it is the value of a cell.
  */
 export function picture(
@@ -102,7 +122,7 @@ export function picture(
         frameAnchor: "middle",
         width,
         height,
-        imageRendering: "pixelated",
+        imageRendering: "optimizeSpeed", // what resvg calls pixelated
         preserveAspectRatio: "none",
       }),
     ],
@@ -115,7 +135,7 @@ export function picture(
  * @param what Its name.
  * @param value The number.
  * @param bound The largest that it may be.
- * @throws {RangeError} If it is larger, or no number, so that the notebook stops there.
+ * @throws {RangeError} If it is larger or NaN, so that the notebook stops there.
  */
 export function atMost(what: string, value: number, bound: number): void {
   console.log(`${what}: ${digits(value)} (at most ${digits(bound)})`);
@@ -128,7 +148,7 @@ export function atMost(what: string, value: number, bound: number): void {
  * @param what Its name.
  * @param value The number.
  * @param bound The smallest that it may be.
- * @throws {RangeError} If it is smaller, or no number, so that the notebook stops there.
+ * @throws {RangeError} If it is smaller or NaN, so that the notebook stops there.
  */
 export function atLeast(what: string, value: number, bound: number): void {
   console.log(`${what}: ${digits(value)} (at least ${digits(bound)})`);

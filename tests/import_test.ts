@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { minified, zippedSize } from "./support/bundles.ts";
+import { runByUrl } from "./support/by_url.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -12,32 +13,6 @@ async function graph(): Promise<{ specifier: string }[]> {
   }).output();
   assert(success);
   return JSON.parse(new TextDecoder().decode(stdout)).modules;
-}
-
-/** Serves the repository on a local port and runs a program that imports it, in an empty folder. */
-async function runByUrl(program: (url: string) => string): Promise<string> {
-  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, async (req) => {
-    const path = new URL(req.url).pathname;
-    const body = await Deno.readTextFile(`${root}${path.slice(1)}`).catch(() => undefined);
-    if (body === undefined) return new Response("not found", { status: 404 });
-    return new Response(body, { headers: { "content-type": "application/typescript" } });
-  });
-  const folder = await Deno.makeTempDir();
-  try {
-    const path = `${folder}/program.ts`;
-    await Deno.writeTextFile(path, program(`http://127.0.0.1:${server.addr.port}/mod.ts`));
-    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      // No permission but the import, which Deno asks for by host.
-      args: ["run", "--no-prompt", "--quiet", `--allow-import=127.0.0.1`, path],
-      cwd: folder,
-      env: { NO_COLOR: "1", DENO_DIR: `${folder}/cache` },
-    }).output();
-    assert(success, new TextDecoder().decode(stderr));
-    return new TextDecoder().decode(stdout).trim();
-  } finally {
-    await server.shutdown();
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 describe("mod.ts", () => {
@@ -59,12 +34,14 @@ describe("mod.ts", () => {
     assert(bytes < 56_000, `${bytes} bytes`);
   });
   it("imports by URL in an empty folder, with no config file and no permission", async () => {
-    const printed = await runByUrl((url) =>
-      `import { convForward, explainConv, linspace } from "${url}";
+    const printed = await runByUrl(
+      (url) =>
+        `import { convForward, explainConv, linspace } from "${url}mod.ts";
        const x = linspace(-0.1, 0.5, [2, 3, 4, 4]), w = linspace(-0.2, 0.3, [3, 3, 4, 4]);
        const { out } = convForward(x, w, linspace(-0.1, 0.2, [3]), { stride: 2, pad: 1 });
        console.log(out.shape.join(), out.data[0].toFixed(8));
-       console.log(explainConv(x.shape, w.shape, { stride: 2, pad: 1 }).tier);`
+       console.log(explainConv(x.shape, w.shape, { stride: 2, pad: 1 }).tier);`,
+      ["--allow-import=127.0.0.1"],
     );
     const [numbers, tier] = printed.split("\n");
     assertEquals(numbers, "2,3,2,2 -0.08759809");
