@@ -204,6 +204,7 @@ export type {
   NetDescription,
   NetOptions,
 } from "./nn/nets/layered_net.ts";
+export type { LoadedState, LoadStateOptions } from "./nn/nets/state.ts";
 export type { ComposedNetOptions, FromJSONOptions, LayerFunction } from "./nn/nets/net.ts";
 export { Net } from "./nn/nets/net.ts";
 export type {

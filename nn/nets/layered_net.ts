@@ -18,6 +18,7 @@ import {
 import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
 import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
 import {
+  checkBoolean,
   checkTensorsLike,
   type Mode,
   option,
@@ -32,9 +33,10 @@ import { checkTargets, type Loss, softmaxLoss } from "../layers/loss.ts";
 import type { LossAndGradients, LossOptions, Model, ModelState, Targets } from "../model.ts";
 import { copyOf } from "../plain_data.ts";
 import { checkRandom, RandomState } from "../random/random_state.ts";
-import { type ArrayOf, full, zeros } from "../tensor.ts";
+import { type ArrayOf, full, newArray, zeros } from "../tensor.ts";
 import { isLayer, NetPlanner } from "./planner.ts";
 import { planSequence } from "./sequence.ts";
+import { checkState, type LoadedState, type LoadStateOptions } from "./state.ts";
 import { summaryOf } from "./summary.ts";
 
 /** From the scores of a batch, (N, classes), and its labels or targets to the loss and its gradient. */
@@ -357,6 +359,59 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     checkType(this.#draws === (random !== undefined), "state.random", expected, random);
     if (random !== undefined) this.#random.setState(random);
     for (const [name, { data }] of Object.entries(own)) data.set(statistics[name].data);
+  }
+
+  /**
+   * A copy of all tensors that the net's scores depend on: the parameters, and batch normalisation's
+   * running statistics, each under its name. What a file of weights holds.
+   *
+   * @returns The tensors, by name.
+   */
+  state(): Record<string, Tensor<ArrayOf<D>>> {
+    const tensors = { ...this.params, ...this.#planner.state as typeof this.params };
+    return copyOf(tensors, "state");
+  }
+
+  /**
+   * Takes parameters and running statistics from tensors of the same names, such as a file holds.
+   * They are copied; values of the other dtype are rounded to the net's. Nothing is written before
+   * every tensor has been checked.
+   *
+   * @example The weights of a net for 10 classes, but for its last layer
+   * ```ts
+   * import { affine, conv, Net, relu } from "@cnn-layers/cnn-layers";
+   *
+   * const make = (classes: number) =>
+   *   new Net({ inputDim: [3, 8, 8], layers: [conv(4), relu(), affine(classes)] });
+   * const trained = make(10), net = make(3);
+   * const { W2: _W2, b2: _b2, ...rest } = trained.state();
+   * console.log(net.loadState(rest, { strict: false })); // { missing: ["W2", "b2"], extra: [] }
+   * ```
+   *
+   * @param record The tensors, by name, as {@linkcode LayeredNet.state} gives them.
+   * @param options Whether names may be missing or unknown.
+   * @returns Which are; none unless `strict` is false.
+   * @throws {TypeError} If a value is not a tensor, a rank differs, or a name is missing or unknown; the
+   * message names every tensor that is missing, extra or of a wrong shape.
+   * @throws {RangeError} If only sizes differ.
+   */
+  loadState(record: Readonly<Record<string, Tensor>>, options: LoadStateOptions = {}): LoadedState {
+    const { strict } = readOptions("options", options, { strict: option(checkBoolean, true) });
+    const { params, state, dtype } = this.#planner;
+    const shapes = Object.fromEntries(
+      Object.entries({ ...params, ...state }).map(([name, { shape }]) => [name, shape]),
+    );
+    const left = checkState("record", record, shapes, strict);
+    for (const [name, { data, shape }] of Object.entries(record)) {
+      if (Object.hasOwn(state, name)) state[name].data.set(data);
+      else if (Object.hasOwn(params, name)) {
+        // A new tensor, as that before it may be another net's too.
+        const own = newArray(data.length, dtype) as ArrayOf<D>;
+        own.set(data);
+        this.params[name] = { data: own, shape: [...shape] };
+      }
+    }
+    return left;
   }
 
   /** Whether a layer continues the stream of random numbers from step to step. */

@@ -11,15 +11,14 @@
 
 import { checkShape, checkType, isBytes, isObject } from "../../kernels/check.ts";
 import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
-import { dtypeOf, sizeOf, type Tensor } from "../../kernels/tensor.ts";
+import { sizeOf, type Tensor } from "../../kernels/tensor.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { checkKeys } from "../checks.ts";
 import { crc32 } from "./crc32.ts";
 import { pack, unpack } from "../plain_data.ts";
+import { SAFETENSORS_DTYPES, writeSafetensors } from "../safetensors.ts";
 import { newArray } from "../tensor.ts";
 
-/** The names that safetensors has for our dtypes. */
-const NAMES = { float64: "F64", float32: "F32" } as const;
 const FORMAT = "cnn-layers checkpoint 2", FORMAT_1 = "cnn-layers checkpoint 1";
 
 /** How a file goes on after the 8 bytes of the header's length, up to the digits of the checksum. */
@@ -55,24 +54,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array<ArrayBuffer
   const tensors = new Map<string, Tensor>();
   const rest = pack(checkpoint, "checkpoint", tensors);
   const metadata = { format: FORMAT, crc32: "00000000", checkpoint: JSON.stringify(rest) };
-  const header: [string, unknown][] = [["__metadata__", metadata]];
-  let size = 0;
-  for (const [name, { data, shape }] of tensors) {
-    const data_offsets = [size, size += data.byteLength] as const;
-    header.push([name, { dtype: NAMES[dtypeOf(data)], shape, data_offsets } satisfies Entry]);
-  }
-  const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
-  // Spaces after the header keep the tensors' numbers at multiples of 8 bytes.
-  const start = 8 + Math.ceil(text.length / 8) * 8;
-  const bytes = new Uint8Array(start + size);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(start - 8), true);
-  bytes.fill(0x20, 8, start);
-  bytes.set(text, 8);
-  let offset = start;
-  for (const { data } of tensors.values()) {
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
-    offset += data.byteLength;
-  }
+  const bytes = writeSafetensors(tensors, metadata);
   bytes.set(new TextEncoder().encode(checksumOf(bytes)), CHECKSUM_AT);
   return bytes;
 }
@@ -160,7 +142,7 @@ function readHeader(bytes: Uint8Array): Header {
 function checkEntry(name: string, entry: unknown, start: number): number {
   checkKeys(name, entry, ["dtype", "shape", "data_offsets"]);
   const { dtype, shape, data_offsets } = entry;
-  const isKnown = dtype === NAMES.float64 || dtype === NAMES.float32;
+  const isKnown = dtype === SAFETENSORS_DTYPES.float64 || dtype === SAFETENSORS_DTYPES.float32;
   checkType(isKnown, `The dtype of ${name}`, "be F64 or F32", dtype);
   checkShape(`The shape of ${name}`, shape);
   const end = start + sizeOf(shape) * bytesOf(dtype);
@@ -175,11 +157,14 @@ function checkEntry(name: string, entry: unknown, start: number): number {
 }
 
 function bytesOf(dtype: string): number {
-  return dtype === NAMES.float64 ? 8 : 4;
+  return dtype === SAFETENSORS_DTYPES.float64 ? 8 : 4;
 }
 
 function tensorOf({ dtype, shape, data_offsets: [from, to] }: Entry, bytes: Uint8Array): Tensor {
-  const data = newArray(sizeOf(shape), dtype === NAMES.float64 ? "float64" : "float32");
+  const data = newArray(
+    sizeOf(shape),
+    dtype === SAFETENSORS_DTYPES.float64 ? "float64" : "float32",
+  );
   // Copied, as the numbers of a dtype need not start at a multiple of their size.
   new Uint8Array(data.buffer).set(bytes.subarray(from, to));
   return { data, shape };
