@@ -28,6 +28,11 @@ export function dtypeOf(data: FloatArray): DType {
   return data[Symbol.toStringTag] === "Float32Array" ? "float32" : "float64";
 }
 
+/** An array of zeros. */
+export function zerosOf(dtype: DType, length: number): FloatArray {
+  return dtype === "float32" ? new Float32Array(length) : new Float64Array(length);
+}
+
 /** `[2,3,8,8]`: a shape as it stands in a message. */
 export function show(shape: readonly number[]): string {
   return `[${shape.join(",")}]`;

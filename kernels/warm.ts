@@ -8,7 +8,7 @@ import { checkDType } from "./check.ts";
 import { convKernels } from "./operations.ts";
 import { select } from "./select.ts";
 import { type ConvParams, convShape } from "./shape.ts";
-import { type DType, sizeOf } from "./tensor.ts";
+import { type DType, sizeOf, zerosOf } from "./tensor.ts";
 
 /** Calls after which engines have replaced quickly compiled code by optimised code. */
 const CALLS = 100;
@@ -42,8 +42,7 @@ export function warmConv(
   const shape = convShape(xShape, wShape, convParam);
   const { C, H, W, F, OH, OW } = shape;
   const kernel = select(convKernels, shape, checkDType(dtype));
-  const zeros = (length: number) =>
-    dtype === "float32" ? new Float32Array(length) : new Float64Array(length);
+  const zeros = (length: number) => zerosOf(dtype, length);
   const x = zeros(C * H * W), w = zeros(sizeOf(wShape)), out = zeros(F * OH * OW);
   const bias = zeros(F);
   repeat(() => kernel.forward(1, x, w, out, { bias }));

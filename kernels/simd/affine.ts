@@ -27,7 +27,7 @@ import {
   writeUnpack,
 } from "./emit_affine.ts";
 import { type Features, hasSimd } from "./features.ts";
-import { compile, Layout, type Region, reserve, scratch } from "./memory.ts";
+import { compile, Layout, type Module, type Region, reserve, scratch } from "./memory.ts";
 import { type Vector, vectors } from "./vector.ts";
 
 /** A fully-connected kernel, and where its data lie in the memory. */
@@ -84,7 +84,7 @@ type Unpack = (
 ) => void;
 
 /** The modules by dtype, without and with relaxed multiply-add, interpreted or not. */
-const kits = new Map<string, () => unknown>();
+const kits = new Map<string, Module>();
 
 function kitFor(vector: Vector, fused: boolean): Kit {
   const key = `${vector.dtype} ${fused} ${hasSimd()}`;
@@ -93,7 +93,7 @@ function kitFor(vector: Vector, fused: boolean): Kit {
     kit = compile(assembleAffine(vector, fused), layout);
     kits.set(key, kit);
   }
-  return kit() as Kit;
+  return kit.join() as unknown as Kit;
 }
 
 /** The module for a dtype: see {@linkcode Kit}. */

@@ -8,16 +8,17 @@
 import type { AveragePoolKernel } from "../kernel.ts";
 import { averageCounts, type Axis, windowAxes, windowGradientAxes } from "../passes.ts";
 import { averagePoolLabel, type AveragePoolShape } from "../shape.ts";
-import type { DType, FloatArray } from "../tensor.ts";
+import { type DType, type FloatArray, zerosOf } from "../tensor.ts";
 import type { Answer } from "../tier.ts";
 import { Assembly, type Func, type Local } from "./assembler.ts";
 import { layoutSource } from "./depthwise.ts";
 import { writePlane } from "./emit_depthwise.ts";
 import type { Features } from "./features.ts";
-import { compile, Layout, reserve, scratch } from "./memory.ts";
+import { compile, Layout, reserve } from "./memory.ts";
 import type { PlainOp } from "./opcodes.ts";
 import { chooseTiles } from "./plane_tiles.ts";
 import { writeMoves } from "./planes.ts";
+import { runJob } from "./program.ts";
 import { type Vector, vectors } from "./vector.ts";
 
 /** Taps that are written out. */
@@ -69,7 +70,7 @@ function planSums(
   divideFirst: boolean,
 ): { readonly size: number; readonly make: () => Run } {
   const { rows, columns } = walk;
-  const { bytes, lanes, dtype } = vector;
+  const { bytes, lanes } = vector;
   const sourceSize = rows.source.size * columns.source.size;
   const targetSize = rows.target.size * columns.target.size;
   const held = Math.max(1, Math.floor(CHUNK / (Math.max(sourceSize, targetSize) * bytes)));
@@ -82,7 +83,8 @@ function planSums(
   const each = counts.some((count) => count !== counts[0]);
   const exact = !each && Number.isInteger(Math.log2(counts[0]));
   const op = exact ? "mul" : "div";
-  const numbers = exact ? counts.map((count) => 1 / count) : counts;
+  const numbers = zerosOf(vector.dtype, counts.length);
+  numbers.set(exact ? counts.map((count) => 1 / count) : counts);
 
   function make(): Run {
     const assembly = new Assembly();
@@ -113,20 +115,26 @@ function planSums(
       pool.get(from).get(to).const(0).const(divisors).call(sums);
       pool.advance(from, planes.planes.plane).advance(to, targetSize * bytes);
     });
-    const join = compile(assembly, layout);
+    const module = compile(assembly, layout);
 
     return (total, sources, targets) => {
-      const run = join(), memory = scratch(dtype);
-      planes.clear(memory);
-      memory.set(numbers, divisors / bytes);
-      for (let first = 0; first < total; first += held) {
-        const end = Math.min(total, first + held);
-        const part = sources.subarray(first * sourceSize, end * sourceSize);
-        memory.set(part, planes.staged / bytes);
-        run.pool(end - first);
-        const result = target / bytes + (end - first) * targetSize;
-        targets.set(memory.subarray(target / bytes, result), first * targetSize);
-      }
+      runJob({
+        prepare(queue) {
+          queue.use(module);
+          planes.clear(queue);
+          queue.load(divisors, numbers, 0, numbers.length);
+          return true;
+        },
+        run(queue, from, to) {
+          for (let first = from; first < to; first += held) {
+            const end = Math.min(to, first + held);
+            queue.load(planes.staged, sources, first * sourceSize, end * sourceSize);
+            queue.call("pool", end - first);
+            queue.store(targets, first * targetSize, (end - first) * targetSize, target);
+          }
+          return to;
+        },
+      }, total);
     };
   }
   return { size: layout.size, make };

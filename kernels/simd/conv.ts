@@ -18,6 +18,7 @@ import { planDirectWeights } from "./direct_weights.ts";
 import type { Features } from "./features.ts";
 import { MEMORY_LIMIT, type Plan, reserve } from "./memory.ts";
 import { type ConvSchedule, type Schedule, scheduleConv } from "./schedule.ts";
+import { type ImageProgram, imageRun, type WeightProgram, weightRun } from "./program.ts";
 import { vectors } from "./vector.ts";
 import { planWinograd } from "./winograd.ts";
 import { planWinogradWeights } from "./winograd_weights.ts";
@@ -47,18 +48,18 @@ interface Attempt<Run> {
 }
 
 /** A plan as an attempt, compiled when an epilogue first comes. */
-function imageAttempt({ layout, make }: Plan<ImageRun>): Attempt<ImageRun> {
+function imageAttempt({ layout, make }: Plan<ImageProgram>): Attempt<ImageRun> {
   const runs: ImageRun[] = [];
   const run: ImageRun = (N, source, w, target, epilogue) => {
     const variant = (epilogue.bias ? 2 : 0) + (epilogue.relu ? 1 : 0);
-    return (runs[variant] ??= make(epilogue))(N, source, w, target, epilogue);
+    return (runs[variant] ??= imageRun(make(epilogue)))(N, source, w, target, epilogue);
   };
   return { size: layout.size, run };
 }
 
-function weightAttempt({ layout, make }: Plan<WeightRun>): Attempt<WeightRun> {
+function weightAttempt({ layout, make }: Plan<WeightProgram>): Attempt<WeightRun> {
   let run: WeightRun | undefined;
-  return { size: layout.size, run: (...args) => (run ??= make(NO_EPILOGUE))(...args) };
+  return { size: layout.size, run: (...args) => (run ??= weightRun(make(NO_EPILOGUE)))(...args) };
 }
 
 /** A plan of direct sums behind another attempt: it is made only if it ever runs. */

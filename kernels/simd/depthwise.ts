@@ -7,14 +7,14 @@
  */
 
 import { haloOf, type Pass, phasesOf } from "../passes.ts";
-import type { ImageRun } from "../runner.ts";
 import type { Epilogue } from "../epilogue.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import { EDGE, type PlaneSource, writePlane } from "./emit_depthwise.ts";
-import { compile, Layout, type Plan, scratch } from "./memory.ts";
+import { compile, Layout, type Plan } from "./memory.ts";
 import { groupBatch } from "./pass_layout.ts";
 import { chooseTiles } from "./plane_tiles.ts";
 import { type Padded, padded } from "./planes.ts";
+import type { ImageProgram } from "./program.ts";
 import { noteFinite, type Vector } from "./vector.ts";
 
 /** Planes that are read, with zeros around or without. */
@@ -58,9 +58,9 @@ export function layoutSource(
 }
 
 /** Plans a pass. */
-export function planDepthwise(pass: Pass, vector: Vector, fused: boolean): Plan<ImageRun> {
+export function planDepthwise(pass: Pass, vector: Vector, fused: boolean): Plan<ImageProgram> {
   const { rows, columns, groups } = pass;
-  const { bytes, lanes, dtype } = vector;
+  const { bytes, lanes } = vector;
   const layout = new Layout();
   const batch = groupBatch(pass, vector), parts = groups / batch;
   const taps = rows.taps.length * columns.taps.length;
@@ -86,7 +86,7 @@ export function planDepthwise(pass: Pass, vector: Vector, fused: boolean): Plan<
     check.reads(weights, count * bytes).writes(nonFiniteFlag, 16);
   }
 
-  function make({ bias, relu }: Epilogue): ImageRun {
+  function make({ bias, relu }: Epilogue): ImageProgram {
     const assembly = new Assembly();
     const pad = assembly.func("pad");
     planes.write(pad);
@@ -108,28 +108,32 @@ export function planDepthwise(pass: Pass, vector: Vector, fused: boolean): Plan<
       image.advance(weight, taps * bytes).advance(biasAt, bytes);
     });
     if (pass.gradient) writeCheck(assembly.func("check"), groups * taps);
-    const join = compile(assembly, layout);
+    const module = compile(assembly, layout);
 
-    return (N, images, w, results, { bias }) => {
-      const run = join(), memory = scratch(dtype);
-      memory.set(w, weights / bytes);
-      if (pass.gradient) {
-        run.check();
-        // The padding's zeros times infinity would be NaN, where the definition has no term.
-        if (memory[nonFiniteFlag / bytes] !== 0) return 0;
-      }
-      if (bias) memory.set(bias, biases / bytes);
-      planes.clear(memory);
-      const size = batch * targetSize;
-      const result = memory.subarray(target / bytes, target / bytes + size);
-      // Parts of images lie one after the other, as images do.
-      for (let i = 0; i < N * parts; i++) {
-        const before = (i % parts) * batch * bytes;
-        planes.load(memory, images, i, i + 1);
-        run.image(weights + before * taps, biases + before);
-        results.set(result, i * size);
-      }
-      return N;
+    const size = batch * targetSize;
+    return {
+      prepare(queue, w, { bias }) {
+        queue.use(module);
+        queue.load(weights, w, 0, w.length);
+        if (pass.gradient) {
+          queue.call("check");
+          // The padding's zeros times infinity would be NaN, where the definition has no term.
+          if (queue.isSet(nonFiniteFlag, 0)) return false;
+        }
+        if (bias) queue.load(biases, bias, 0, bias.length);
+        planes.clear(queue);
+        return true;
+      },
+      run(queue, images, results, first, end) {
+        // Parts of images lie one after the other, as images do.
+        for (let i = first * parts; i < end * parts; i++) {
+          const before = (i % parts) * batch * bytes;
+          planes.load(queue, images, i, i + 1);
+          queue.call("image", weights + before * taps, biases + before);
+          queue.store(results, i * size, size, target);
+        }
+        return end;
+      },
     };
   }
   return { layout, make };

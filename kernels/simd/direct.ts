@@ -9,12 +9,13 @@
 
 import type { Epilogue } from "../epilogue.ts";
 import type { Pass } from "../passes.ts";
-import type { ImageRun } from "../runner.ts";
 import type { FloatArray } from "../tensor.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
-import { compile, Layout, type Plan, scratch } from "./memory.ts";
+import { compile, Layout, type Plan } from "./memory.ts";
 import { groupBatch, layoutPass, type PhaseSum } from "./pass_layout.ts";
+import type { ImageProgram } from "./program.ts";
+import type { Queue } from "./queue.ts";
 import type { Schedule } from "./schedule.ts";
 import { convTiles } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
@@ -26,9 +27,9 @@ export function planDirect(
   vector: Vector,
   fused: boolean,
   schedule: Schedule,
-): Plan<ImageRun> {
+): Plan<ImageProgram> {
   const { rows, columns, groups, inputs, outputs, weights } = pass;
-  const { bytes, lanes, dtype } = vector;
+  const { bytes, lanes } = vector;
   const layout = new Layout();
   const batch = groupBatch(pass, vector);
   const parts = groups / batch;
@@ -94,7 +95,7 @@ export function planDirect(
     });
   }
 
-  function make(epilogue: Epilogue): ImageRun {
+  function make(epilogue: Epilogue): ImageProgram {
     const assembly = new Assembly();
     const pad = assembly.func("pad");
     source.write(pad);
@@ -104,10 +105,9 @@ export function planDirect(
     writePacking(assembly, vector, inputs, steps, nonFiniteFlag)
       .reads(rawWeights, groups * groupStep.weights)
       .writes(packedWeights, weightsBefore + (groups - 1) * groupStep.weights);
-    const join = compile(assembly, layout);
+    const module = compile(assembly, layout);
 
     const targetSize = batch * outputs * rows.target.size * columns.target.size;
-    const targetStart = target / bytes;
 
     /** The calls that pack a group's weights, in the order in which the inner loops read them. */
     const packings: [from: number, to: number, step: number, rows: number, columns: number][] = [];
@@ -124,37 +124,42 @@ export function planDirect(
     }
 
     /** Sets the biases of a group's planes, once for each phase. */
-    function loadBiases(memory: FloatArray, bias: FloatArray): void {
-      if (phaseCount === 1) return memory.set(bias, biases / bytes);
-      for (let plane = 0, at = biases / bytes; plane < bias.length; plane += outputs) {
-        const part = bias.subarray(plane, plane + outputs);
-        for (let phase = 0; phase < phaseCount; phase++, at += outputs) memory.set(part, at);
+    function loadBiases(queue: Queue, bias: FloatArray): void {
+      if (phaseCount === 1) return queue.load(biases, bias, 0, bias.length);
+      for (let plane = 0, at = biases; plane < bias.length; plane += outputs) {
+        for (let phase = 0; phase < phaseCount; phase++, at += outputs * bytes) {
+          queue.load(at, bias, plane, plane + outputs);
+        }
       }
     }
 
-    return (N, images, w, results, { bias }) => {
-      const run = join(), memory = scratch(dtype);
-      memory.set(w, rawWeights / bytes);
-      if (nonFiniteFlag) memory.fill(0, nonFiniteFlag / bytes, nonFiniteFlag / bytes + lanes);
-      for (let group = 0; group < groups; group++) {
-        const moved = group * groupStep.weights;
-        for (const [from, to, step, rows, columns] of packings) {
-          run.pack(from + moved, to + moved, step, rows, columns);
+    return {
+      prepare(queue, w, { bias }) {
+        queue.use(module);
+        queue.load(rawWeights, w, 0, w.length);
+        if (nonFiniteFlag) queue.clear(nonFiniteFlag, 16);
+        for (let group = 0; group < groups; group++) {
+          const moved = group * groupStep.weights;
+          for (const [from, to, step, rows, columns] of packings) {
+            queue.call("pack", from + moved, to + moved, step, rows, columns);
+          }
         }
-      }
-      // The padding's zeros times infinity would be NaN, where the definition has no term.
-      if (nonFiniteFlag && memory[nonFiniteFlag / bytes] !== 0) return 0;
-      if (bias) loadBiases(memory, bias);
-      source.clear(memory);
-      const result = memory.subarray(targetStart, targetStart + targetSize);
-      // Parts of images lie one after the other, as images do.
-      for (let i = 0; i < N * parts; i++) {
-        const group = (i % parts) * batch;
-        source.load(memory, images, i, i + 1);
-        run.image(group * groupStep.weights, group * groupStep.biases);
-        results.set(result, i * targetSize);
-      }
-      return N;
+        // The padding's zeros times infinity would be NaN, where the definition has no term.
+        if (nonFiniteFlag && queue.isSet(nonFiniteFlag, 0)) return false;
+        if (bias) loadBiases(queue, bias);
+        source.clear(queue);
+        return true;
+      },
+      run(queue, images, results, first, end) {
+        // Parts of images lie one after the other, as images do.
+        for (let i = first * parts; i < end * parts; i++) {
+          const group = (i % parts) * batch;
+          source.load(queue, images, i, i + 1);
+          queue.call("image", group * groupStep.weights, group * groupStep.biases);
+          queue.store(results, i * targetSize, targetSize, target);
+        }
+        return end;
+      },
     };
   }
   return { layout, make };

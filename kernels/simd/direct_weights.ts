@@ -6,16 +6,16 @@
  */
 
 import { haloOf, type Pass, phasesOf } from "../passes.ts";
-import type { WeightRun } from "../runner.ts";
 import { Assembly } from "./assembler.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
-import { compile, Layout, type Plan, scratch } from "./memory.ts";
+import { compile, Layout, type Plan } from "./memory.ts";
 import { groupBatch } from "./pass_layout.ts";
 import { movedBy, padded } from "./planes.ts";
+import type { WeightProgram } from "./program.ts";
 import type { Schedule } from "./schedule.ts";
 import { depthwiseWeightTiles, weightTiles } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
-import { doubles, imagesPerSum, layoutSums, sumImages, writeTotals } from "./weights.ts";
+import { imagesPerSum, layoutSums, sumImages, writeTotals } from "./weights.ts";
 
 /** Plans dw and db for a forward pass. */
 export function planDirectWeights(
@@ -23,9 +23,9 @@ export function planDirectWeights(
   vector: Vector,
   fused: boolean,
   schedule: Schedule,
-): Plan<WeightRun> {
+): Plan<WeightProgram> {
   const { rows, columns, groups, inputs, outputs } = pass;
-  const { bytes, lanes, dtype } = vector;
+  const { bytes, lanes } = vector;
   const OH = rows.target.size, OW = columns.target.size;
   const layout = new Layout();
   const batch = groupBatch(pass, vector), parts = groups / batch;
@@ -70,7 +70,7 @@ export function planDirectWeights(
   const biasSums = layoutSums(layout, "bias sums", [{ size: 1, times: 1 }], groups * outputs);
   const sumStep = outputs * filter * 16;
 
-  function make(): WeightRun {
+  function make(): WeightProgram {
     const assembly = new Assembly();
     const pad = assembly.func("pad", ["i32", "i32"]);
     x.write(pad, { from: 0, to: 1 });
@@ -119,24 +119,24 @@ export function planDirectWeights(
       run.advance(sumsAt, sumStep);
     });
     writeTotals(assembly, vector, [sums, biasSums]);
-    const join = compile(assembly, layout);
+    const module = compile(assembly, layout);
 
     const most = imagesPerSum(vector, (OH * OW) / lanes);
-    return (N, xs, douts, dw, db) => {
-      const run = join(), memory = scratch(dtype);
-      x.clear(memory);
-      sumImages([sums, biasSums], run.total, N, images, most, (first, end) => {
-        for (let part = 0; part < parts; part++) {
-          const from = first * parts + part, to = end * parts;
-          x.load(memory, xs, from, to, parts);
-          dout.load(memory, douts, from, to, parts);
-          const outputsBefore = part * batch * outputs;
-          run.imageBatch(end - first, outputsBefore * 16, outputsBefore * filter * 16);
-        }
-      });
-      dw.set(doubles(sums.totals, dw.length));
-      db?.set(doubles(biasSums.totals, db.length));
-      return true;
+    return {
+      sums: sums.totals,
+      biasSums: biasSums.totals,
+      run(queue, xs, douts, first, last) {
+        queue.use(module);
+        x.clear(queue);
+        sumImages(queue, [sums, biasSums], first, last, images, most, (n, end) => {
+          for (let part = 0; part < parts; part++) {
+            x.load(queue, xs, n * parts + part, end * parts, parts);
+            dout.load(queue, douts, n * parts + part, end * parts, parts);
+            const outputsBefore = part * batch * outputs;
+            queue.call("imageBatch", end - n, outputsBefore * 16, outputsBefore * filter * 16);
+          }
+        });
+      },
     };
   }
 

@@ -8,6 +8,7 @@
  */
 
 import type { PoolShape } from "../shape.ts";
+import { zerosOf } from "../tensor.ts";
 import type { Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
 import {
@@ -344,7 +345,7 @@ function writeZeros(f: Func, start: Local, bytes: number): void {
 
 /** Pushes a number, repeated in every lane. */
 function pushNumber(f: Func, { dtype, lanes }: Vector, value: number): void {
-  const numbers = dtype === "float32" ? new Float32Array(lanes) : new Float64Array(lanes);
+  const numbers = zerosOf(dtype, lanes);
   f.vector(new Uint8Array(numbers.fill(value).buffer));
 }
 

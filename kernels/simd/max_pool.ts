@@ -9,13 +9,14 @@
 import type { PoolKernel } from "../kernel.ts";
 import { naiveMaxPool } from "../naive/max_pool.ts";
 import { windowAxes } from "../passes.ts";
-import type { DType, FloatArray } from "../tensor.ts";
+import { type DType, type FloatArray, zerosOf } from "../tensor.ts";
 import { poolLabel, type PoolShape } from "../shape.ts";
 import type { Answer } from "../tier.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import { type Pool, writeBackward, writeForward } from "./emit_max_pool.ts";
 import { type Features, features } from "./features.ts";
-import { compile, Layout, type Region, reserve, scratch } from "./memory.ts";
+import { compile, Layout, type Module, type Region, reserve } from "./memory.ts";
+import { runJob } from "./program.ts";
 import { type Vector, vectors } from "./vector.ts";
 
 /** A pool's kernel, and where its data lie in the memory. */
@@ -74,7 +75,7 @@ function planPool(shape: PoolShape, vector: Vector): Pool {
 }
 
 /** Numbers of all planes: how many a plane has, and where those of some planes lie in the memory. */
-interface Part {
+interface Planes {
   readonly data: FloatArray;
   readonly size: number;
   readonly at: number;
@@ -100,67 +101,75 @@ export function simdMaxPool(
   if (shape.strideX > LARGEST_STRIDE) {
     return { reason: `horizontal strides above ${LARGEST_STRIDE} would be too much code` };
   }
-  const vector = vectors[dtype], { bytes, lanes } = vector;
+  const vector = vectors[dtype];
   const pool = planPool(shape, vector);
-  const { layout, chunk, paddedH, paddedW, padded } = pool;
+  const { layout, chunk, paddedH, paddedW, padded, needsFallback } = pool;
   const refusal = reserve(layout.size);
   if (refusal !== undefined) return { reason: refusal };
 
-  const xPart = (data: FloatArray) => ({ data, size: H * W, at: pool.x / bytes });
-  const yPart = (data: FloatArray) => ({ data, size: OH * OW, at: pool.y / bytes });
+  const xPlanes = (data: FloatArray) => ({ data, size: H * W, at: pool.x });
+  const yPlanes = (data: FloatArray) => ({ data, size: OH * OW, at: pool.y });
+  const border = padded && zerosOf(dtype, paddedH * paddedW).fill(-Infinity);
 
-  /** Runs a pass over all planes: copies some in, computes, and copies the result out. */
+  /** Runs a pass over all planes, some at a time. Those that need the naive loops get them. */
   function drive(
     N: number,
-    run: (planes: number) => void,
-    inputs: readonly Part[],
-    result: Part,
+    module: Module,
+    inputs: readonly Planes[],
+    result: Planes,
     naive: (planes: number, ...parts: FloatArray[]) => void,
   ): void {
-    const memory = scratch(dtype);
-    const flag = pool.needsFallback / bytes;
-    if (padded !== undefined) {
-      // The kernel writes the inner part of the padded plane alone.
-      memory.fill(-Infinity, padded / bytes, padded / bytes + paddedH * paddedW);
-    }
-    for (let first = 0; first < N * C; first += chunk) {
-      const end = Math.min(N * C, first + chunk);
-      const part = ({ data, size }: Part) => data.subarray(first * size, end * size);
-      for (const input of inputs) memory.set(part(input), input.at);
-      run(end - first);
-      let fallback = false;
-      for (let lane = 0; lane < lanes; lane++) fallback ||= memory[flag + lane] !== 0;
-      if (fallback) {
-        naive(end - first, ...[...inputs, result].map(part));
-      } else {
-        const { at, size } = result;
-        part(result).set(memory.subarray(at, at + (end - first) * size));
-      }
+    let done = 0;
+    while (done < N * C) {
+      const before = done;
+      done += runJob({
+        prepare(queue) {
+          queue.use(module);
+          // The kernel writes the inner part of the padded plane alone.
+          if (border) queue.load(padded!, border, 0, border.length);
+          return true;
+        },
+        run(queue, from, to) {
+          for (let first = from; first < to; first += chunk) {
+            const end = Math.min(to, first + chunk), start = before + first;
+            for (const { data, size, at } of inputs) {
+              queue.load(at, data, start * size, (before + end) * size);
+            }
+            queue.call("pool", end - first);
+            if (queue.isSet(needsFallback, first)) return first;
+            queue.store(result.data, start * result.size, (end - first) * result.size, result.at);
+          }
+          return to;
+        },
+      }, N * C - before);
+      const end = Math.min(N * C, done + chunk);
+      const part = ({ data, size }: Planes) => data.subarray(done * size, end * size);
+      if (done < end) naive(end - done, ...[...inputs, result].map(part));
+      done = end;
     }
   }
 
   const naive = naiveMaxPool({ ...shape, C: 1 });
-  let joinForward: ReturnType<typeof compile> | undefined;
-  let joinBackward: ReturnType<typeof compile> | undefined;
+  let forward: Module | undefined, backward: Module | undefined;
   const kernel: SimdPool = {
     name: `maxpool-${poolLabel(shape)}-${dtype === "float32" ? "f32" : "f64"}-simd`,
     tier: "simd",
     regions: layout.regions,
     forward(N, x, out) {
-      joinForward ??= compilePass(pool, writeForward);
-      drive(N, joinForward().pool, [xPart(x)], yPart(out), naive.forward);
+      forward ??= compilePass(pool, writeForward);
+      drive(N, forward, [xPlanes(x)], yPlanes(out), naive.forward);
     },
     backward(N, x, dout, dx) {
-      joinBackward ??= compilePass(pool, writeBackward);
-      const result = { ...xPart(dx), at: pool.dx / bytes };
-      drive(N, joinBackward().pool, [xPart(x), yPart(dout)], result, naive.backward);
+      backward ??= compilePass(pool, writeBackward);
+      const result = { ...xPlanes(dx), at: pool.dx };
+      drive(N, backward, [xPlanes(x), yPlanes(dout)], result, naive.backward);
     },
   };
   return { kernel, reason: available.interpreted ? available.reason : "assembled for the shape" };
 }
 
 /** Compiles a function "pool" of the number of planes. */
-function compilePass(pool: Pool, write: (f: Func, pool: Pool) => void): ReturnType<typeof compile> {
+function compilePass(pool: Pool, write: (f: Func, pool: Pool) => void): Module {
   const assembly = new Assembly();
   write(assembly.func("pool", ["i32"]), pool);
   return compile(assembly, pool.layout);

@@ -115,24 +115,38 @@ export function scratch(dtype: DType): FloatArray {
   return dtype === "float32" ? singles : doubles;
 }
 
+/** A module that functions are called of. */
+export interface Module {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The bytes of memory that it needs. */
+  readonly size: number;
+  /** Joins the memory: the functions by name, for one call, as another may need others. */
+  join(): Functions;
+}
+
 /**
  * Compiles a module, or makes it ready for the interpreter.
  *
  * @param assembly The module.
  * @param layout What its functions need of the memory.
- * @returns A function that gives the module's functions by name, for one call: another may need others.
+ * @returns The module.
  * @throws {Error} If a function touches bytes outside the layout's regions, or does not say which it touches.
  */
-export function compile(assembly: Assembly, layout: Layout): () => Functions {
+export function compile(assembly: Assembly, layout: Layout): Module {
   layout.check(assembly.funcs);
   const { size } = layout;
-  const link = currentMachine().load(assembly.bytes());
-  return () => {
-    const missing = reserve(size);
-    if (missing !== undefined) throw new Error(`This kernel ${missing}`);
-    let functions = joined.get(link);
-    if (functions === undefined) joined.set(link, functions = link(memory!));
-    return functions;
+  const bytes = assembly.bytes();
+  const link = currentMachine().load(bytes);
+  return {
+    bytes,
+    size,
+    join() {
+      const missing = reserve(size);
+      if (missing !== undefined) throw new Error(`This kernel ${missing}`);
+      let functions = joined.get(link);
+      if (functions === undefined) joined.set(link, functions = link(memory!));
+      return functions;
+    },
   };
 }
 
@@ -179,8 +193,8 @@ export class Layout {
 }
 
 /** A pass that is planned: what it needs of the memory, and how to assemble and compile it. */
-export interface Plan<Run> {
+export interface Plan<Program> {
   readonly layout: Layout;
   /** The pass with an epilogue; that of weight gradients has none. */
-  readonly make: (epilogue: Epilogue) => Run;
+  readonly make: (epilogue: Epilogue) => Program;
 }

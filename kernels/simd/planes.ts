@@ -11,6 +11,7 @@ import type { Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
 import { lowerAndUpper, pushSum, type Vector } from "./vector.ts";
 import type { FloatArray } from "../tensor.ts";
+import type { Queue } from "./queue.ts";
 
 /** Where planes lie: number (p, y, x) is at start + p * plane + y * row + x * size, in bytes. */
 export interface Planes {
@@ -254,9 +255,9 @@ export interface Padded {
   /** Numbers from one phase of a row to the next. */
   readonly pitch: number;
   /** Copies images from the first to before the end, a step apart, to where they come in. */
-  load(memory: FloatArray, images: FloatArray, first: number, end: number, step?: number): void;
+  load(queue: Queue, images: FloatArray, first: number, end: number, step?: number): void;
   /** Sets the borders to zero: once a call, as other kernels use the memory in between. */
-  clear(memory: FloatArray): void;
+  clear(queue: Queue): void;
   /** Writes the copy from an image to the planes, if it takes one; parameters may move the image's. */
   write(f: Func, moved?: { readonly from: Local; readonly to: Local }): void;
 }
@@ -277,9 +278,9 @@ export function padded(layout: Layout, vector: Vector, name: string, shape: Padd
   const stagedStep = images === 1 ? length * bytes : skewed(length * bytes);
   const staged = layout.region(name, edge + images * stagedStep) + edge;
   const image = { start: staged, plane: H * W * bytes, row: W * bytes };
-  const load: Padded["load"] = (memory, images, first, end, step = 1) => {
+  const load: Padded["load"] = (queue, images, first, end, step = 1) => {
     for (let i = first, at = staged; i < end; i += step, at += stagedStep) {
-      memory.set(images.subarray(i * length, (i + 1) * length), at / bytes);
+      queue.load(at, images, i * length, (i + 1) * length);
     }
   };
   if (top === 0 && left === 0 && stride === 1 && shape.rows <= H && shape.columns <= W) {
@@ -307,7 +308,7 @@ export function padded(layout: Layout, vector: Vector, name: string, shape: Padd
     planes: { start, plane, row },
     pitch,
     load,
-    clear: (memory) => memory.fill(0, start / bytes, (start + images * step) / bytes),
+    clear: (queue) => queue.clear(start, images * step),
     write: (f, moved) =>
       writeCopy(f, planes, H, image, inner, copyRow, {
         from: moved && movedBy(moved.from, images, stagedStep),

@@ -9,10 +9,10 @@
  */
 
 import type { Assembly, Func } from "./assembler.ts";
-import { type Layout, scratch } from "./memory.ts";
+import type { Layout } from "./memory.ts";
 import { pieces, type Run } from "./tiles.ts";
 import { noteFinite, type Vector } from "./vector.ts";
-import type { FloatArray } from "../tensor.ts";
+import type { Queue } from "./queue.ts";
 
 /**
  * Calls back for every output of some blocks.
@@ -138,42 +138,44 @@ export function writeTotals(assembly: Assembly, { lanes }: Vector, sums: readonl
 /**
  * Sums over images: runs some at a time onto the vectors, and adds those to the totals in good time.
  *
+ * @param queue Takes the steps, of a module with the function of `writeTotals`.
  * @param sums The sums.
- * @param total The function of `writeTotals`.
- * @param N How many images there are.
+ * @param first The first image.
+ * @param last The image after the last one.
  * @param together How many are run at a time.
  * @param most How many a vector may hold.
  * @param run Adds the images from the first to before the end.
  */
 export function sumImages(
+  queue: Queue,
   sums: readonly Sums[],
-  total: (...args: number[]) => void,
-  N: number,
+  first: number,
+  last: number,
   together: number,
   most: number,
   run: (first: number, end: number) => void,
 ): void {
   const clear = () => {
-    // Zeros of either dtype are the same bits.
-    for (const { vectors, count } of sums) doubles(vectors, 2 * count).fill(0);
+    for (const { vectors, count } of sums) queue.clear(vectors, count * 16);
   };
   const takeOut = () => {
     for (const { blocks, numbers, count, vectors, totals } of sums) {
       // Blocks of one output each lie as their totals do: one call does them all.
       if (blocks.every(({ size }) => size === 1)) {
-        total(vectors, totals, 16, count);
+        queue.call("total", vectors, totals, 16, count);
         continue;
       }
       eachOutput(blocks, numbers, (output, at, block) => {
-        total(vectors + at * 16, totals + output * numbers * 8, block * 16, numbers);
+        const to = totals + output * numbers * 8;
+        queue.call("total", vectors + at * 16, to, block * 16, numbers);
       });
     }
   };
-  for (const { totals, count } of sums) doubles(totals, count).fill(0);
+  for (const { totals, count } of sums) queue.clear(totals, count * 8);
   clear();
   let summed = 0;
-  for (let n = 0; n < N; n += together) {
-    const end = Math.min(N, n + together);
+  for (let n = first; n < last; n += together) {
+    const end = Math.min(last, n + together);
     if (summed > 0 && summed + end - n > most) {
       takeOut();
       clear();
@@ -183,9 +185,4 @@ export function sumImages(
     summed += end - n;
   }
   takeOut();
-}
-
-/** Some float64 numbers in the memory, from a byte on. */
-export function doubles(start: number, count: number): FloatArray {
-  return scratch("float64").subarray(start / 8, start / 8 + count);
 }

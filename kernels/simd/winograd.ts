@@ -19,10 +19,9 @@
 
 import type { Epilogue } from "../epilogue.ts";
 import type { Pass } from "../passes.ts";
-import type { ImageRun } from "../runner.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import { writeConv } from "./emit_conv.ts";
-import { compile, Layout, type Plan, scratch } from "./memory.ts";
+import { compile, Layout, type Plan } from "./memory.ts";
 import {
   movedBy,
   type Padded,
@@ -32,6 +31,7 @@ import {
   spanOf,
   writeCopy,
 } from "./planes.ts";
+import type { ImageProgram } from "./program.ts";
 import type { Schedule } from "./schedule.ts";
 import { convTiles } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
@@ -59,10 +59,10 @@ export function planWinograd(
   vector: Vector,
   fused: boolean,
   schedule: Schedule,
-): Plan<ImageRun> {
+): Plan<ImageProgram> {
   const { inputs: channels, outputs: filters, gradient: rotated180 } = pass;
   const { KH, KW, OH, OW } = sizesOf(pass);
-  const { bytes, lanes, dtype } = vector;
+  const { bytes, lanes } = vector;
   const layout = new Layout();
   const grid = forwardGrid(vector, pass);
   const { inputs, outputs, images, blocks } = grid;
@@ -101,7 +101,7 @@ export function planWinograd(
   const products = productSize(grid, vector);
   const tiles = convTiles(filters, products.rows, products.columns, lanes, schedule.tile);
 
-  function make({ relu = false }: Epilogue): ImageRun {
+  function make({ relu = false }: Epilogue): ImageProgram {
     const assembly = new Assembly();
     const pad = assembly.func("pad", ["i32", "i32"]);
     x.write(pad, { from: 0, to: 1 });
@@ -183,41 +183,40 @@ export function planWinograd(
         imageBatch.advance(wideAt, wideBytes).advance(outAt, outSize * bytes);
       });
     }
-    writeWeightTransform(assembly, vector, KH, KW, channels, weights, matrix)
+    writeWeightTransform(assembly, vector, KH, KW, channels, weights, matrix, rotated180)
       .reads(rawWeights, taps * matrix);
-    const join = compile(assembly, layout);
+    const module = compile(assembly, layout);
 
     const kernel = taps * bytes;
-    const [firstKernel, filterStep, channelStep] = rotated180
-      ? [kernel * (kernels - 1), -kernel, -kernel * filters]
-      : [0, kernel * channels, kernel];
-    const outStart = out / bytes, biasStart = bias / bytes, flagStart = nonFiniteFlag / bytes;
-    return (N, xs, w, outs, epilogue) => {
-      const run = join(), memory = scratch(dtype);
-      x.clear(memory);
-      memory.set(w, rawWeights / bytes);
-      // Weights that are reversed as a whole are rotated kernels, the first of which comes last.
-      if (rotated180) {
-        memory.subarray(rawWeights / bytes, rawWeights / bytes + taps * kernels).reverse();
-      }
-      eachOutput(tiles, channels, (filter, at, block, before) => {
-        const from = rawWeights + firstKernel + filter * filterStep;
-        const blocks = (at - before) * bytes;
-        run.transformWeights(from, channelStep, blocks, before * bytes, block * bytes);
-      });
-      if (epilogue.bias === undefined) memory.fill(0, biasStart, biasStart + filters);
-      else memory.set(epilogue.bias, biasStart);
-      memory.fill(0, flagStart, flagStart + lanes);
-      for (let n = 0; n < N; n += images) {
-        const end = Math.min(N, n + images);
-        x.load(memory, xs, n, end);
-        run.imageBatch(end - n);
-        for (let lane = 0; lane < lanes; lane++) {
-          if (memory[flagStart + lane] !== 0) return n;
+    // A gradient's outputs are the kernels' channels.
+    const [filterStep, channelStep] = rotated180
+      ? [kernel, kernel * filters]
+      : [kernel * channels, kernel];
+    return {
+      prepare(queue, w, epilogue) {
+        queue.use(module);
+        x.clear(queue);
+        queue.load(rawWeights, w, 0, w.length);
+        eachOutput(tiles, channels, (filter, at, block, before) => {
+          const from = rawWeights + filter * filterStep;
+          const [blocks, place] = [(at - before) * bytes, before * bytes];
+          queue.call("transformWeights", from, channelStep, blocks, place, block * bytes);
+        });
+        if (epilogue.bias === undefined) queue.clear(bias, filters * bytes);
+        else queue.load(bias, epilogue.bias, 0, filters);
+        queue.clear(nonFiniteFlag, 16);
+        return true;
+      },
+      run(queue, xs, outs, first, last) {
+        for (let n = first; n < last; n += images) {
+          const end = Math.min(last, n + images);
+          x.load(queue, xs, n, end);
+          queue.call("imageBatch", end - n);
+          if (queue.isSet(nonFiniteFlag, n)) return n;
+          queue.store(outs, n * outSize, (end - n) * outSize, out);
         }
-        outs.set(memory.subarray(outStart, outStart + (end - n) * outSize), n * outSize);
-      }
-      return N;
+        return last;
+      },
     };
   }
   return { layout, make };

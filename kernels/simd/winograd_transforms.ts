@@ -251,6 +251,7 @@ export function writeWeightTransform(
   channels: number,
   start: number,
   matrix: number,
+  rotated180: boolean,
 ): Func {
   const f = assembly.func("transformWeights", ["i32", "i32", "i32", "i32", "i32"])
     .writes(start, tileProducts(KH, KW) * matrix);
@@ -271,7 +272,8 @@ export function writeWeightTransform(
       columns.map(({ factors }) => factors),
       rows.map(({ factors }) => factors),
       (ky, kx) => {
-        f.get(from).at(loadSplat, (ky * KW + kx) * bytes);
+        const tap = ky * KW + kx;
+        f.get(from).at(loadSplat, (rotated180 ? KH * KW - 1 - tap : tap) * bytes);
         if (bytes === 4) f.op("f64x2.promote_low_f32x4");
       },
       (column, row, result) => {

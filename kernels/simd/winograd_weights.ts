@@ -8,15 +8,15 @@
  */
 
 import type { Pass } from "../passes.ts";
-import type { WeightRun } from "../runner.ts";
 import { Assembly } from "./assembler.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
-import { compile, Layout, type Plan, scratch } from "./memory.ts";
+import { compile, Layout, type Plan } from "./memory.ts";
 import { movedBy, padded, spanOf } from "./planes.ts";
+import type { WeightProgram } from "./program.ts";
 import type { Schedule } from "./schedule.ts";
 import { weightTiles } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
-import { doubles, imagesPerSum, layoutSums, sumImages, writeTotals } from "./weights.ts";
+import { imagesPerSum, layoutSums, sumImages, writeTotals } from "./weights.ts";
 import { sizesOf, transformed, weightGrid, windowPlanes } from "./winograd_tiles.ts";
 import {
   writeGradientTransform,
@@ -32,10 +32,10 @@ export function planWinogradWeights(
   vector: Vector,
   fused: boolean,
   schedule: Schedule,
-): Plan<WeightRun> {
+): Plan<WeightProgram> {
   const { inputs: C, outputs: F } = pass;
   const { KH, KW, OH, OW } = sizesOf(pass);
-  const { bytes, lanes, dtype } = vector;
+  const { bytes, lanes } = vector;
   const layout = new Layout();
   const grid = weightGrid(vector, pass);
   const { inputs, outputs, images, blocks } = grid;
@@ -79,7 +79,7 @@ export function planWinogradWeights(
   // Of a lane's sums in an image.
   const terms = outputs.vectors * outputs.rows * blocks;
 
-  function make(): WeightRun {
+  function make(): WeightProgram {
     const assembly = new Assembly();
     const pad = assembly.func("pad", ["i32", "i32"]);
     x.write(pad, { from: 0, to: 1 });
@@ -149,28 +149,30 @@ export function planWinogradWeights(
     writeTotals(assembly, vector, [...sums, biasSums]);
     const totals = sums.map((plane) => plane.totals);
     writeSumTransform(assembly, KH, KW, F * C, totals, gradients, nonFiniteFlag);
-    const join = compile(assembly, layout);
+    const module = compile(assembly, layout);
 
     const most = imagesPerSum(vector, terms);
-    return (N, xs, douts, dw, db) => {
-      const run = join(), memory = scratch(dtype);
-      x.clear(memory);
-      dout.clear(memory);
-      sumImages([...sums, biasSums], run.total, N, images, most, (n, end) => {
-        if (end - n < images) {
-          // The tiles of images that are not there: zero times what was there could be NaN.
-          for (const { start, step } of [tilesIn, tilesOut]) {
-            memory.fill(0, start / bytes, (start + planes.length * step) / bytes);
+    return {
+      sums: gradients,
+      biasSums: biasSums.totals,
+      flag: nonFiniteFlag,
+      run(queue, xs, douts, first, last) {
+        queue.use(module);
+        x.clear(queue);
+        dout.clear(queue);
+        sumImages(queue, [...sums, biasSums], first, last, images, most, (n, end) => {
+          if (end - n < images) {
+            // The tiles of images that are not there: zero times what was there could be NaN.
+            for (const { start, step } of [tilesIn, tilesOut]) {
+              queue.clear(start, planes.length * step);
+            }
           }
-        }
-        x.load(memory, xs, n, end);
-        dout.load(memory, douts, n, end);
-        run.imageBatch(end - n);
-      });
-      run.transformSums();
-      dw.set(doubles(gradients, dw.length));
-      db?.set(doubles(biasSums.totals, F));
-      return doubles(nonFiniteFlag, 1)[0] === 0;
+          x.load(queue, xs, n, end);
+          dout.load(queue, douts, n, end);
+          queue.call("imageBatch", end - n);
+        });
+        queue.call("transformSums");
+      },
     };
   }
   return { layout, make };

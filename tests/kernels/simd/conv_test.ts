@@ -10,6 +10,7 @@ import { forwardPass, gradientPass } from "../../../kernels/passes.ts";
 import { planDirect } from "../../../kernels/simd/direct.ts";
 import { features } from "../../../kernels/simd/features.ts";
 import { simdConv } from "../../../kernels/simd/conv.ts";
+import { imageRun } from "../../../kernels/simd/program.ts";
 import { type ConvSchedule, scheduleConv } from "../../../kernels/simd/schedule.ts";
 import { convTiles, type Tile } from "../../../kernels/simd/tiles.ts";
 import * as simdTier from "../../../kernels/simd/tier.ts";
@@ -267,8 +268,8 @@ describe(`Winograd's algorithm over ${GEOMETRIES / 4} geometries, seed ${SEED}`,
         assertMatch(simdKernel(shape, dtype).name, /-winograd-simd$/);
         simdKernel(shape, dtype).forward(1, x, w, winograd, { bias: b });
         const { forward } = scheduleConv(shape, vectors[dtype], features());
-        planDirect(forwardPass(shape), vectors[dtype], features().fused, forward)
-          .make({})(1, x, w, direct, {});
+        const plan = planDirect(forwardPass(shape), vectors[dtype], features().fused, forward);
+        imageRun(plan.make({}))(1, x, w, direct, {});
 
         const whole = (array: FloatArray) => Array.from(array, (value) => BigInt(value / unit));
         const xs = whole(x), ws = whole(w), taps = 16 * K * K;

@@ -12,7 +12,6 @@ import { planDirect } from "../../../kernels/simd/direct.ts";
 import { planDirectWeights } from "../../../kernels/simd/direct_weights.ts";
 import { writeConv } from "../../../kernels/simd/emit_conv.ts";
 import { features } from "../../../kernels/simd/features.ts";
-import type { ImageRun, WeightRun } from "../../../kernels/runner.ts";
 import {
   compile,
   Layout,
@@ -21,6 +20,12 @@ import {
   reserve,
   scratch,
 } from "../../../kernels/simd/memory.ts";
+import {
+  type ImageProgram,
+  imageRun,
+  type WeightProgram,
+  weightRun,
+} from "../../../kernels/simd/program.ts";
 import * as simdTier from "../../../kernels/simd/tier.ts";
 import { convTiles } from "../../../kernels/simd/tiles.ts";
 import { vectors } from "../../../kernels/simd/vector.ts";
@@ -94,17 +99,20 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
         naive.backwardWeights(1, x, dout, expectedDw, expectedDb);
 
         const run = (
-          { layout, make }: Plan<ImageRun>,
+          { layout, make }: Plan<ImageProgram>,
           source: FloatArray,
           expected: FloatArray,
           epilogue: Epilogue,
         ) => {
           const target = empty(expected);
-          inDirtyMemory(layout, () => make(epilogue)(1, source, w, target, epilogue));
+          inDirtyMemory(layout, () => imageRun(make(epilogue))(1, source, w, target, epilogue));
           assertEquals(target, expected);
         };
-        const runWeights = ({ layout, make }: Plan<WeightRun>) => {
-          inDirtyMemory(layout, () => assert(make({})(1, x, dout, dw.fill(NaN), db.fill(NaN))));
+        const runWeights = ({ layout, make }: Plan<WeightProgram>) => {
+          inDirtyMemory(
+            layout,
+            () => assert(weightRun(make({}))(1, x, dout, dw.fill(NaN), db.fill(NaN))),
+          );
           assertEquals(dw, expectedDw);
           assertEquals(db, expectedDb);
         };

@@ -1,0 +1,63 @@
+/**
+ * What a driver does with the memory, step by step: copies in, calls and copies out. A queue runs the
+ * steps at once, or writes them down for a thread with a memory of its own.
+ *
+ * @module
+ */
+
+import type { FloatArray } from "../tensor.ts";
+import { type Functions, type Module, scratch } from "./memory.ts";
+
+/** Takes a driver's steps. Places in the memory are in bytes, parts of arrays in numbers. */
+export interface Queue {
+  /** Joins a module: calls are of its functions from now on. */
+  use(module: Module): void;
+  /** Copies numbers of an array, from the first to before the end, into the memory. */
+  load(at: number, array: FloatArray, first: number, end: number): void;
+  /** Copies numbers of the array's dtype out of the memory, to where they are the first of so many. */
+  store(array: FloatArray, first: number, count: number, at: number): void;
+  /** Sets bytes to zero. */
+  clear(at: number, bytes: number): void;
+  /** Calls a function of the module in use. */
+  call(name: string, ...args: number[]): void;
+  /**
+   * Whether a flag of 16 bytes is not zero. A driver then stops, and says that it did so many images; a
+   * thread does so by itself.
+   */
+  isSet(flag: number, done: number): boolean;
+}
+
+let functions: Functions = {};
+
+/** Runs every step at once, in the memory of this thread. */
+export const immediate: Queue = {
+  use(module) {
+    functions = module.join();
+  },
+  load(at, array, first, end) {
+    const memory = scratchLike(array);
+    const isWhole = first === 0 && end === array.length;
+    memory.set(isWhole ? array : array.subarray(first, end), at / array.BYTES_PER_ELEMENT);
+  },
+  store(array, first, count, at) {
+    const start = at / array.BYTES_PER_ELEMENT;
+    array.set(scratchLike(array).subarray(start, start + count), first);
+  },
+  clear(at, bytes) {
+    // Zeros of either dtype are the same bits.
+    scratch("float32").fill(0, at / 4, (at + bytes) / 4);
+  },
+  call(name, ...args) {
+    functions[name](...args);
+  },
+  isSet(flag) {
+    const memory = scratch("float32"), at = flag / 4;
+    for (let lane = at; lane < at + 4; lane++) if (memory[lane] !== 0) return true;
+    return false;
+  },
+};
+
+/** The memory as numbers of an array's dtype. */
+function scratchLike(array: FloatArray): FloatArray {
+  return scratch(array.BYTES_PER_ELEMENT === 4 ? "float32" : "float64");
+}
