@@ -52,6 +52,49 @@ export interface WeightedKernel extends KernelInfo {
   ): void;
 }
 
+/** An operation number by number, on arrays of one length. */
+export interface MapKernel extends KernelInfo {
+  /** Computes the arrays that the map writes. An array may be written over one that is read. */
+  run(arrays: readonly FloatArray[], settings?: readonly number[]): void;
+}
+
+/**
+ * What normalisations need of planes of P numbers. The other arrays have one number a plane; sums are float64 and
+ * in the same order in every tier.
+ */
+export interface NormKernel extends KernelInfo {
+  /** sums = the sum of each plane of x. */
+  sum(x: FloatArray, sums: Float64Array): void;
+  /** sums = the sum of each plane's squares of x - mean. */
+  squares(x: FloatArray, mean: Float64Array, sums: Float64Array): void;
+  /** out = (x - mean) * scale + shift. */
+  scale(
+    x: FloatArray,
+    mean: Float64Array,
+    scale: Float64Array,
+    shift: Float64Array,
+    out: FloatArray,
+  ): void;
+  /** sums = the sum of each plane of dout, products = the sum of its (x - mean) * dout. */
+  products(
+    x: FloatArray,
+    dout: FloatArray,
+    mean: Float64Array,
+    sums: Float64Array,
+    products: Float64Array,
+  ): void;
+  /** dx = dout * scale - (x - mean) * slope - shift. */
+  gradient(
+    x: FloatArray,
+    dout: FloatArray,
+    mean: Float64Array,
+    scale: Float64Array,
+    slope: Float64Array,
+    shift: Float64Array,
+    dx: FloatArray,
+  ): void;
+}
+
 /** A max-pool for one geometry and any batch size N. */
 export interface PoolKernel extends KernelInfo {
   /** out (N,C,OH,OW) = the maximum of each window of x (N,C,H,W). */

@@ -41,3 +41,13 @@ export const affineKernels: Offers<"affine"> = {
   generated: generated.affine,
   naive: naive.affine,
 };
+
+/** What normalisations need of planes. */
+export const normKernels: Offers<"norm"> = {
+  operation: "norm",
+  simd: simd.norm,
+  naive: naive.norm,
+};
+
+/** Operations number by number. */
+export const mapKernels: Offers<"map"> = { operation: "map", simd: simd.map, naive: naive.map };

@@ -124,6 +124,12 @@ export interface AffineShape {
   readonly M: number;
 }
 
+/** A normalisation's geometry: any number of planes. */
+export interface NormShape {
+  /** Numbers in a plane. */
+  readonly P: number;
+}
+
 /** Two numbers or four: one number for all, or an array of as many as one of the counts. */
 function numbers(
   name: string,

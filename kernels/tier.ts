@@ -7,8 +7,16 @@
  */
 
 import type { Epilogue } from "./epilogue.ts";
-import type { AveragePoolKernel, KernelInfo, PoolKernel, WeightedKernel } from "./kernel.ts";
-import type { AffineShape, AveragePoolShape, ConvShape, PoolShape } from "./shape.ts";
+import type {
+  AveragePoolKernel,
+  KernelInfo,
+  MapKernel,
+  NormKernel,
+  PoolKernel,
+  WeightedKernel,
+} from "./kernel.ts";
+import type { MapShape } from "./map.ts";
+import type { AffineShape, AveragePoolShape, ConvShape, NormShape, PoolShape } from "./shape.ts";
 import type { DType } from "./tensor.ts";
 
 /** Every operation that has kernels: its geometry, and what its kernels are. */
@@ -17,6 +25,8 @@ export interface Operations {
   readonly maxPool: { readonly shape: PoolShape; readonly kernel: PoolKernel };
   readonly averagePool: { readonly shape: AveragePoolShape; readonly kernel: AveragePoolKernel };
   readonly affine: { readonly shape: AffineShape; readonly kernel: WeightedKernel };
+  readonly map: { readonly shape: MapShape; readonly kernel: MapKernel };
+  readonly norm: { readonly shape: NormShape; readonly kernel: NormKernel };
 }
 
 /** The name of an operation. */

@@ -22,7 +22,7 @@ describe("mod.ts", () => {
     );
     assertEquals(foreign, []);
   });
-  it("takes a page 56 KB for ThreeLayerConvNet and Solver, generated kernels apart", async () => {
+  it("takes a page 57 KB for ThreeLayerConvNet and Solver, generated kernels apart", async () => {
     const script = await minified(
       `export { Solver, ThreeLayerConvNet } from "${pathToFileURL(`${root}mod.ts`)}";`,
     );
@@ -31,7 +31,7 @@ describe("mod.ts", () => {
     const layers = ["maxPool", "batchnorm", "averagePool", "concat", "convTranspose", "gelu"];
     assertEquals(layers.filter((type) => text.includes(`"${type}"`)), ["maxPool", "batchnorm"]);
     const bytes = await zippedSize(script);
-    assert(bytes < 56_000, `${bytes} bytes`);
+    assert(bytes < 57_000, `${bytes} bytes`);
   });
   it("imports by URL in an empty folder, with no config file and no permission", async () => {
     const printed = await runByUrl(

@@ -8,7 +8,9 @@ import type { Offer } from "../tier.ts";
 import { naiveAffine } from "./affine.ts";
 import { naiveAveragePool } from "./average_pool.ts";
 import { naiveConv } from "./conv.ts";
+import { naiveMap } from "./map.ts";
 import { naiveMaxPool } from "./max_pool.ts";
+import { naiveNorm } from "./norm.ts";
 
 const reason = "the generic loops serve every shape";
 const dilation = ["dilationY", "dilationX"] as const;
@@ -37,4 +39,16 @@ export const averagePool: Offer<"averagePool"> = {
 export const affine: Offer<"affine"> = {
   epilogue,
   plan: (shape) => ({ kernel: naiveAffine(shape), reason }),
+};
+
+/** What normalisations need of planes. */
+export const norm: Offer<"norm"> = {
+  fields: ["P"],
+  plan: (shape) => ({ kernel: naiveNorm(shape), reason }),
+};
+
+/** Operations number by number. */
+export const map: Offer<"map"> = {
+  fields: ["map", "number"],
+  plan: (shape) => ({ kernel: naiveMap(shape), reason }),
 };

@@ -35,6 +35,8 @@ export const plain = {
   "v128.any_true": SIMD + 0x53,
   "f32x4.demote_f64x2_zero": SIMD + 0x5e,
   "f64x2.promote_low_f32x4": SIMD + 0x5f,
+  "i64x2.shl": SIMD + 0xcb,
+  "i64x2.add": SIMD + 0xce,
   "f32x4.add": SIMD + 0xe4,
   "f32x4.sub": SIMD + 0xe5,
   "f32x4.mul": SIMD + 0xe6,

@@ -22,6 +22,7 @@ export type Operation = (to: number, a: number, b: number) => Step;
  */
 export function operations(i: Int32Array<ArrayBuffer>): Readonly<Record<string, Operation>> {
   const s = new Float32Array(i.buffer), d = new Float64Array(i.buffer);
+  const long = new BigInt64Array(i.buffer);
   type Numbers = Int32Array | Float32Array | Float64Array;
   const widthOf = (numbers: Numbers) => numbers === d ? 2 : 1;
 
@@ -69,6 +70,13 @@ export function operations(i: Int32Array<ArrayBuffer>): Readonly<Record<string, 
     "v128.and": lanes(i, 4, (a, b) => a & b),
     "v128.andnot": lanes(i, 4, (a, b) => a & ~b),
     "v128.or": lanes(i, 4, (a, b) => a | b),
+    "i64x2.shl": (to, a, b) => () => {
+      const by = BigInt(i[b] & 63);
+      for (let k = 0; k < 2; k++) long[to / 2 + k] = long[a / 2 + k] << by;
+    },
+    "i64x2.add": (to, a, b) => () => {
+      for (let k = 0; k < 2; k++) long[to / 2 + k] = long[a / 2 + k] + long[b / 2 + k];
+    },
     "f32x4.demote_f64x2_zero": (to, a) => () => {
       s[to] = d[a / 2];
       s[to + 1] = d[a / 2 + 1];

@@ -12,7 +12,9 @@ import { simdAffine } from "./affine.ts";
 import { simdConv } from "./conv.ts";
 import { type Features, features } from "./features.ts";
 import { simdAveragePool } from "./average_pool.ts";
+import { simdMap } from "./map.ts";
 import { simdMaxPool } from "./max_pool.ts";
+import { simdNorm } from "./norm.ts";
 
 /** The answer of a maker of kernels, if the host has vectors. */
 function ifAvailable<K extends KernelInfo>(plan: (available: Features) => Answer<K>): Answer<K> {
@@ -42,4 +44,16 @@ export const averagePool: Offer<"averagePool"> = {
 export const affine: Offer<"affine"> = {
   epilogue: ["bias", "relu"],
   plan: (shape, dtype) => ifAvailable((available) => simdAffine(shape, dtype, available)),
+};
+
+/** What normalisations need of planes. */
+export const norm: Offer<"norm"> = {
+  fields: ["P"],
+  plan: (shape, dtype) => ifAvailable((available) => simdNorm(shape, dtype, available)),
+};
+
+/** Operations number by number. */
+export const map: Offer<"map"> = {
+  fields: ["map", "number"],
+  plan: (shape, dtype) => ifAvailable((available) => simdMap(shape, dtype, available)),
 };

@@ -4,22 +4,17 @@
  * @module
  */
 
-import { erf, exp } from "../elementary.ts";
-import { elementwise } from "./elementwise.ts";
-import type { LayerDefinition } from "./layer.ts";
-
-/** The probability that a normal number is below x. */
-const below = (x: number) => 0.5 * (1 + erf(x * Math.SQRT1_2));
-
-/** 1 / sqrt(2 pi): how dense normal numbers are at 0. */
-const DENSITY = 0.3989422804014327;
-
-/** Up to here the probability is 0.5 + x * DENSITY, to the last bit. */
-const SMALL = 1e-8;
+import { geluForward, geluWithSlope } from "../../kernels/maps/gelu.ts";
+import { product } from "../../kernels/maps/product.ts";
+import type { Tensor } from "../../kernels/tensor.ts";
+import { zerosLike } from "../tensor.ts";
+import { type LayerDefinition, layerOf } from "./layer.ts";
+import { runMap } from "./run_map.ts";
 
 /**
  * The gelu as a layer of a net: x times the probability that a normal number is below x, by the error
- * function and not an approximation, with the same bits in every engine.
+ * function and not by its usual approximation with a tangent. In float32 it is wrong by less than 0.52 units
+ * in the last place.
  *
  * Source: Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016).
  *
@@ -33,8 +28,22 @@ const SMALL = 1e-8;
  * @returns The layer.
  */
 export function gelu(): LayerDefinition {
-  // y / x is that probability, where x is not so small that y has lost its last bits.
-  const slope = (x: number, y: number) =>
-    (Math.abs(x) < SMALL ? 0.5 + x * DENSITY : y / x) + x * DENSITY * exp(-0.5 * x * x);
-  return elementwise("gelu", [], (x) => x * below(x), slope);
+  return layerOf("gelu", [], (inShape) => ({
+    outShape: inShape,
+    ownsOut: true,
+    forward(x, _, { mode, ownsInput }) {
+      const out = ownsInput ? x : zerosLike(x);
+      // With a slope the backward pass needs neither input nor output.
+      const slope = mode === "train" ? zerosLike(x) : undefined;
+      if (slope === undefined) runMap(geluForward, [x, out]);
+      else runMap(geluWithSlope, [x, out, slope]);
+      return {
+        out,
+        backward(dout: Tensor) {
+          runMap(product, [dout, slope!, slope!]);
+          return { dx: slope };
+        },
+      };
+    },
+  }));
 }

@@ -17,8 +17,8 @@ import {
 } from "../../kernels/check.ts";
 import { ArgumentRangeError } from "../../kernels/errors.ts";
 import { option, readOptions, within } from "../checks.ts";
-import { exp } from "../elementary.ts";
-import { log } from "../log.ts";
+import { exp } from "../../kernels/elementary.ts";
+import { log } from "../../kernels/log.ts";
 import type { Labels, Targets } from "../model.ts";
 import { zerosLike } from "../tensor.ts";
 

@@ -5,7 +5,9 @@
  * @module
  */
 
-import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
+import { normKernels } from "../../kernels/operations.ts";
+import { select } from "../../kernels/select.ts";
+import { dtypeOf, type FloatArray, type Tensor } from "../../kernels/tensor.ts";
 import { zerosLike } from "../tensor.ts";
 
 /** What the loops know of a forward pass. */
@@ -33,24 +35,20 @@ export interface NormGradients<A extends FloatArray = FloatArray> {
 }
 
 /**
- * How the loops see x: as groups of numbers that share their mean and variance. A group is some
- * planes of P numbers in one channel, which share their scale and shift.
+ * How the loops see x: as planes of P numbers, one after the other in memory, channel by channel and
+ * example by example. Some planes are a group and share their statistics.
  */
 export interface Layout {
   /** How many groups there are. */
   readonly groups: number;
   /** How many planes make a group. */
   readonly planes: number;
-  /** Numbers in a plane, one after the other in memory. */
+  /** Numbers in a plane. */
   readonly P: number;
-  /** From the first plane of a group to that of the next. */
-  readonly groupStep: number;
-  /** From a plane of a group to the next. */
-  readonly planeStep: number;
-  /** From the channel of a plane to that of the next: 0 if a group is a channel, 1 if it is within an example. */
-  readonly channelStep: number;
-  /** How many channels there are. */
+  /** How many channels there are, each with a scale and a shift. */
   readonly C: number;
+  /** Whether a group is a channel of all examples; else it is some neighbours in one example. */
+  readonly byChannel: boolean;
 }
 
 /**
@@ -62,7 +60,7 @@ export interface Layout {
  * @returns The layout.
  */
 export function groupByChannel(N: number, C: number, P: number): Layout {
-  return { groups: C, planes: N, P, groupStep: 1, planeStep: C, channelStep: 0, C };
+  return { groups: C, planes: N, P, C, byChannel: true };
 }
 
 /**
@@ -75,59 +73,47 @@ export function groupByChannel(N: number, C: number, P: number): Layout {
  * @returns The layout.
  */
 export function groupByExample(N: number, C: number, P: number, planes: number): Layout {
-  const groups = N * C / planes;
-  return { groups, planes, P, groupStep: planes, planeStep: 1, channelStep: 1, C };
+  return { groups: N * C / planes, planes, P, C, byChannel: false };
 }
 
-// Sums in four parts: an addition does not wait for the one before it, and less is rounded away.
+/** Planes that a kernel does at once: so many numbers have the tables beside them. */
+const MOST_PLANES = 1024;
 
-/** The sum of `length` numbers from `start`. */
-function sum(x: FloatArray, start: number, length: number): number {
-  let a = 0, b = 0, c = 0, d = 0, i = start;
-  const end = start + length;
-  for (; i + 3 < end; i += 4) {
-    a += x[i];
-    b += x[i + 1];
-    c += x[i + 2];
-    d += x[i + 3];
-  }
-  for (; i < end; i++) a += x[i];
-  return a + b + (c + d);
+/** Tables of one number a plane, made when they are first needed and used by every call. */
+let tables: readonly Float64Array[] | undefined;
+
+/** Some planes of x that a kernel does at once. */
+interface Chunk {
+  /** As many numbers as there are planes, several times over: what is in them does not matter. */
+  readonly tables: readonly Float64Array[];
+  /** Those of an array's numbers that lie in the planes. */
+  part(array: FloatArray): FloatArray;
+  /** Calls something for every plane, with the numbers of its group and of its channel. */
+  forEach(call: (plane: number, group: number, channel: number) => void): void;
 }
 
-/** The sum of the squares of `length` numbers from `start`, less `mean` each. */
-function sumOfSquares(x: FloatArray, start: number, length: number, mean: number): number {
-  let a = 0, b = 0, c = 0, d = 0, i = start;
-  const end = start + length;
-  for (; i + 3 < end; i += 4) {
-    const p = x[i] - mean, q = x[i + 1] - mean, r = x[i + 2] - mean, s = x[i + 3] - mean;
-    a += p * p;
-    b += q * q;
-    c += r * r;
-    d += s * s;
+/** Calls something for some planes after the others. */
+function inChunks({ groups, planes, P, C, byChannel }: Layout, call: (chunk: Chunk) => void): void {
+  tables ??= Array.from({ length: 4 }, () => new Float64Array(MOST_PLANES));
+  const total = groups * planes;
+  for (let first = 0; first < total; first += MOST_PLANES) {
+    const end = Math.min(total, first + MOST_PLANES);
+    call({
+      tables: tables.map((table) => table.subarray(0, end - first)),
+      part: (array) => array.subarray(first * P, end * P),
+      forEach(call) {
+        let channel = first % C, group = Math.floor(first / planes), place = first % planes;
+        for (let plane = 0; plane < end - first; plane++) {
+          call(plane, byChannel ? channel : group, channel);
+          if (++channel === C) channel = 0;
+          if (++place === planes) {
+            place = 0;
+            group++;
+          }
+        }
+      },
+    });
   }
-  for (; i < end; i++) a += (x[i] - mean) * (x[i] - mean);
-  return a + b + (c + d);
-}
-
-/** The sum of the products of `length` numbers from `start`: of x, less `mean` each, and of dout. */
-function sumOfProducts(
-  x: FloatArray,
-  dout: FloatArray,
-  start: number,
-  length: number,
-  mean: number,
-): number {
-  let a = 0, b = 0, c = 0, d = 0, i = start;
-  const end = start + length;
-  for (; i + 3 < end; i += 4) {
-    a += (x[i] - mean) * dout[i];
-    b += (x[i + 1] - mean) * dout[i + 1];
-    c += (x[i + 2] - mean) * dout[i + 2];
-    d += (x[i + 3] - mean) * dout[i + 3];
-  }
-  for (; i < end; i++) a += (x[i] - mean) * dout[i];
-  return a + b + (c + d);
 }
 
 /**
@@ -149,36 +135,47 @@ export function normalize<A extends FloatArray>(
   eps: number,
   fixed?: { readonly mean: FloatArray; readonly variance: FloatArray },
 ): { out: Tensor<A>; variance: Float64Array; normalized: Normalized<A> } {
-  const { groups, planes, P, groupStep, planeStep, channelStep, C } = layout;
+  const { groups, planes, P } = layout, size = planes * P;
+  const kernel = select(normKernels, { P }, dtypeOf(x.data));
   const out = zerosLike(x);
-  const from = x.data, to = out.data, scales = gamma.data, shifts = beta.data;
   const mean = new Float64Array(groups);
   const variance = new Float64Array(groups);
   const inverseStd = new Float64Array(groups);
-  const step = planeStep * P;
-  for (let g = 0; g < groups; g++) {
-    const start = g * groupStep * P, end = start + planes * step;
-    if (fixed === undefined) {
-      // The mean first: to sum numbers and their squares in one pass would lose digits.
-      let total = 0;
-      for (let i = start; i < end; i += step) total += sum(from, i, P);
-      mean[g] = total / (planes * P);
-      let squares = 0;
-      for (let i = start; i < end; i += step) squares += sumOfSquares(from, i, P, mean[g]);
-      variance[g] = squares / (planes * P);
-    } else {
-      mean[g] = fixed.mean[g];
-      variance[g] = fixed.variance[g];
-    }
-    inverseStd[g] = 1 / Math.sqrt(variance[g] + eps);
-    const m = mean[g], r = inverseStd[g];
-    let c = g * groupStep % C;
-    for (let first = start; first < end; first += step, c += channelStep) {
-      const scale = scales[c] * r, shift = shifts[c];
-      for (let i = first; i < first + P; i++) to[i] = (from[i] - m) * scale + shift;
-    }
+  if (fixed === undefined) {
+    // The mean first: to sum numbers and their squares in one pass would lose digits.
+    inChunks(layout, ({ tables: [sums], part, forEach }) => {
+      kernel.sum(part(x.data), sums);
+      forEach((i, group) => {
+        mean[group] += sums[i];
+      });
+    });
+    for (let group = 0; group < groups; group++) mean[group] /= size;
+    inChunks(layout, ({ tables: [means, sums], part, forEach }) => {
+      forEach((i, group) => {
+        means[i] = mean[group];
+      });
+      kernel.squares(part(x.data), means, sums);
+      forEach((i, group) => {
+        variance[group] += sums[i];
+      });
+    });
+    for (let group = 0; group < groups; group++) variance[group] /= size;
+  } else {
+    mean.set(fixed.mean);
+    variance.set(fixed.variance);
   }
-  const count = fixed === undefined ? planes * P : Infinity;
+  for (let group = 0; group < groups; group++) {
+    inverseStd[group] = 1 / Math.sqrt(variance[group] + eps);
+  }
+  inChunks(layout, ({ tables: [means, scales, shifts], part, forEach }) => {
+    forEach((i, group, channel) => {
+      means[i] = mean[group];
+      scales[i] = gamma.data[channel] * inverseStd[group];
+      shifts[i] = beta.data[channel];
+    });
+    kernel.scale(part(x.data), means, scales, shifts, part(out.data));
+  });
+  const count = fixed === undefined ? size : Infinity;
   return { out, variance, normalized: { x, gamma, mean, inverseStd, count } };
 }
 
@@ -196,32 +193,36 @@ export function normalizeBackward<A extends FloatArray>(
   dout: Tensor<A>,
   { x, gamma, mean, inverseStd, count }: Normalized<A>,
 ): NormGradients<A> {
-  const { groups, planes, P, groupStep, planeStep, channelStep, C } = layout;
+  const { groups, P, C } = layout;
+  const kernel = select(normKernels, { P }, dtypeOf(x.data));
   const dx = zerosLike(x), dgamma = zerosLike(gamma), dbeta = zerosLike(gamma);
-  const from = x.data, by = dout.data, to = dx.data, scales = gamma.data;
+  const scale = gamma.data;
   const gammaSums = new Float64Array(C), betaSums = new Float64Array(C);
-  const step = planeStep * P;
-  for (let g = 0; g < groups; g++) {
-    const start = g * groupStep * P, end = start + planes * step;
-    const m = mean[g], r = inverseStd[g];
-    let dxhat = 0, product = 0, c = g * groupStep % C;
-    for (let i = start; i < end; i += step, c += channelStep) {
-      const douts = sum(by, i, P);
-      const products = sumOfProducts(from, by, i, P, m) * r;
-      betaSums[c] += douts;
-      gammaSums[c] += products;
-      dxhat += scales[c] * douts;
-      product += scales[c] * products;
-    }
-    const slope = r * r * product / count, shift = r * dxhat / count;
-    c = g * groupStep % C;
-    for (let first = start; first < end; first += step, c += channelStep) {
-      const scale = scales[c] * r;
-      for (let i = first; i < first + P; i++) {
-        to[i] = by[i] * scale - (from[i] - m) * slope - shift;
-      }
-    }
-  }
+  const dxhat = new Float64Array(groups), product = new Float64Array(groups);
+  inChunks(layout, ({ tables: [means, douts, products], part, forEach }) => {
+    forEach((i, group) => {
+      means[i] = mean[group];
+    });
+    kernel.products(part(x.data), part(dout.data), means, douts, products);
+    forEach((i, group, channel) => {
+      const scaled = products[i] * inverseStd[group];
+      betaSums[channel] += douts[i];
+      gammaSums[channel] += scaled;
+      dxhat[group] += scale[channel] * douts[i];
+      product[group] += scale[channel] * scaled;
+    });
+  });
+  inChunks(layout, ({ tables: [means, scales, slopes, shifts], part, forEach }) => {
+    forEach((i, group, channel) => {
+      const r = inverseStd[group];
+      means[i] = mean[group];
+      scales[i] = scale[channel] * r;
+      slopes[i] = r * r * product[group] / count;
+      shifts[i] = r * dxhat[group] / count;
+    });
+    const [from, by, to] = [x.data, dout.data, dx.data].map(part);
+    kernel.gradient(from, by, means, scales, slopes, shifts, to);
+  });
   dgamma.data.set(gammaSums);
   dbeta.data.set(betaSums);
   return { dx, dgamma, dbeta };

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { exp } from "../elementary.ts";
+import { exp } from "../../kernels/elementary.ts";
 import { elementwise } from "./elementwise.ts";
 import type { LayerDefinition } from "./layer.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { tanh as tangent } from "../elementary.ts";
+import { tanh as tangent } from "../../kernels/elementary.ts";
 import { elementwise } from "./elementwise.ts";
 import type { LayerDefinition } from "./layer.ts";
 

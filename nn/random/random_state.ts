@@ -11,7 +11,7 @@ import { checkOptions, checkType, checkWhole } from "../../kernels/check.ts";
 import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
 import type { DType, Tensor } from "../../kernels/tensor.ts";
 import { checkBoolean, option, readOptions } from "../checks.ts";
-import { log } from "../log.ts";
+import { log } from "../../kernels/log.ts";
 import { type ArrayOf, zeros } from "../tensor.ts";
 
 /** Where a {@linkcode RandomState} stands: plain data that survives JSON exactly. */

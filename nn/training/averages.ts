@@ -6,7 +6,7 @@
 
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { option, readOptions, whole, within } from "../checks.ts";
-import { power } from "../elementary.ts";
+import { power } from "../../kernels/elementary.ts";
 import type { Model } from "../model.ts";
 import { copyOf } from "../plain_data.ts";
 

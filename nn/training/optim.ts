@@ -23,7 +23,7 @@ import {
   whole,
   within,
 } from "../checks.ts";
-import { power } from "../elementary.ts";
+import { power } from "../../kernels/elementary.ts";
 
 /**
  * A rule's settings, and what it remembers of one parameter: the course's `config`.

@@ -6,7 +6,7 @@
 
 import { checkType, checkWithin } from "../../kernels/check.ts";
 import { option, readOptions, within } from "../checks.ts";
-import { power, sin } from "../elementary.ts";
+import { power, sin } from "../../kernels/elementary.ts";
 
 /**
  * What the learning rate is multiplied by when a training is `progress` of its way: from 0 at the first

@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { product } from "../../kernels/maps/product.ts";
 import * as operations from "../../kernels/operations.ts";
 import { select } from "../../kernels/select.ts";
 import { averagePoolShape, convShape, poolShape } from "../../kernels/shape.ts";
@@ -13,6 +14,8 @@ const shapes = {
   maxPool: poolShape([1, 1, 8, 8], pool),
   averagePool: averagePoolShape([1, 1, 8, 8], pool),
   affine: { D: 4, M: 5 },
+  map: product,
+  norm: { P: 9 },
 } as const;
 
 /** Asserts that no tier takes a field that it does not know. */

@@ -1,7 +1,7 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
-import { erf, exp, power, sin, tanh } from "../../nn/elementary.ts";
-import { log } from "../../nn/log.ts";
+import { erf, erfc, exp, power, sin, tanh } from "../../kernels/elementary.ts";
+import { log } from "../../kernels/log.ts";
 import { RandomState } from "../../mod.ts";
 
 /** Exact arithmetic: whole multiples of 2^-1200. */
@@ -180,6 +180,20 @@ describe("erf()", () => {
   it("knows its ends, and that nothing comes of nothing", () => {
     const values = [0, -0, 30, -30, Infinity, -Infinity, NaN].map(erf);
     assertEquals(values, [0, -0, 1, -1, 1, -1, NaN]);
+  });
+});
+
+describe("erfc()", () => {
+  it("is wrong by less than two units of the last place where it is small", () => {
+    for (const x of [...between(1.25, 6, 100), ...between(-3, 0.2, 50)]) {
+      const off = units(erfc(x), ONE - exactErf(x));
+      assert(off < 2, `erfc(${x}) is ${erfc(x)}, ${off} units off`);
+    }
+  });
+
+  it("knows its ends", () => {
+    assertEquals([0, 30, -30, Infinity, -Infinity, NaN].map(erfc), [1, 0, 2, 0, 2, NaN]);
+    assert(erfc(26) > 0 && erfc(26) < 1e-295);
   });
 });
 

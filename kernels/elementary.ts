@@ -246,6 +246,19 @@ const ERF_LARGE = [
 /** erf(1), to the bits of a float32. */
 const ERF_1 = 0.8450629115104675;
 
+function ratio([above, below]: readonly (readonly number[])[], z: number): number {
+  return polynomial(above, z) / polynomial(below, z);
+}
+
+/** 1 - erf(size), for 1.25 and more. */
+function erfTail(size: number): number {
+  const s = 1 / (size * size);
+  const tail = ratio(size < 1 / 0.35 ? ERF_MIDDLE : ERF_LARGE, s);
+  // exp(-x^2) in two factors, the first of a number whose square is exact.
+  const z = Math.fround(size);
+  return exp(-z * z - 0.5625) * exp((z - size) * (z + size) + tail) / size;
+}
+
 /**
  * The error function: 2 / sqrt(pi) times the integral of exp(-t^2) from 0.
  *
@@ -254,16 +267,20 @@ const ERF_1 = 0.8450629115104675;
  */
 export function erf(x: number): number {
   const size = Math.abs(x);
-  const ratio = ([above, below]: readonly (readonly number[])[], z: number) =>
-    polynomial(above, z) / polynomial(below, z);
   if (size < 0.84375) return x + x * ratio(ERF_SMALL, x * x);
   const sign = x < 0 ? -1 : 1;
   if (size < 1.25) return sign * (ERF_1 + ratio(ERF_NEAR_1, size - 1));
   if (!(size < 6)) return Number.isNaN(x) ? x : sign;
-  const s = 1 / (size * size);
-  const tail = ratio(size < 1 / 0.35 ? ERF_MIDDLE : ERF_LARGE, s);
-  // exp(-x^2) in two factors, the first of a number whose square is exact.
-  const z = Math.fround(size);
-  const r = exp(-z * z - 0.5625) * exp((z - size) * (z + size) + tail);
-  return sign * (1 - r / size);
+  return sign * (1 - erfTail(size));
+}
+
+/**
+ * The complement of the error function, 1 - erf(x), precise where that is small too.
+ *
+ * @param x Any number.
+ * @returns The complement, from 0 to 2.
+ */
+export function erfc(x: number): number {
+  if (!(x >= 1.25)) return 1 - erf(x);
+  return x < 28 ? erfTail(x) : 0;
 }

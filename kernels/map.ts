@@ -1,0 +1,50 @@
+/**
+ * Operations number by number: each output comes from the numbers at the same place of the inputs.
+ *
+ * A map is defined twice: by a loop, which is the naive tier's and what proves the other, and for the
+ * SIMD tier as steps on several numbers at once. Both compute in float64 and round what they store.
+ *
+ * @module
+ */
+
+import type { Lanes, Value } from "./simd/lanes.ts";
+import type { DType, FloatArray } from "./tensor.ts";
+
+/** What a map does with an array: arrays that it writes have the length of those that it reads. */
+export type Access = "read" | "write" | "both";
+
+/** One operation number by number. */
+export interface NumberMap {
+  /** Its name, for example "gelu". */
+  readonly name: string;
+  /** What it does with each of its arrays. */
+  readonly arrays: readonly Access[];
+  /** How many settings it has: numbers that are the same for all places. Default: 0. */
+  readonly settings?: number;
+  /** The definition. */
+  loop(arrays: readonly FloatArray[], settings: readonly number[]): void;
+  /** The number type that {@linkcode NumberMap.lanes} is precise enough for. Default: both. */
+  readonly only?: DType;
+  /**
+   * The same on lanes of float64.
+   *
+   * @param lanes Writes the steps.
+   * @param inputs The arrays that are read, in order.
+   * @param settings The settings.
+   * @returns The arrays that are written, in order.
+   */
+  lanes(lanes: Lanes, inputs: readonly Value[], settings: readonly Value[]): readonly Value[];
+}
+
+/** A map as the geometry of an operation: two maps differ in their numbers. */
+export interface MapShape {
+  readonly map: NumberMap;
+  readonly number: number;
+}
+
+let count = 0;
+
+/** Makes a map the geometry of an operation. Calls are marked as pure, so that bundlers leave out unused ones. */
+export function mapShape(map: NumberMap): MapShape {
+  return { map, number: count++ };
+}

@@ -1,0 +1,106 @@
+/**
+ * Operations number by number, four numbers at a time. Arrays are copied into the memory in blocks that
+ * the cache holds.
+ *
+ * @module
+ */
+
+import type { MapKernel } from "../kernel.ts";
+import type { MapShape, NumberMap } from "../map.ts";
+import type { DType } from "../tensor.ts";
+import type { Answer } from "../tier.ts";
+import { Assembly, type Func, type Local } from "./assembler.ts";
+import type { Features } from "./features.ts";
+import { Lanes } from "./lanes.ts";
+import { compile, Layout, type Module, reserve } from "./memory.ts";
+import { runJob } from "./program.ts";
+import { type Vector, vectors } from "./vector.ts";
+
+/** Numbers of a block: a multiple of a step's. */
+const BLOCK = 8192;
+/** Numbers of a step. */
+const STEP = 4;
+
+/** The SIMD kernel of a map, or why there is none. */
+export function simdMap(
+  { map }: MapShape,
+  dtype: DType,
+  { interpreted, reason }: Features,
+): Answer<MapKernel> {
+  const { name, arrays, only = dtype, settings = 0 } = map;
+  if (only !== dtype) return { reason: `precise enough for ${only} alone` };
+  const vector = vectors[dtype], { bytes } = vector;
+  const layout = new Layout();
+  const at = arrays.map((_, i) => layout.region(`array ${i}`, BLOCK * bytes));
+  const set = layout.region("settings", Math.max(1, settings) * 8);
+  const missing = reserve(layout.size);
+  if (missing !== undefined) return { reason: missing };
+  let module: Module | undefined;
+
+  function assemble(): Module {
+    const assembly = new Assembly();
+    const f = assembly.func("map", ["i32"]);
+    writeMap(f, map, vector, at, set);
+    for (const start of at) f.writes(start, BLOCK * bytes);
+    f.reads(set, settings * 8);
+    return compile(assembly, layout);
+  }
+
+  const kernel: MapKernel = {
+    name: `${name}-${dtype === "float32" ? "f32" : "f64"}-simd`,
+    tier: "simd",
+    run(data, values = []) {
+      const used = module ??= assemble();
+      runJob({
+        prepare(queue) {
+          queue.use(used);
+          if (settings > 0) queue.load(set, Float64Array.from(values), 0, settings);
+          return true;
+        },
+        run(queue, from, to) {
+          for (let first = from; first < to; first += BLOCK) {
+            const end = Math.min(to, first + BLOCK);
+            for (let i = 0; i < at.length; i++) {
+              if (arrays[i] !== "write") queue.load(at[i], data[i], first, end);
+            }
+            queue.call("map", Math.ceil((end - first) / STEP));
+            for (let i = 0; i < at.length; i++) {
+              if (arrays[i] !== "read") queue.store(data[i], first, end - first, at[i]);
+            }
+          }
+          return to;
+        },
+      }, data[0].length);
+    },
+  };
+  return { kernel, reason: interpreted ? reason : "assembled for the operation" };
+}
+
+/** Writes a map over a number of steps. */
+function writeMap(
+  f: Func,
+  map: NumberMap,
+  vector: Vector,
+  at: readonly number[],
+  set: number,
+): void {
+  const constants = new Map<number, Local>();
+  const lanes = new Lanes(f, vector, STEP, constants);
+  const [pointer, base] = f.locals("i32", 2);
+  f.const(set).set(base);
+  const settings = Array.from({ length: map.settings ?? 0 }, (_, i) => lanes.splat(base, i * 8));
+  // Once into the air, to learn which constants there are.
+  const known = new Map<number, Local>();
+  const air = new Lanes(new Assembly().func(map.name), vector, STEP, known);
+  map.lanes(air, at.map(() => [0, 0]), settings);
+  for (const constant of known.keys()) lanes.constant(constant);
+
+  const places = (access: string) => at.filter((_, i) => map.arrays[i] !== access);
+  f.const(0).set(pointer);
+  f.countDown(0, 0, () => {
+    const inputs = places("write").map((start) => lanes.load(pointer, start));
+    const outputs = map.lanes(lanes, inputs, settings);
+    for (const [i, start] of places("read").entries()) lanes.store(pointer, outputs[i], start);
+    f.advance(pointer, STEP * vector.bytes);
+  });
+}

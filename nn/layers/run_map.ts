@@ -1,0 +1,26 @@
+/**
+ * Runs operations number by number on tensors.
+ *
+ * @module
+ */
+
+import type { MapShape } from "../../kernels/map.ts";
+import { mapKernels } from "../../kernels/operations.ts";
+import { select } from "../../kernels/select.ts";
+import { dtypeOf, type Tensor } from "../../kernels/tensor.ts";
+
+/**
+ * Runs a map by the kernel that serves it.
+ *
+ * @param map The map.
+ * @param tensors Its arrays, of one dtype and size.
+ * @param settings Its settings. None if left out.
+ */
+export function runMap(
+  map: MapShape,
+  tensors: readonly Tensor[],
+  settings?: readonly number[],
+): void {
+  const arrays = tensors.map(({ data }) => data);
+  select(mapKernels, map, dtypeOf(arrays[0])).run(arrays, settings);
+}

@@ -1,0 +1,138 @@
+import { describe, it } from "@std/testing/bdd";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { MapShape } from "../../../kernels/map.ts";
+import { geluForward, geluWithSlope } from "../../../kernels/maps/gelu.ts";
+import { product } from "../../../kernels/maps/product.ts";
+import { mapKernels } from "../../../kernels/operations.ts";
+import { naiveMap } from "../../../kernels/naive/map.ts";
+import { explain, select } from "../../../kernels/select.ts";
+import type { DType, FloatArray } from "../../../kernels/tensor.ts";
+import * as simdTier from "../../../kernels/simd/tier.ts";
+import { ask } from "../../../kernels/tier.ts";
+import { gelu, RandomState, useArithmetic, useKernels } from "../../../mod.ts";
+import { assertSameBits } from "../../support/bits.ts";
+import { lone } from "../../support/planned.ts";
+
+const dtypes: readonly DType[] = ["float32", "float64"];
+
+/** One number less, one and more than a block, and a few. */
+const LENGTHS = [0, 1, 3, 4, 7, 8191, 8192, 8193, 20_001];
+
+function numbers(length: number, dtype: DType, seed = 231): FloatArray {
+  return new RandomState(seed).randn([length], dtype).data;
+}
+
+/** The SIMD kernel, which must exist. */
+function simdKernel(map: MapShape, dtype: DType) {
+  const { kernel, reason } = ask(simdTier.map, map, dtype);
+  if (kernel === undefined) throw new Error(reason);
+  return kernel;
+}
+
+describe("SIMD maps", () => {
+  for (const dtype of dtypes) {
+    it(`give the bits of the definition for a product of any length, ${dtype}`, () => {
+      for (const length of LENGTHS) {
+        const a = numbers(length, dtype), b = numbers(length, dtype, 1);
+        const actual = a.slice(), expected = a.slice();
+        naiveMap(product).run([a, b, expected]);
+        simdKernel(product, dtype).run([a, b, actual]);
+        assertSameBits(actual, expected);
+        // Written over what is read.
+        simdKernel(product, dtype).run([a, b, b]);
+        assertSameBits(b, expected);
+      }
+    });
+  }
+
+  it("say their names, and why not", () => {
+    assertEquals(explain(mapKernels, product, "float64").name, "product-f64-simd");
+    assertEquals(explain(mapKernels, geluForward, "float32").name, "gelu-f32-simd");
+    const { name, reason } = explain(mapKernels, geluForward, "float64");
+    assertEquals(name, "gelu-naive");
+    assertMatch(reason, /precise enough for float32 alone/);
+    using _ = useKernels("naive");
+    assertEquals(explain(mapKernels, product, "float32").name, "product-naive");
+  });
+
+  it("run again when many others have run", () => {
+    const a = numbers(10, "float32"), out = a.slice();
+    const kernel = select(mapKernels, geluForward, "float32");
+    const first = () => (kernel.run([a, out]), out.slice());
+    const before = first();
+    simdKernel(product, "float64").run(["a", "b", "c"].map(() => numbers(20_000, "float64")));
+    assertSameBits(first(), before);
+  });
+});
+
+/** The distance between neighbours at a number, as float32. */
+function unit(value: number): number {
+  const size = Math.abs(Math.fround(value));
+  return 2 ** Math.max(-149, Math.floor(Math.log2(Math.max(size, 2 ** -149))) - 23);
+}
+
+const RANGES = [
+  ...[[-1e-40, 1e-40], [-1e-10, 1e-10], [-1, 1], [-3, -1], [-6, -3], [-16, 0], [0, 7]],
+  ...[[-13.3, -12.8], [-14.6, -14.2], [-100, 100], [-3e38, 3e38]],
+];
+
+describe("The SIMD gelu", () => {
+  it("is wrong by less than 0.52 units in the last place, its slope by less than one or 2e-9", () => {
+    const N = 50_000;
+    const kernel = simdKernel(geluWithSlope, "float32");
+    let worst = 0;
+    for (const [low, high] of RANGES) {
+      const x = Float32Array.from(
+        new RandomState(7).rand([N]).data,
+        (u) => low + u * (high - low),
+      );
+      const out = new Float32Array(N), slope = new Float32Array(N);
+      kernel.run([x, out, slope]);
+      const exact = new Float64Array(N), exactSlope = new Float64Array(N);
+      naiveMap(geluWithSlope).run([Float64Array.from(x), exact, exactSlope]);
+      for (let i = 0; i < N; i++) {
+        const off = Math.abs(out[i] - exact[i]) / unit(exact[i]);
+        worst = Math.max(worst, off);
+        assert(off < 0.52, `gelu(${x[i]}) is ${out[i]}, ${off} units from ${exact[i]}`);
+        // Where the slope crosses 0, its two terms cancel.
+        const distance = Math.abs(slope[i] - exactSlope[i]);
+        const isClose = distance < unit(exactSlope[i]) || distance < 2e-9;
+        assert(isClose, `the slope at ${x[i]} is ${slope[i]}, ${distance} from ${exactSlope[i]}`);
+      }
+    }
+    assert(worst > 0.4, "nothing was rounded");
+  });
+
+  it("agrees with its definition on what is not finite, on zeros and on the least numbers", () => {
+    const x = [0, -0, NaN, Infinity, -Infinity, 8.4e-45, -8.4e-45, 3e38, -3e38, -15, -14.99, 20];
+    for (const map of [geluForward, geluWithSlope]) {
+      const [actual, expected] = [simdKernel(map, "float32"), naiveMap(map)].map((kernel) => {
+        const arrays = map.map.arrays.map(() => Float32Array.from(x));
+        kernel.run(arrays);
+        return arrays;
+      });
+      assertSameBits(actual, expected);
+    }
+  });
+
+  it("has the same bits under both arithmetics", () => {
+    const run = () => {
+      const layer = lone(gelu(), [1000], "float32");
+      const x = new RandomState(3).randn([2, 1000], "float32");
+      const { out, backward } = layer.forward(x);
+      return [out, backward(x, {}).dx];
+    };
+    const fast = run();
+    using _ = useArithmetic("reproducible");
+    assertSameBits(run(), fast);
+  });
+
+  it("is at inference what it is in training, and leaves its input alone unless it owns it", () => {
+    for (const dtype of dtypes) {
+      const x = new RandomState(3).randn([2, 100], dtype), before = x.data.slice();
+      const layer = lone(gelu(), [100], dtype);
+      assertSameBits(layer.forward(x, "test").out, layer.forward(x, "train").out);
+      assertSameBits(x.data, before);
+    }
+  });
+});
