@@ -11,7 +11,7 @@
 
 import { flag, matching, scriptOptions, words } from "../tools/options.ts";
 import { type Tier, useKernels } from "../mod.ts";
-import { markdownTable } from "./markdown.ts";
+import { markdownTable } from "../tools/markdown.ts";
 import { convnetjs } from "./peers/convnetjs.ts";
 import { bundleSizes, coldCalls, smallCall } from "./peers/extras.ts";
 import { jax } from "./peers/jax.ts";

@@ -6,7 +6,7 @@
 
 import { Worker } from "node:worker_threads";
 import { scriptOptions, whole, words } from "../tools/options.ts";
-import { markdownTable } from "./markdown.ts";
+import { markdownTable } from "../tools/markdown.ts";
 import type { Request, Timing } from "./measure.ts";
 import { workloads } from "./peers/peer.ts";
 

@@ -167,7 +167,7 @@ function namedLoss(loss: unknown = "softmax"): NamedLoss {
 }
 
 /** The layers that descriptions may have, by type. */
-const LAYERS: Readonly<Record<string, LayerFunction>> = {
+export const LAYERS: Readonly<Record<string, LayerFunction>> = {
   affine,
   averagePool,
   batchnorm,
