@@ -12,6 +12,16 @@
  * console.log(out.shape); // [2, 4, 8, 8]
  * ```
  *
+ * **Caches.** A forward pass returns `{ out, cache }`, and its backward pass takes the cache. It is plain
+ * data, that of this one call, and lives as long as you keep it: it may be cloned, and used for several
+ * backward passes, which do not change it. It holds the tensors themselves - those that came in, or the
+ * one that went out - and no copies: whoever writes to x, w or `out` before the backward pass changes the
+ * gradients. Parameters such as `convParam` are copied, written out, so that theirs may be changed. What
+ * else is in a cache may differ from version to version: take it from the forward pass alone.
+ *
+ * **Errors.** Wrong arguments are refused before anything is written, by an {@linkcode ArgumentTypeError}
+ * or an {@linkcode ArgumentRangeError}, which are a TypeError and a RangeError with a `code`.
+ *
  * @module
  */
 
@@ -38,8 +48,9 @@ export type {
 export type { Arithmetic, Explanation, KernelChoice } from "./kernels/select.ts";
 export { registerKernels, useArithmetic, useKernels } from "./kernels/select.ts";
 export { warmConv } from "./kernels/warm.ts";
-export type { ArrayOf, DType, FloatArray, Tensor } from "./nn/tensor.ts";
+export type { ArrayOf, DType, FloatArray, NestedNumbers, Tensor } from "./nn/tensor.ts";
 export { full, linspace, tensor, zeros } from "./nn/tensor.ts";
+export { argmax, formatTensor, reshape, slice } from "./nn/shaping.ts";
 export type { ChoiceOptions, RandomStateData, Shufflable } from "./nn/random/random_state.ts";
 export { RandomState } from "./nn/random/random_state.ts";
 export type { GradientCheck } from "./nn/training/gradient_check.ts";
@@ -49,7 +60,13 @@ export {
   gradCheckSparse,
   relError,
 } from "./nn/training/gradient_check.ts";
-export type { OptimConfig, Update, UpdateRule, UpdateRuleName } from "./nn/training/optim.ts";
+export type {
+  CourseRuleName,
+  OptimConfig,
+  Update,
+  UpdateRule,
+  UpdateRuleName,
+} from "./nn/training/optim.ts";
 export {
   adagrad,
   adam,

@@ -67,7 +67,7 @@ export interface ConvBatchnormReluPoolCache<A extends FloatArray = FloatArray>
  * @param x Input, (N, C, H, W).
  * @param w Filters, (F, C, KH, KW).
  * @param b Biases, (F).
- * @param convParam Stride (1) and padding (0).
+ * @param convParam Stride (1) and padding (0), or nothing for these.
  * @returns `out` (N, F, H', W') and the cache.
  * @throws {TypeError} If a tensor has a wrong type, dtype or rank, or an option is unknown.
  * @throws {RangeError} If sizes do not fit each other, or the kernel is larger than the padded input.
@@ -76,7 +76,7 @@ export function convReluForward<A extends FloatArray>(
   x: Tensor<A>,
   w: Tensor<A>,
   b: Tensor<A>,
-  convParam: ConvParams,
+  convParam: ConvParams = {},
 ): { out: Tensor<A>; cache: ConvReluCache<A> } {
   const { out, cache: conv } = convForwardFusedRelu(x, w, b, convParam);
   return { out, cache: { conv, relu: { out } } };

@@ -5,7 +5,8 @@
  */
 
 import type { DType, FloatArray, Tensor } from "../kernels/tensor.ts";
-import { checkDType, checkNumber, checkShape, checkTensor } from "../kernels/check.ts";
+import { checkDType, checkNumber, checkShape, checkTensor, checkType } from "../kernels/check.ts";
+import { ArgumentRangeError } from "../kernels/errors.ts";
 import { dtypeOf, sizeOf } from "../kernels/tensor.ts";
 
 export type { DType, FloatArray, Tensor } from "../kernels/tensor.ts";
@@ -13,8 +14,14 @@ export type { DType, FloatArray, Tensor } from "../kernels/tensor.ts";
 /** The typed array of a dtype. */
 export type ArrayOf<D extends DType> = D extends "float32" ? Float32Array : Float64Array;
 
+/** Numbers in arrays, in arrays of these, and so on: `[[1, 2], [3, 4]]`. */
+export type NestedNumbers = readonly number[] | readonly NestedNumbers[];
+
+/** The most dimensions that nested arrays can have, as in numpy. */
+const MOST_DIMENSIONS = 64;
+
 /**
- * A tensor from an array and a shape. The array is used as it is, not copied.
+ * A tensor from an array and a shape. A Float32Array or a Float64Array is used as it is, not copied.
  *
  * @example A 2 x 3 matrix
  * ```ts
@@ -26,13 +33,105 @@ export type ArrayOf<D extends DType> = D extends "float32" ? Float32Array : Floa
  * @param data The numbers in row-major order.
  * @param shape The size of each dimension.
  * @returns The tensor.
- * @throws {TypeError} If the data is no Float32Array or Float64Array.
+ * @throws {TypeError} If the data has another type.
  * @throws {RangeError} If its length is not the product of the shape.
  */
-export function tensor<A extends FloatArray>(data: A, shape: readonly number[]): Tensor<A> {
-  const result = { data, shape };
+export function tensor<A extends FloatArray>(data: A, shape: readonly number[]): Tensor<A>;
+/**
+ * A tensor from an array of plain numbers and a shape.
+ *
+ * @example A 2 x 3 matrix of float32
+ * ```ts
+ * import { tensor } from "@cnn-layers/cnn-layers";
+ *
+ * const m = tensor([1, 2, 3, 4, 5, 6], [2, 3], "float32");
+ * ```
+ *
+ * @param numbers The numbers in row-major order.
+ * @param shape The size of each dimension.
+ * @param dtype The number type. Default: "float64".
+ * @returns The tensor, with a copy of the numbers.
+ * @throws {TypeError} If one of them is not a number, or the dtype is unknown.
+ * @throws {RangeError} If there are not as many as the product of the shape.
+ */
+export function tensor<D extends DType = "float64">(
+  numbers: readonly number[],
+  shape: readonly number[],
+  dtype?: D,
+): Tensor<ArrayOf<D>>;
+/**
+ * A tensor from nested arrays, whose lengths are its shape.
+ *
+ * @example
+ * ```ts
+ * import { tensor } from "@cnn-layers/cnn-layers";
+ *
+ * const m = tensor([[1, 2], [3, 4]]);
+ * console.log(m.shape); // [2, 2]
+ * ```
+ *
+ * @param nested The numbers.
+ * @param dtype The number type. Default: "float64".
+ * @returns The tensor, with a copy of the numbers.
+ * @throws {TypeError} If a number stands where others have an array, or something else than a number.
+ * @throws {RangeError} If arrays of one depth have different lengths. The message says where.
+ */
+export function tensor<D extends DType = "float64">(
+  nested: NestedNumbers,
+  dtype?: D,
+): Tensor<ArrayOf<D>>;
+export function tensor(data: unknown, shapeOrDType?: unknown, dtype?: unknown): Tensor {
+  if (Array.isArray(data) && !Array.isArray(shapeOrDType)) {
+    if (dtype !== undefined) checkShape("shape", shapeOrDType);
+    const shape = shapeOf(data);
+    return { data: fromNumbers(data, shape, shapeOrDType), shape };
+  }
+  const isPlain = Array.isArray(data);
+  const numbers = isPlain ? fromNumbers(data, [data.length], dtype) : data;
+  const result: unknown = { data: numbers, shape: shapeOrDType };
   checkTensor("tensor", result);
-  return { data, shape: [...shape] };
+  const own = dtypeOf(result.data);
+  const isOwn = dtype === undefined || checkDType(dtype) === own;
+  checkType(isOwn, "dtype", `be that of the data, ${own}`, dtype, "INVALID_DTYPE");
+  return { data: result.data, shape: [...result.shape] };
+}
+
+/** The shape of nested arrays, as far as the first of each depth tell it. */
+function shapeOf(nested: unknown): number[] {
+  const shape: number[] = [];
+  for (let part = nested; Array.isArray(part); part = part[0]) {
+    if (shape.length === MOST_DIMENSIONS) {
+      throw new ArgumentRangeError(`data must have at most ${MOST_DIMENSIONS} dimensions`);
+    }
+    shape.push(part.length);
+  }
+  return shape;
+}
+
+/** The numbers of nested arrays of a shape. */
+function fromNumbers(
+  nested: unknown,
+  shape: readonly number[],
+  dtype: unknown = "float64",
+): FloatArray {
+  const numbers = newArray(sizeOf(shape), checkDType(dtype));
+  let next = 0;
+  const add = (part: unknown, depth: number, path: string) => {
+    if (depth === shape.length) {
+      checkNumber(path, part);
+      numbers[next++] = part;
+      return;
+    }
+    checkType(Array.isArray(part), path, "be an array, like those beside it", part);
+    if (part.length !== shape[depth]) {
+      throw new ArgumentRangeError(
+        `${path} must have length ${shape[depth]}, like those beside it: it has ${part.length}`,
+      );
+    }
+    for (let i = 0; i < part.length; i++) add(part[i], depth + 1, `${path}[${i}]`);
+  };
+  add(nested, 0, "data");
+  return numbers;
 }
 
 /**

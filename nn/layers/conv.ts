@@ -119,7 +119,8 @@ function runConvBackward<A extends FloatArray, B extends Tensor<A> | null>(
  * @param x Input, (N, C, H, W).
  * @param w Filters, (F, C / groups, KH, KW).
  * @param b Biases, (F), or null for none.
- * @param convParam Stride (1), padding (0; numbers, "same" or "valid"), dilation (1) and groups (1).
+ * @param convParam Stride (1), padding (0; numbers, "same" or "valid"), dilation (1) and groups (1), or
+ * nothing for these.
  * @returns `out` (N, F, H', W') with H' = 1 + floor((H + padTop + padBottom - dilation * (KH - 1) - 1) /
  * stride), and the cache.
  * @throws {TypeError} If a tensor has a wrong type, dtype or rank, or an option is unknown.
@@ -133,7 +134,7 @@ export function convForwardNaive<
   x: Tensor<A>,
   w: Tensor<A>,
   b: B,
-  convParam: ConvParams,
+  convParam: ConvParams = {},
 ): { out: Tensor<A>; cache: ConvCache<A, B> } {
   return runConvForward(naiveConv, x, w, b, convParam, false);
 }
@@ -205,7 +206,8 @@ export function convBackwardNaive<A extends FloatArray, B extends Tensor<A> | nu
  * @param x Input, (N, C, H, W).
  * @param w Filters, (F, C / groups, KH, KW).
  * @param b Biases, (F), or null for none.
- * @param convParam Stride (1), padding (0; numbers, "same" or "valid"), dilation (1) and groups (1).
+ * @param convParam Stride (1), padding (0; numbers, "same" or "valid"), dilation (1) and groups (1), or
+ * nothing for these.
  * @returns `out` (N, F, H', W') with H' = 1 + floor((H + padTop + padBottom - dilation * (KH - 1) - 1) /
  * stride), and the cache.
  * @throws {TypeError} If a tensor has a wrong type, dtype or rank, or an option is unknown.
@@ -219,7 +221,7 @@ export function convForward<
   x: Tensor<A>,
   w: Tensor<A>,
   b: B,
-  convParam: ConvParams,
+  convParam: ConvParams = {},
 ): { out: Tensor<A>; cache: ConvCache<A, B> } {
   return runConvForward(fastConv, x, w, b, convParam, false);
 }
@@ -298,7 +300,7 @@ export function convBackward<A extends FloatArray, B extends Tensor<A> | null = 
 export function explainConv(
   xShape: readonly number[],
   wShape: readonly number[],
-  convParam: ConvParams,
+  convParam: ConvParams = {},
   dtype: DType = "float64",
 ): Explanation {
   return explain(convKernels, convShape(xShape, wShape, convParam), checkDType(dtype));

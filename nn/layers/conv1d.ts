@@ -89,7 +89,7 @@ function asConv<A extends FloatArray>(
  * @param w Filters, (F, C / groups, K).
  * @param b Biases, (F), or null for none.
  * @param convParam Stride (1), padding (0; a number, [left, right], "same" or "valid"), dilation (1) and
- * groups (1).
+ * groups (1), or nothing for these.
  * @returns `out` (N, F, L') with L' = 1 + floor((L + left + right - dilation * (K - 1) - 1) / stride), and
  * the cache.
  * @throws {TypeError} If a tensor has a wrong type, dtype or rank, or an option is unknown.
@@ -100,7 +100,7 @@ export function conv1dForward<A extends FloatArray, B extends Tensor<A> | null =
   x: Tensor<A>,
   w: Tensor<A>,
   b: B,
-  convParam: Conv1dParams,
+  convParam: Conv1dParams = {},
 ): { out: Tensor<A>; cache: Conv1dCache<A, B> } {
   const conv = asConv(x, w, b, convParam);
   const { out } = convForward(conv.x, conv.w, b, conv.convParam);

@@ -150,7 +150,7 @@ function runConvTransposeBackward<A extends FloatArray, B extends Tensor<A> | nu
  * @param w Filters, (C, F / groups, KH, KW), as in PyTorch and ONNX.
  * @param b Biases, (F), or null for none.
  * @param convParam Stride (1), padding (0; numbers, "same" or "valid"), outputPad (0), dilation (1) and
- * groups (1).
+ * groups (1), or nothing for these.
  * @returns `out` (N, F, H', W') with H' = (H - 1) * stride - padTop - padBottom + dilation * (KH - 1) +
  * outputPad + 1, or H * stride with "same" padding; and the cache.
  * @throws {TypeError} If a tensor has a wrong type, dtype or rank, or an option is unknown.
@@ -164,7 +164,7 @@ export function convTransposeForwardNaive<
   x: Tensor<A>,
   w: Tensor<A>,
   b: B,
-  convParam: ConvTransposeParams,
+  convParam: ConvTransposeParams = {},
 ): { out: Tensor<A>; cache: ConvTransposeCache<A, B> } {
   return runForward(naiveConv, x, w, b, convParam);
 }
@@ -243,7 +243,7 @@ export function convTransposeBackwardNaive<
  * @param w Filters, (C, F / groups, KH, KW), as in PyTorch and ONNX.
  * @param b Biases, (F), or null for none.
  * @param convParam Stride (1), padding (0; numbers, "same" or "valid"), outputPad (0), dilation (1) and
- * groups (1).
+ * groups (1), or nothing for these.
  * @returns `out` (N, F, H', W') with H' = (H - 1) * stride - padTop - padBottom + dilation * (KH - 1) +
  * outputPad + 1, or H * stride with "same" padding; and the cache.
  * @throws {TypeError} If a tensor has a wrong type, dtype or rank, or an option is unknown.
@@ -257,7 +257,7 @@ export function convTransposeForward<
   x: Tensor<A>,
   w: Tensor<A>,
   b: B,
-  convParam: ConvTransposeParams,
+  convParam: ConvTransposeParams = {},
 ): { out: Tensor<A>; cache: ConvTransposeCache<A, B> } {
   return runForward(fast, x, w, b, convParam);
 }
@@ -333,7 +333,7 @@ export function convTransposeBackward<
 export function explainConvTranspose(
   xShape: readonly number[],
   wShape: readonly number[],
-  convParam: ConvTransposeParams,
+  convParam: ConvTransposeParams = {},
   dtype: DType = "float64",
 ): Explanation {
   return explain(convKernels, convTransposeShape(xShape, wShape, convParam), checkDType(dtype));

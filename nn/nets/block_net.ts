@@ -21,7 +21,8 @@ import { relu } from "../layers/relu.ts";
 import { LayeredNet, type NetOptions, netOptions, NUM_CLASSES } from "./layered_net.ts";
 
 /** A convolution, then batch normalisation if wanted, relu, and a max-pool and dropout if wanted. */
-export interface ConvBlock {
+export interface ConvBlock
+  extends Readonly<Partial<Record<"affine" | "globalAverage" | "layernorm", undefined>>> {
   /** How many filters. */
   readonly conv: number;
   /** Height and width of the filters. 3 if left out. */
@@ -38,25 +39,42 @@ export interface ConvBlock {
   readonly dropout?: number;
 }
 
-/** A fully-connected layer, then normalisation if wanted, relu, and dropout if wanted. */
-export interface AffineBlock {
-  /** How many numbers come out. */
-  readonly affine: number;
-  /** Whether batch normalisation comes before relu. False if left out. */
-  readonly batchnorm?: boolean;
-  /** Whether layer normalisation comes before relu. False if left out. */
-  readonly layernorm?: boolean;
-  /** Probability that dropout keeps a number of the block's output. 1, no dropout, if left out. */
-  readonly dropout?: number;
-}
+/** A fully-connected layer, then one normalisation if wanted, relu, and dropout if wanted. */
+export type AffineBlock =
+  & {
+    /** How many numbers come out. */
+    readonly affine: number;
+    /** Probability that dropout keeps a number of the block's output. 1, no dropout, if left out. */
+    readonly dropout?: number;
+  }
+  & (
+    | {
+      /** Whether batch normalisation comes before relu. False if left out. */
+      readonly batchnorm?: boolean;
+      readonly layernorm?: false;
+    }
+    | {
+      readonly batchnorm?: false;
+      /** Whether layer normalisation comes before relu. False if left out. */
+      readonly layernorm?: boolean;
+    }
+  )
+  & Readonly<
+    Partial<Record<"conv" | "globalAverage" | "kernel" | "stride" | "pad" | "pool", undefined>>
+  >;
 
 /** The mean of each channel over all positions: leaves one number a channel. */
-export interface GlobalAverageBlock {
+export interface GlobalAverageBlock extends
+  Readonly<
+    Partial<
+      Record<Exclude<keyof ConvBlock | keyof AffineBlock, "globalAverage">, undefined>
+    >
+  > {
   /** Always true: the block has no options. */
   readonly globalAverage: true;
 }
 
-/** One block of a net's description. */
+/** One block of a net's description: the options of another kind of block are refused. */
 export type Block = ConvBlock | AffineBlock | GlobalAverageBlock;
 
 /** A net's description. */
@@ -97,8 +115,11 @@ const GLOBAL_AVERAGE = {
 const when = (wanted: boolean, layer: () => LayerDefinition) => wanted ? [layer()] : [];
 
 /** The layers of a block. */
-function layersOf(name: string, block: unknown): readonly LayerDefinition[] {
-  checkType(isObject(block), name, "be a block", block);
+function layersOf(name: string, given: unknown): readonly LayerDefinition[] {
+  checkType(isObject(given), name, "be a block", given);
+  const block = Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== undefined),
+  );
   if ("affine" in block) {
     const read = readOptions(name, block, affineOptions());
     if (read.batchnorm && read.layernorm) {

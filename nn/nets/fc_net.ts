@@ -18,8 +18,8 @@ import { LayeredNet, type NetOptions, netOptions, NUM_CLASSES } from "./layered_
 
 /** What a {@linkcode TwoLayerNet} can be told. */
 export interface TwoLayerNetOptions<D extends DType = DType> extends NetOptions<D> {
-  /** Numbers in one example. 3 * 32 * 32 if left out. */
-  readonly inputDim?: number;
+  /** Numbers in one example, or its shape. 3 * 32 * 32 if left out. */
+  readonly inputDim?: number | readonly number[];
   /** Numbers between the two layers. 100 if left out. */
   readonly hiddenDim?: number;
   /** How many classes. 10 if left out. */
@@ -61,8 +61,8 @@ export class TwoLayerNet<D extends DType = "float64"> extends LayeredNet<D> {
 
 /** What a {@linkcode FullyConnectedNet} can be told. */
 export interface FullyConnectedNetOptions<D extends DType = DType> extends NetOptions<D> {
-  /** Numbers in one example. 3 * 32 * 32 if left out. */
-  readonly inputDim?: number;
+  /** Numbers in one example, or its shape. 3 * 32 * 32 if left out. */
+  readonly inputDim?: number | readonly number[];
   /** How many classes. 10 if left out. */
   readonly numClasses?: number;
   /** Probability that dropout keeps a number of a hidden layer. 1, no dropout, if left out. */

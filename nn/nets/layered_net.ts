@@ -37,7 +37,7 @@ import { type ArrayOf, full, newArray, zeros } from "../tensor.ts";
 import { isLayer, NetPlanner } from "./planner.ts";
 import { planSequence } from "./sequence.ts";
 import { checkState, type LoadedState, type LoadStateOptions } from "./state.ts";
-import { summaryOf } from "./summary.ts";
+import { lineOf, showAs, summaryOf } from "./summary.ts";
 
 /** From the scores of a batch, (N, classes), and its labels or targets to the loss and its gradient. */
 // A method's type: a loss that knows labels alone is one too, and refuses what it does not know.
@@ -198,6 +198,8 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
         this.params[name] = drawWeights(this.#random, shape, scale, dtype as D);
       }
     }
+    const { name } = this.constructor;
+    showAs(this, () => lineOf(name, inputDim, dtype, this.layers, this.params));
   }
 
   /**
@@ -248,8 +250,17 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
   /**
    * The scores of a batch, as {@linkcode LayeredNet.loss} gives them without labels.
    *
+   * @example Classes, too
+   * ```ts
+   * import { argmax, RandomState, ThreeLayerConvNet } from "@cnn-layers/cnn-layers";
+   *
+   * const net = new ThreeLayerConvNet({ inputDim: [1, 8, 8], filterSize: 3, numFilters: 2 });
+   * const scores = net.predict(new RandomState(0).randn([5, 1, 8, 8])); // (5, 10)
+   * const classes = argmax(scores, 1); // 5 classes, from 0 to 9
+   * ```
+   *
    * @param x The batch.
-   * @returns The scores, (N, classes): the class of an example is that of the highest.
+   * @returns The scores, (N, classes): the class of an example is that of the highest, `argmax(scores, 1)`.
    * @throws {TypeError} If x has a wrong type, dtype or rank.
    * @throws {RangeError} If its examples do not have the net's size.
    */

@@ -7,6 +7,7 @@
 import { type FloatArray, sizeOf, type Tensor } from "../../kernels/tensor.ts";
 import { type Examples, gather } from "../data/examples.ts";
 import type { Labels, Model } from "../model.ts";
+import { isHigher } from "../shaping.ts";
 import type { RandomState } from "../random/random_state.ts";
 import { zerosLike } from "../tensor.ts";
 
@@ -71,8 +72,7 @@ export function zerosForModel<A extends FloatArray>(
 export function highest({ data, shape: [, classes] }: Tensor, row: number): number {
   let best = 0;
   for (let c = 1; c < classes; c++) {
-    const value = data[row * classes + c], max = data[row * classes + best];
-    if (value > max || (value !== value && max === max)) best = c;
+    if (isHigher(data[row * classes + c], data[row * classes + best])) best = c;
   }
   return best;
 }

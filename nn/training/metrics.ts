@@ -9,7 +9,7 @@ import { ArgumentRangeError } from "../../kernels/errors.ts";
 import type { Tensor } from "../../kernels/tensor.ts";
 import { checkLabels } from "../layers/loss.ts";
 import type { Labels } from "../model.ts";
-import { highest } from "./accuracy.ts";
+import { argmax } from "../shaping.ts";
 
 function checkScores(scores: unknown, y: unknown): readonly [N: number, C: number] {
   checkTensor("scores", scores, 2);
@@ -38,7 +38,7 @@ function checkScores(scores: unknown, y: unknown): readonly [N: number, C: numbe
 export function predictedClasses(scores: Tensor): Int32Array<ArrayBuffer> {
   checkTensor("scores", scores, 2);
   checkNonEmpty("scores", scores.shape, 0);
-  return Int32Array.from({ length: scores.shape[0] }, (_, n) => highest(scores, n));
+  return argmax(scores, 1);
 }
 
 /**

@@ -86,6 +86,9 @@ export type UpdateRuleName =
   | "adam"
   | "adamw";
 
+/** The course's spelling of the names that have two words or more. */
+export type CourseRuleName = "sgd_momentum" | "sgd_nesterov_momentum";
+
 /** Every update rule by its name. */
 export const updateRules: Readonly<Record<UpdateRuleName, UpdateRule>> = {
   sgd,

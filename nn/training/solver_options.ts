@@ -13,7 +13,7 @@ import { checkSource, type Examples } from "../data/examples.ts";
 import { checkLabels } from "../layers/loss.ts";
 import type { Labels, Model } from "../model.ts";
 import type { Average } from "./averages.ts";
-import type { OptimConfig, UpdateRule, UpdateRuleName } from "./optim.ts";
+import type { CourseRuleName, OptimConfig, UpdateRule, UpdateRuleName } from "./optim.ts";
 import { checkGroups, type ParamGroup, type ParamNames } from "./param_groups.ts";
 import { checkRandom, type RandomState } from "../random/random_state.ts";
 import type { Schedule } from "./schedules.ts";
@@ -57,7 +57,7 @@ export type TransformGradients = (grads: Readonly<Record<string, Tensor>>) => vo
 /** How a {@linkcode Solver} trains: the course's keyword arguments, and a few more. */
 export interface SolverOptions {
   /** The update rule: a name, in the course's spelling too, or a function. "sgd" if left out. */
-  readonly updateRule?: UpdateRuleName | UpdateRule;
+  readonly updateRule?: UpdateRuleName | CourseRuleName | UpdateRule;
   /** The update rule's settings, learningRate among them. */
   readonly optimConfig?: OptimConfig;
   /** Other settings for some parameters, such as no weight decay for biases. None if left out. */

@@ -147,7 +147,7 @@ const badConvs: readonly Bad[] = [
   ["no channels", [zeros([2, 0, 8, 8]), w, b, params], RangeError, "x", "[2,0,8,8]"],
   ["an empty plane", [zeros([2, 3, 0, 8]), w, b, params], RangeError, "x", "[2,3,0,8]"],
   ["params null", [x, w, b, null], TypeError, "convParam", "null"],
-  ["params left out", [x, w, b], TypeError, "convParam", "undefined"],
+  ["null as params", [x, w, b, null], TypeError, "convParam", "null"],
   ["a number as params", [x, w, b, 1], TypeError, "convParam", "received 1"],
   ["an array as params", [x, w, b, [1, 1]], TypeError, "convParam", "an Array of length 2"],
   ...badWalks((walk) => [x, w, b, walk], "stride, pad"),
@@ -330,7 +330,8 @@ const refusals: readonly [Loose, readonly Bad[]][] = [
   [explainMaxPool as Loose, badPoolExplanations],
   [tensor as Loose, [
     ["too few numbers", [new Float64Array(5), [2, 3]], RangeError, "6", "[2,3]", "holds 5"],
-    ["a plain array", [[1, 2], [2]], TypeError, "Float32Array", "an Array of length 2"],
+    ["too many plain numbers", [[1, 2], [1]], RangeError, "must hold 1", "holds 2"],
+    ["an array of bytes", [new Uint8Array(2), [2]], TypeError, "Float32Array", "a Uint8Array"],
     ["no shape", [new Float64Array(5)], TypeError, "array of sizes", "undefined"],
   ]],
   [zeros as Loose, [

@@ -84,6 +84,26 @@ describe("A backward pass", () => {
     });
   }
 
+  for (const [name, forward] of Object.entries(forwards)) {
+    it(`of ${name} leaves its cache as it is, gives the same again, and takes a clone`, () => {
+      const { out, cache } = forward(), backward = functions[`${name}Backward`];
+      const clone = structuredClone(cache), gradients = structuredClone(backward(out, cache));
+      assertEquals(cache, clone);
+      assertEquals(backward(out, cache), gradients);
+      assertEquals(backward(out, clone), gradients);
+    });
+  }
+
+  it("sees what was written to tensors since, but not to parameters", () => {
+    const w = random.randn([3, 4, 3, 3]), given = { stride: 1, pad: 1 };
+    const { out, cache } = library.convForward(x, w, b, given);
+    const { dx } = library.convBackward(out, cache);
+    given.pad = 0;
+    assertEquals(library.convBackward(out, cache).dx, dx);
+    w.data.fill(0);
+    assertEquals(library.convBackward(out, cache).dx.data, dx.data.map(() => 0));
+  });
+
   it("of relu checks the output that its cache holds", () => {
     const backward = functions.reluBackward;
     assertThrows(() => backward(flat, { out: [1, 2] }), TypeError, "cache.out must be a tensor");

@@ -319,10 +319,10 @@ const badConvTransposeForwards: readonly Bad[] = [
     `convParam has an unknown option "outputPadding": known are stride, pad, dilation, groups, outputPad`,
   ],
   [
-    "params left out",
-    [x, transposedW, b],
+    "null as params",
+    [x, transposedW, b, null],
     TypeError,
-    "convParam must be an object of options: received undefined",
+    "convParam must be an object of options: received null",
   ],
   [
     "an empty plane",
@@ -502,10 +502,10 @@ const badConv1dForwards: readonly Bad[] = [
     `convParam has an unknown option "outputPad": known are stride, pad, dilation, groups`,
   ],
   [
-    "params left out",
-    [row, filters, b],
+    "null as params",
+    [row, filters, b, null],
     TypeError,
-    "convParam must be an object of options: received undefined",
+    "convParam must be an object of options: received null",
   ],
 ];
 

@@ -2,12 +2,17 @@ import { describe, it } from "@std/testing/bdd";
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import {
+  conv1dForward,
   convBackward,
   convBackwardNaive,
   type ConvCache,
   convForward,
   convForwardNaive,
   type ConvParams,
+  convReluForward,
+  convTransposeForward,
+  convTransposeForwardNaive,
+  explainConv,
   type KernelChoice,
   RandomState,
   type Tensor,
@@ -228,6 +233,35 @@ describe("A convolution without biases", () => {
     const same: ConvCache<Float64Array, null> = cache;
     const nothing: null = convBackward(out, same).db;
     assertEquals([cache.b, nothing], [null, null]);
+  });
+});
+
+describe("A convolution without parameters", () => {
+  const x = random.randn([2, 3, 6, 6]), w = random.randn([4, 3, 3, 3]), b = random.randn([4]);
+  const written = { stride: 1, pad: 0 };
+
+  it("is one of stride 1 without padding, and so is its gradient", () => {
+    assertSameBits(convForwardNaive(x, w, b), convForwardNaive(x, w, b, written));
+    assertSameBits(convReluForward(x, w, b), convReluForward(x, w, b, written));
+    const { out, cache } = convForward(x, w, b);
+    assertEquals(out.shape, [2, 4, 4, 4]);
+    assertSameBits({ out, cache }, convForward(x, w, b, written));
+    assertSameBits(
+      convBackward(out, cache),
+      convBackward(out, convForward(x, w, b, written).cache),
+    );
+    assertEquals(explainConv(x.shape, w.shape), explainConv(x.shape, w.shape, written));
+  });
+  it("is so transposed, and of sequences, too", () => {
+    for (const forward of [convTransposeForward, convTransposeForwardNaive]) {
+      const transposed = random.randn([3, 4, 3, 3]);
+      assertSameBits(forward(x, transposed, b).out, forward(x, transposed, b, written).out);
+    }
+    const line = random.randn([2, 3, 9]), filters = random.randn([4, 3, 3]);
+    assertSameBits(
+      conv1dForward(line, filters, b).out,
+      conv1dForward(line, filters, b, written).out,
+    );
   });
 });
 
