@@ -6,18 +6,29 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { join } from "node:path";
 import { PACKAGE } from "../../tools/bundle.ts";
 import type { Installed } from "./install.ts";
 import { assertReport } from "./report.ts";
 
 /** Tests of the installed package in every runtime. */
-export function testRuntimes({ runtimes, run }: Installed): void {
+export function testRuntimes({ folder, runtimes, run }: Installed): void {
   for (const [name, program] of Object.entries(runtimes)) {
     describe(`In ${name} the package`, () => {
       it("has the naive loops' numbers by every tier, and trains to the known bits", async () => {
         const { success, stdout, stderr } = await run(program, "program.mjs");
         assert(success, stderr);
         assertReport(stdout);
+      });
+      it("loads from every entry point", async () => {
+        const path = join(folder, "node_modules", PACKAGE, "package.json");
+        const { exports } = JSON.parse(await Deno.readTextFile(path));
+        const imports = Object.keys(exports).map((entry) => `"${entry.replace(/^\./, PACKAGE)}"`);
+        const text = `for (const name of [${imports}])
+          console.log(Object.keys(await import(name)).length > 0);`;
+        await Deno.writeTextFile(join(folder, "entries.mjs"), text);
+        const { stdout, stderr } = await run(program, "entries.mjs");
+        assertEquals(stdout.trim().split("\n"), imports.map(() => "true"), stderr);
       });
     });
   }
