@@ -287,9 +287,16 @@ export {
 } from "./nn/training/metrics.ts";
 export type { TestTimeOptions } from "./nn/training/test_time.ts";
 export { testTimeScores } from "./nn/training/test_time.ts";
-export type { Examples } from "./nn/data/examples.ts";
+export type {
+  ByteTensor,
+  Examples,
+  ExampleSource,
+  ImageArray,
+  Images,
+  ImageType,
+} from "./nn/data/examples.ts";
 export type { ChannelStatistics, SplitOptions } from "./nn/data/split.ts";
-export { channelStatistics, normalize, splitData } from "./nn/data/split.ts";
+export { channelStatistics, normalize, normalizedExamples, splitData } from "./nn/data/split.ts";
 export type { CutoutOptions } from "./nn/data/cutout.ts";
 export { cutout } from "./nn/data/cutout.ts";
 export type { MixupOptions } from "./nn/data/mixup.ts";

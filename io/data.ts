@@ -1,11 +1,16 @@
 /**
- * Data sets in files: pictures in folders. An entry point of its own, as it needs packages.
+ * Data sets in files: images in folders, and IDX files such as MNIST's. An entry point of its own, as it
+ * needs packages. What takes bytes runs in browsers too; folders need a file system.
  *
  * @module
  */
 
+export type { IdxArray, IdxNumbers, LabelledImages, MnistOptions } from "./idx.ts";
+export { decodeIdx, decodeMnist } from "./idx.ts";
+
 export type { DecodedPicture, PictureOptions, Pictures } from "./pictures.ts";
 export { decodePicture, openPictures } from "./pictures.ts";
 export type { FloatArray } from "../kernels/tensor.ts";
-export type { Examples } from "../nn/data/examples.ts";
+export type { ArrayOf, DType, Tensor } from "../nn/tensor.ts";
+export type { ByteTensor, Examples, ImageArray, Images, ImageType } from "../nn/data/examples.ts";
 export type { ChannelStatistics } from "../nn/data/split.ts";

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { readdirSync, readFileSync } from "node:fs";
 import { decode as decodePng } from "fast-png";
 import { decode as decodeJpeg } from "jpeg-js";
 import { checkType, isObject } from "../kernels/check.ts";
@@ -12,6 +11,7 @@ import { ArgumentRangeError, ArgumentTypeError } from "../kernels/errors.ts";
 import type { FloatArray } from "../kernels/tensor.ts";
 import { option, readOptions } from "../nn/checks.ts";
 import type { Examples } from "../nn/data/examples.ts";
+import { type NodeFs, nodeFs } from "../nn/data/node_fs.ts";
 import type { ChannelStatistics } from "../nn/data/split.ts";
 
 /** How {@linkcode openPictures} reads. */
@@ -73,13 +73,18 @@ export function openPictures(folder: string, options: PictureOptions = {}): Pict
     channels: option(checkChannels, 3),
     statistics: option(checkStatistics),
   });
-  const classes = readdirSync(folder, { withFileTypes: true })
+  const fs = nodeFs("folder", folder);
+  const entries = (path: string) => fs.readdirSync(path, { withFileTypes: true });
+  const classes = entries(folder)
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name)
     .sort();
   const files: string[] = [], labels: number[] = [];
   for (const [label, name] of classes.entries()) {
-    const found = readdirSync(`${folder}/${name}`).filter((file) => isPicture(file)).sort();
+    const found = entries(`${folder}/${name}`)
+      .map((entry) => entry.name)
+      .filter((file) => isPicture(file))
+      .sort();
     if (found.length === 0) {
       throw new ArgumentRangeError(`${folder}/${name} must have a PNG or JPEG picture`);
     }
@@ -99,11 +104,11 @@ export function openPictures(folder: string, options: PictureOptions = {}): Pict
       `statistics.${name} must hold ${channels} numbers: it holds ${values.length}`,
     );
   }
-  const { height, width } = readPicture(files[0]);
+  const { height, width } = readPicture(fs, files[0]);
   const size = channels * height * width;
   const read: Examples["read"] = (picks, to) => {
     for (const [i, pick] of picks.entries()) {
-      const file = files[pick], picture = readPicture(file);
+      const file = files[pick], picture = readPicture(fs, file);
       if (picture.height !== height || picture.width !== width) {
         throw new ArgumentRangeError(
           `${file} must be ${height} x ${width} like ${
@@ -122,9 +127,9 @@ function isPicture(file: string): boolean {
   return /\.(png|jpe?g)$/i.test(file) && !file.startsWith(".");
 }
 
-function readPicture(file: string): DecodedPicture {
+function readPicture(fs: NodeFs, file: string): DecodedPicture {
   try {
-    return decodePicture(readFileSync(file));
+    return decodePicture(fs.readFileSync(file));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ArgumentRangeError(

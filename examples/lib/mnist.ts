@@ -9,7 +9,8 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Tensor, tensor } from "../../mod.ts";
-import { readIdx } from "./idx.ts";
+import { decodeMnist } from "../../io/idx.ts";
+import { orInputError, statOf } from "../../tools/files.ts";
 import { InputError } from "../../tools/options.ts";
 
 /** Digits of the training file that are kept for validation: its last. */
@@ -71,17 +72,19 @@ interface Digits {
 async function readDigits(folder: string, prefix: string): Promise<Digits> {
   const imagesPath = join(folder, `${prefix}-images-idx3-ubyte`);
   const labelsPath = join(folder, `${prefix}-labels-idx1-ubyte`);
-  const { shape: [count, rows, columns], data: images } = await readIdx(imagesPath, 3);
+  const names = [imagesPath, labelsPath] as const;
+  const files = await Promise.all(names.map(read));
+  const { x, y: labels } = await decodeMnist(files[0], files[1], { names }).catch((error) => {
+    // Missing and damaged files are the user's to put right.
+    throw error instanceof TypeError || error instanceof RangeError
+      ? new InputError(error.message)
+      : error;
+  });
+  const { data: images, shape: [count, , rows, columns] } = x;
   if (count === 0 || rows !== SIDE || columns !== SIDE) {
     throw new InputError(
       `${imagesPath} must have digits of ${SIDE} x ${SIDE} pixels: ` +
         `it has ${count} of ${rows} x ${columns}`,
-    );
-  }
-  const { data: labels } = await readIdx(labelsPath, 1);
-  if (labels.length !== count) {
-    throw new InputError(
-      `${labelsPath} must have ${count} labels, one a digit: it has ${labels.length}`,
     );
   }
   const wrong = labels.findIndex((label) => label > 9);
@@ -91,6 +94,15 @@ async function readDigits(folder: string, prefix: string): Promise<Digits> {
     );
   }
   return { images, labels };
+}
+
+/** Reads a file; if there is none, the one with ".gz". */
+async function read(path: string): Promise<Uint8Array> {
+  const found = await statOf(path) === undefined ? `${path}.gz` : path;
+  if (await statOf(found) === undefined) {
+    throw new InputError(`${path} is missing, and ${path}.gz too`);
+  }
+  return await orInputError(`${path} cannot be read`, () => Deno.readFile(found));
 }
 
 function part(

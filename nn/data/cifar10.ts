@@ -7,10 +7,12 @@
  * @module
  */
 
-import { checkType, checkWhole, isBytes, isObject } from "../../kernels/check.ts";
+import { checkDType, checkType, checkWhole, isBytes, isObject } from "../../kernels/check.ts";
 import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
-import { checkBoolean, checkFunction, option, readDType, readOptions, whole } from "../checks.ts";
-import { type ArrayOf, type DType, type FloatArray, newArray, type Tensor } from "../tensor.ts";
+import { checkBoolean, checkFunction, option, readOptions, whole } from "../checks.ts";
+import { type FloatArray, newArray, type Tensor } from "../tensor.ts";
+import type { ImageArray, Images, ImageType } from "./examples.ts";
+import { nodeFs } from "./node_fs.ts";
 
 /** Bytes of one picture: 3 planes, red, green and blue, of 32 rows of 32. */
 const PIXELS = 3 * 32 * 32;
@@ -21,6 +23,8 @@ const PER_FILE = 10_000;
 /** Official files to train on. */
 const TRAIN_FILES = 5;
 const TEST_FILE = "test_batch.bin";
+/** The folder that the official archive holds. */
+const INNER = "cifar-10-batches-bin";
 
 /** The names of CIFAR-10's classes, by label. */
 export const cifar10Classes: readonly string[] = [
@@ -43,10 +47,10 @@ export type FileBytes =
   | ReadableStream<Uint8Array>;
 
 /** Where {@linkcode getCifar10Data} reads, and how much. */
-export interface Cifar10Options<D extends DType = DType> {
+export interface Cifar10Options<T extends ImageType = ImageType> {
   /**
-   * The folder that holds data_batch_1.bin to data_batch_5.bin and test_batch.bin: a path (Deno and
-   * Node), or a URL that fetch understands.
+   * The folder that holds data_batch_1.bin to data_batch_5.bin and test_batch.bin, or the one that holds
+   * their folder cifar-10-batches-bin: a path (Deno and Node), or a URL that fetch understands.
    */
   readonly directory?: string | URL;
   /** Gives the bytes of one of those files by its name, in place of a directory. */
@@ -57,24 +61,24 @@ export interface Cifar10Options<D extends DType = DType> {
   readonly numValidation?: number;
   /** Pictures to test on, from the test file. 1,000 if left out. */
   readonly numTest?: number;
-  /** Whether the mean of the training pictures is subtracted from all. True if left out. */
+  /** Whether the mean of the training pictures is subtracted from all. Default: true, but not for bytes. */
   readonly subtractMean?: boolean;
-  /** The number type of the pictures. "float64" if left out. */
-  readonly dtype?: D;
+  /** The number type of the pictures: "uint8" keeps their bytes. Default: "float64". */
+  readonly dtype?: T;
 }
 
 /** CIFAR-10, split: pictures (N, 3, 32, 32) with numbers of 0 to 255, less the mean if it is subtracted. */
-export interface Cifar10Data<A extends FloatArray = FloatArray> {
+export interface Cifar10Data<A extends FloatArray | Uint8Array = FloatArray> {
   /** Pictures to train on. */
-  readonly xTrain: Tensor<A>;
+  readonly xTrain: Images<A>;
   /** Their labels. */
   readonly yTrain: Uint8Array;
   /** Pictures to validate on. */
-  readonly xVal: Tensor<A>;
+  readonly xVal: Images<A>;
   /** Their labels. */
   readonly yVal: Uint8Array;
   /** Pictures to test on. */
-  readonly xTest: Tensor<A>;
+  readonly xTest: Images<A>;
   /** Their labels. */
   readonly yTest: Uint8Array;
   /** What was subtracted from every picture, (3, 32, 32): zeros if nothing was. */
@@ -105,11 +109,13 @@ export interface Cifar10Data<A extends FloatArray = FloatArray> {
  * @throws {RangeError} If more is asked for than there is, a file has not its official size, or a label
  * is above 9.
  */
-export async function getCifar10Data<D extends DType = "float64">(
-  options: Cifar10Options<D>,
-): Promise<Cifar10Data<ArrayOf<D>>> {
-  const { numTraining, numValidation, numTest, subtractMean, dtype, ...from } = //
+export async function getCifar10Data<T extends ImageType = "float64">(
+  options: Cifar10Options<T>,
+): Promise<Cifar10Data<ImageArray<T>>> {
+  const { numTraining, numValidation, numTest, dtype, ...given } = //
     readOptions("options", options, cifar10Options());
+  const { subtractMean = dtype !== "uint8", ...from } = given;
+  checkType(!subtractMean || dtype !== "uint8", "subtractMean", "be false for bytes", subtractMean);
   checkWhole("numTraining", numTraining, Number(subtractMean));
   const known = TRAIN_FILES * PER_FILE;
   if (numTraining + numValidation > known) {
@@ -134,10 +140,10 @@ export async function getCifar10Data<D extends DType = "float64">(
     subtract(training.x, mean);
     subtract(test.x, mean);
   }
-  const part = ({ x }: Pictures, from: number, to: number) => ({
-    data: x.subarray(from * PIXELS, to * PIXELS) as ArrayOf<D>,
-    shape: [to - from, 3, 32, 32],
-  });
+  const part = ({ x }: Pictures, from: number, to: number) => {
+    const data = x.subarray(from * PIXELS, to * PIXELS);
+    return { data, shape: [to - from, 3, 32, 32] } as unknown as Images<ImageArray<T>>;
+  };
   const total = numTraining + numValidation;
   return {
     xTrain: part(training, 0, numTraining),
@@ -157,21 +163,28 @@ const cifar10Options = () => ({
   numTraining: option(whole(0), 49_000),
   numValidation: option(whole(0), 1_000),
   numTest: option(whole(0, PER_FILE), 1_000),
-  subtractMean: option(checkBoolean, true),
-  dtype: readDType,
+  subtractMean: option(checkBoolean),
+  dtype: readImageType,
 });
+
+/** Reads a number type of images: "float64" if it is left out. */
+export function readImageType(_: string, value: unknown = "float64"): ImageType {
+  return value === "uint8" ? value : checkDType(value);
+}
 
 /** Gives the bytes of a file by its name. */
 type ReadFile = NonNullable<Cifar10Options["readFile"]>;
 
 /** Pictures one after another, and their labels. */
 interface Pictures {
-  readonly x: FloatArray;
+  readonly x: FloatArray | Uint8Array;
   readonly y: Uint8Array;
 }
 
-function pictures(count: number, dtype: DType): Pictures {
-  return { x: newArray(count * PIXELS, dtype), y: new Uint8Array(count) };
+function pictures(count: number, dtype: ImageType): Pictures {
+  const length = count * PIXELS;
+  const x = dtype === "uint8" ? new Uint8Array(length) : newArray(length, dtype);
+  return { x, y: new Uint8Array(count) };
 }
 
 /**
@@ -252,35 +265,39 @@ function fileReader(
   }
   if (readFile !== undefined) return readFile;
   if (directory instanceof URL || /^https?:/.test(directory!)) {
-    const folder = String(directory).replace(/\/?$/, "/");
-    return async (name) => {
-      const response = await fetch(new URL(name, folder));
-      if (!response.ok || response.body === null) {
-        throw new Error(`Cannot fetch ${response.url}: ${response.status} ${response.statusText}`);
-      }
-      return response.body;
-    };
+    return urlReader(String(directory).replace(/\/?$/, "/"));
   }
-  // Asked for here and not imported, so that this module loads in a browser too.
-  const fs = (globalThis as { process?: { getBuiltinModule?(id: "node:fs"): NodeFs } }).process
-    ?.getBuiltinModule?.("node:fs");
-  checkType(fs !== undefined, "directory", "be a URL where there is no file system", directory);
-  return (name) => fs.createReadStream(`${directory}/${name}`, { highWaterMark: 1 << 18 });
+  const fs = nodeFs("directory", directory);
+  return (name) => {
+    const inner = `${directory}/${INNER}/${name}`;
+    const path = fs.existsSync(inner) ? inner : `${directory}/${name}`;
+    return fs.createReadStream(path, { highWaterMark: 1 << 18 });
+  };
 }
 
-/** The one thing that is used of Node's file system, which Deno has too. */
-interface NodeFs {
-  createReadStream(path: string, options: { highWaterMark: number }): AsyncIterable<Uint8Array>;
+/** Reads from a folder, or from the folder of CIFAR-10 in it. */
+function urlReader(folder: string): ReadFile {
+  return async (name) => {
+    const refused: string[] = [];
+    for (const path of [name, `${INNER}/${name}`]) {
+      const { ok, url, status, statusText, body } = await fetch(new URL(path, folder));
+      if (ok && body !== null) return body;
+      await body?.cancel();
+      refused.push(`${url}: ${status} ${statusText}`);
+      if (status !== 404) break;
+    }
+    throw new Error(`Cannot fetch ${refused.join(", nor ")}`);
+  };
 }
 
 /** Adds picture after picture to a sum. Whole numbers below 2^53: the sum is exact. */
-function addUp(x: FloatArray, sum: Float64Array): void {
+function addUp(x: FloatArray | Uint8Array, sum: Float64Array): void {
   for (let start = 0; start < x.length; start += PIXELS) {
     for (let i = 0; i < PIXELS; i++) sum[i] += x[start + i];
   }
 }
 
-function subtract(x: FloatArray, mean: Float64Array): void {
+function subtract(x: FloatArray | Uint8Array, mean: Float64Array): void {
   for (let start = 0; start < x.length; start += PIXELS) {
     for (let i = 0; i < PIXELS; i++) x[start + i] -= mean[i];
   }

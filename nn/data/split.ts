@@ -12,7 +12,15 @@ import { checkLabels } from "../layers/loss.ts";
 import type { Labels } from "../model.ts";
 import { RandomState } from "../random/random_state.ts";
 import { zerosLike } from "../tensor.ts";
-import { checkSource, type Examples, gather, isRead } from "./examples.ts";
+import {
+  type ByteTensor,
+  checkSource,
+  type Examples,
+  type ExampleSource,
+  gather,
+  isByteTensor,
+  isRead,
+} from "./examples.ts";
 
 /** How {@linkcode splitData} parts. */
 export interface SplitOptions {
@@ -42,7 +50,7 @@ export interface SplitOptions {
  * @throws {TypeError} If a type is wrong, or an option unknown.
  * @throws {RangeError} If there are not N labels, or one of the parts is empty.
  */
-export function splitData<X extends Tensor | Examples>(
+export function splitData<X extends ExampleSource>(
   x: X,
   y: Labels,
   options: SplitOptions = {},
@@ -51,7 +59,7 @@ export function splitData<X extends Tensor | Examples>(
     validation: option(within(0), 0.1),
     seed: option(whole(0), 0),
   });
-  if (!isRead(x)) checkBatch("x", x);
+  checkSource("x", x);
   const [N] = x.shape;
   checkLabels("y", y, N);
   const count = validation < 1 ? Math.round(validation * N) : validation;
@@ -67,15 +75,20 @@ export function splitData<X extends Tensor | Examples>(
 }
 
 /** Some of the examples. */
-function some<X extends Tensor | Examples>(x: X, picks: Int32Array): X {
+function some<X extends ExampleSource>(x: X, picks: Int32Array): X {
   const shape = [picks.length, ...x.shape.slice(1)];
   if (isRead(x)) {
     const read: Examples["read"] = (some, to) => x.read(some.map((pick) => picks[pick]), to);
     return { shape, read } satisfies Examples as unknown as X;
   }
+  if (isByteTensor(x)) {
+    const data = new Uint8Array(sizeOf(shape)), size = data.length / picks.length;
+    picks.forEach((pick, i) => data.set(x.data.subarray(pick * size, (pick + 1) * size), i * size));
+    return { data, shape } satisfies ByteTensor as unknown as X;
+  }
   const part = zerosLike(x as Tensor, shape);
   gather(x, picks, part.data);
-  return part as X;
+  return part as X & Tensor;
 }
 
 /** The mean and the standard deviation of each channel. */
@@ -97,12 +110,12 @@ export interface ChannelStatistics {
  * console.log(mean, deviation); // about 0 and 1, three times
  * ```
  *
- * @param x Pictures, (N, C, ...), in memory or read batch by batch.
+ * @param x Pictures, (N, C, ...), in memory, as bytes too, or read batch by batch.
  * @returns C means, and C deviations; both are those of all numbers of a channel.
  * @throws {TypeError} If x holds no examples, or has less than 2 dimensions.
  * @throws {RangeError} If there are none.
  */
-export function channelStatistics(x: Tensor | Examples): ChannelStatistics {
+export function channelStatistics(x: ExampleSource): ChannelStatistics {
   checkSource("x", x);
   const [N, C] = x.shape, size = sizeOf(x.shape.slice(1)), plane = size / C;
   const picture = new Float64Array(size);
@@ -140,26 +153,68 @@ export function channelStatistics(x: Tensor | Examples): ChannelStatistics {
  */
 export function normalize<A extends FloatArray>(
   x: Tensor<A>,
-  { mean, deviation }: ChannelStatistics,
+  statistics: ChannelStatistics,
 ): Tensor<A> {
   checkTensor("x", x);
   checkBatch("x", x);
-  const [, C] = x.shape, plane = planeOf(x.shape);
-  for (const [name, values] of Object.entries({ mean, deviation })) {
-    checkType(Array.isArray(values), name, "be an array of numbers", values);
-    if (values.length === C) continue;
-    throw new ArgumentRangeError(
-      `${name} must hold one number a channel of ${show(x.shape)}: it holds ${values.length}`,
-    );
-  }
-  for (let i = 0; i < x.data.length; i++) {
-    const c = Math.floor(i / plane) % C;
-    x.data[i] = (x.data[i] - mean[c]) / (deviation[c] || 1);
-  }
+  checkStatistics(x.shape, statistics);
+  scale(x.data, x.shape, statistics);
   return x;
 }
 
-/** Numbers of one channel of one example. */
-function planeOf([, , ...plane]: readonly number[]): number {
-  return sizeOf(plane);
+/**
+ * Examples that are brought to mean 0 and deviation 1 as they are read, batch by batch: what was given
+ * stays as it is, and no copy of it is made. It serves images that are bytes, and those in files.
+ *
+ * @example A quarter of float32's memory
+ * ```ts
+ * import { channelStatistics, normalizedExamples, splitData } from "@cnn-layers/cnn-layers";
+ *
+ * const bytes = Uint8Array.from({ length: 100 * 3 * 64 }, (_, i) => i * i);
+ * const images = { data: bytes, shape: [100, 3, 8, 8] }, labels = new Uint8Array(100);
+ * const x = normalizedExamples(images, channelStatistics(images));
+ * const data = splitData(x, labels); // for a solver
+ * const batch = new Float32Array(2 * 3 * 64);
+ * x.read(Int32Array.of(0, 7), batch); // for net.predict
+ * ```
+ *
+ * @param x Images, (N, C, ...), or vectors, (N, C).
+ * @param statistics The mean and the deviation of each channel.
+ * @returns The examples.
+ * @throws {TypeError} If a type is wrong.
+ * @throws {RangeError} If there are none, or not C means and deviations.
+ */
+export function normalizedExamples(x: ExampleSource, statistics: ChannelStatistics): Examples {
+  checkSource("x", x);
+  const [, ...example] = x.shape;
+  checkStatistics(x.shape, statistics);
+  const read: Examples["read"] = (picks, to) => {
+    gather(x, picks, to);
+    scale(to, [picks.length, ...example], statistics);
+  };
+  return { shape: [...x.shape], read };
+}
+
+/** Checks that there are as many means and deviations as channels. */
+function checkStatistics(shape: readonly number[], { mean, deviation }: ChannelStatistics): void {
+  for (const [name, values] of Object.entries({ mean, deviation })) {
+    checkType(Array.isArray(values), name, "be an array of numbers", values);
+    if (values.length === shape[1]) continue;
+    throw new ArgumentRangeError(
+      `${name} must hold one number a channel of ${show(shape)}: it holds ${values.length}`,
+    );
+  }
+}
+
+/** Subtracts its channel's mean from each number, and divides it by the deviation, if that is not 0. */
+function scale(
+  data: FloatArray,
+  [N, C, ...rest]: readonly number[],
+  { mean, deviation }: ChannelStatistics,
+): void {
+  const plane = sizeOf(rest);
+  for (let i = 0, end = 0; end < N * C * plane;) {
+    const c = end / plane % C, shift = mean[c], divisor = deviation[c] || 1;
+    for (end += plane; i < end; i++) data[i] = (data[i] - shift) / divisor;
+  }
 }

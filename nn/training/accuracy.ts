@@ -5,7 +5,7 @@
  */
 
 import { type FloatArray, sizeOf, type Tensor } from "../../kernels/tensor.ts";
-import { type Examples, gather } from "../data/examples.ts";
+import { type ExampleSource, gather } from "../data/examples.ts";
 import type { Labels, Model } from "../model.ts";
 import { isHigher } from "../shaping.ts";
 import type { RandomState } from "../random/random_state.ts";
@@ -26,7 +26,7 @@ export const CHECK_BATCH = 100;
  */
 export function* accuracyOf<A extends FloatArray>(
   model: Model<A>,
-  x: Tensor | Examples,
+  x: ExampleSource,
   y: Labels,
   picks: Int32Array,
   batchSize: number,
@@ -50,7 +50,7 @@ export function* accuracyOf<A extends FloatArray>(
 
 /** The numbers of all examples, or of so many drawn with replacement. */
 export function drawExamples(
-  { shape: [N] }: Tensor | Examples,
+  { shape: [N] }: ExampleSource,
   numSamples: number | null,
   random: RandomState,
 ): Int32Array {

@@ -6,9 +6,9 @@
 
 import { checkWithin } from "../../kernels/check.ts";
 import { ArgumentRangeError } from "../../kernels/errors.ts";
-import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
+import type { FloatArray } from "../../kernels/tensor.ts";
 import { option, readOptions, whole } from "../checks.ts";
-import type { Examples } from "../data/examples.ts";
+import type { ExampleSource } from "../data/examples.ts";
 import { exp } from "../../kernels/elementary.ts";
 import { log } from "../../kernels/log.ts";
 import type { Model } from "../model.ts";
@@ -74,7 +74,7 @@ const SMOOTHING = 0.9;
  */
 export function findLearningRate<A extends FloatArray>(
   model: Model<A>,
-  data: SolverData<Tensor | Examples>,
+  data: SolverData<ExampleSource>,
   range: LearningRateRange = {},
   options: Omit<SolverOptions, "schedule" | "numEpochs"> = {},
 ): LearningRates {

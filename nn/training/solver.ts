@@ -9,7 +9,7 @@
 import { checkWhole } from "../../kernels/check.ts";
 import { ArgumentTypeError } from "../../kernels/errors.ts";
 import { readOptions } from "../checks.ts";
-import type { Examples } from "../data/examples.ts";
+import type { ExampleSource } from "../data/examples.ts";
 import type { Labels, Model } from "../model.ts";
 import { checkOneSource, RandomState } from "../random/random_state.ts";
 import type { FloatArray, Tensor } from "../tensor.ts";
@@ -86,7 +86,7 @@ export class Solver<A extends FloatArray = FloatArray> {
    * @throws {TypeError} If a type is wrong, or an option unknown.
    * @throws {RangeError} If sizes do not fit each other, or a number is out of range.
    */
-  constructor(model: Model<A>, data: SolverData<Tensor | Examples>, options: SolverOptions = {}) {
+  constructor(model: Model<A>, data: SolverData<ExampleSource>, options: SolverOptions = {}) {
     checkModel(model);
     checkData(data);
     const settings = readOptions("options", options, SETTINGS);
@@ -168,7 +168,7 @@ export class Solver<A extends FloatArray = FloatArray> {
   /**
    * The part of examples whose highest score is that of their label.
    *
-   * @param x Examples, (N, ...), in memory or read batch by batch.
+   * @param x Examples, (N, ...), in memory, as bytes too, or read batch by batch.
    * @param y Their labels.
    * @param numSamples Measures on so many, drawn at random with replacement. All if left out or null.
    * @param batchSize How many are put through the model at a time.
@@ -177,7 +177,7 @@ export class Solver<A extends FloatArray = FloatArray> {
    * @throws {RangeError} If there are no examples, or not as many labels.
    */
   checkAccuracy(
-    x: Tensor | Examples,
+    x: ExampleSource,
     y: Labels,
     numSamples: number | null = null,
     batchSize = CHECK_BATCH,

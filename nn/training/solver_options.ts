@@ -9,7 +9,7 @@ import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
 import { show } from "../../kernels/tensor.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { checkBoolean, checkFunction, option, unchecked, whole, within } from "../checks.ts";
-import { checkSource, type Examples } from "../data/examples.ts";
+import { checkSource, type ExampleSource } from "../data/examples.ts";
 import { checkLabels } from "../layers/loss.ts";
 import type { Labels, Model } from "../model.ts";
 import type { Average } from "./averages.ts";
@@ -21,10 +21,11 @@ import type { Tensor } from "../tensor.ts";
 import { checkConfig, readRule } from "./update.ts";
 
 /**
- * What a solver trains on, and what it measures by: tensors, or {@linkcode Examples} that are read batch
- * by batch. Both dtypes go with any model.
+ * What a solver trains on, and what it measures by: tensors, bytes ({@linkcode ByteTensor}), or
+ * {@linkcode Examples} that are read batch by batch. All number types go with any model: a batch is
+ * converted.
  */
-export interface SolverData<X extends Tensor | Examples = Tensor> {
+export interface SolverData<X extends ExampleSource = Tensor> {
   /** Examples to train on, (N, ...). */
   readonly xTrain: X;
   /** Their labels. */
@@ -226,7 +227,7 @@ export function checkExamples(xName: string, x: unknown, yName: string, y: unkno
 }
 
 /** Data of either kind. */
-export type AnyData = SolverData<Tensor | Examples>;
+export type AnyData = SolverData<ExampleSource>;
 
 export function checkData(data: unknown): asserts data is AnyData {
   checkType(isObject(data), "data", "have xTrain, yTrain, xVal and yVal", data);

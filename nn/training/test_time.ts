@@ -10,7 +10,7 @@ import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { show, sizeOf } from "../../kernels/tensor.ts";
 import { checkBoolean, option, readOptions, whole } from "../checks.ts";
 import { shiftPicture } from "../data/crop_and_mirror.ts";
-import { checkSource, type Examples, gather } from "../data/examples.ts";
+import { checkSource, type ExampleSource, gather } from "../data/examples.ts";
 import type { Model } from "../model.ts";
 import { zerosLike } from "../tensor.ts";
 import { zerosForModel } from "./accuracy.ts";
@@ -52,7 +52,7 @@ interface View {
  * ```
  *
  * @param model Gives the scores.
- * @param x Pictures, (N, C, H, W), in memory or read batch by batch.
+ * @param x Pictures, (N, C, H, W), in memory, as bytes too, or read batch by batch.
  * @param options Which views, and how many pictures at a time.
  * @returns Scores, (N, classes).
  * @throws {TypeError} If a type is wrong, an option unknown, or x does not hold pictures.
@@ -60,7 +60,7 @@ interface View {
  */
 export function testTimeScores<A extends FloatArray>(
   model: Model<A>,
-  x: Tensor | Examples,
+  x: ExampleSource,
   options: TestTimeOptions = {},
 ): Tensor<A> {
   const { mirror, shift, batchSize } = readOptions("options", options, {

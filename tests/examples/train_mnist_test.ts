@@ -1,20 +1,9 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
-import { readIdx } from "../../examples/lib/idx.ts";
 import { readMnist } from "../../examples/lib/mnist.ts";
 import { InputError } from "../../tools/options.ts";
+import { idx } from "../support/idx.ts";
 import { assertRefused, finish, interrupt, run, start } from "../support/command.ts";
-
-/** An IDX file of bytes. */
-function idx(shape: readonly number[], data: Uint8Array): Uint8Array<ArrayBuffer> {
-  const start = 4 + 4 * shape.length;
-  const bytes = new Uint8Array(start + data.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, 0x0800 | shape.length);
-  for (const [i, size] of shape.entries()) view.setUint32(4 + 4 * i, size);
-  bytes.set(data, start);
-  return bytes;
-}
 
 /** A folder with few made digits of 28 x 28; the validation set takes the last 5,000. */
 async function makeFolder(changes: Record<string, Uint8Array> = {}): Promise<string> {
@@ -33,49 +22,6 @@ async function makeFolder(changes: Record<string, Uint8Array> = {}): Promise<str
   return folder;
 }
 
-describe("readIdx()", () => {
-  const write = async (bytes: Uint8Array) => {
-    const path = await Deno.makeTempFile();
-    await Deno.writeFile(path, bytes);
-    return path;
-  };
-  const file = idx([2, 3], Uint8Array.of(1, 2, 3, 4, 5, 6));
-
-  it("reads a file, packed or not", async () => {
-    const expected = { shape: [2, 3], data: Uint8Array.of(1, 2, 3, 4, 5, 6) };
-    assertEquals(await readIdx(await write(file), 2), expected);
-    const stream = new Blob([file]).stream().pipeThrough(new CompressionStream("gzip"));
-    const packed = await new Response(stream).bytes();
-    assertEquals(await readIdx(await write(packed), 2), expected);
-    const path = await Deno.makeTempFile();
-    await Deno.rename(await write(packed), `${path}.gz`);
-    await Deno.remove(path);
-    assertEquals(await readIdx(path, 2), expected);
-    const half = await write(packed.subarray(0, 20));
-    await assertRejects(() => readIdx(half, 2), InputError, "truncated or damaged");
-  });
-
-  it("refuses what is missing, truncated, too long or something else", async () => {
-    const attempt = async (bytes: Uint8Array, message: string, rank = 2) => {
-      const path = await write(bytes);
-      await assertRejects(() => readIdx(path, rank), InputError, `${path} must ${message}`);
-    };
-    await attempt(file.subarray(0, 17), "have 18 bytes for its shape [2,3]: it has 17");
-    await attempt(idx([2, 3], new Uint8Array(7)), "have 18 bytes for its shape [2,3]: it has 19");
-    await attempt(file.subarray(0, 5), "have a header of 12 bytes: it has 5");
-    await attempt(file, "be an IDX file of bytes with 3 dimensions", 3);
-    // Signed bytes, 9, have the size of unsigned ones, 8, but not their values.
-    const signed = file.slice();
-    signed[2] = 9;
-    await attempt(
-      signed,
-      "be an IDX file of bytes with 2 dimensions, which starts with 0x00000802",
-    );
-    await attempt(new TextEncoder().encode("<!doctype html>"), "be an IDX file of bytes");
-    await assertRejects(() => readIdx("/nowhere/x", 1), InputError, "/nowhere/x is missing");
-  });
-});
-
 describe("readMnist()", () => {
   it("splits the digits, and gives them mean 0 and deviation 1", async () => {
     const digits = await readMnist();
@@ -93,6 +39,20 @@ describe("readMnist()", () => {
     const count = digits.xTrain.data.length, mean = sum / count;
     assert(Math.abs(mean) < 0.01, `mean ${mean}`);
     assert(Math.abs(Math.sqrt(squares / count) - 1) < 0.01, `squares ${squares / count}`);
+  });
+
+  it("takes files that are packed, and refuses what is missing or damaged", async () => {
+    const folder = await makeFolder(), name = `${folder}/t10k-images-idx3-ubyte`;
+    const { xTest } = await readMnist(folder);
+    const bytes = await Deno.readFile(name);
+    await Deno.remove(name);
+    await assertRejects(() => readMnist(folder), InputError, `${name} is missing, and ${name}.gz`);
+    const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
+    await Deno.writeFile(`${name}.gz`, await new Response(stream).bytes());
+    assertEquals((await readMnist(folder)).xTest, xTest);
+    await Deno.writeFile(name, bytes.subarray(0, 100));
+    await assertRejects(() => readMnist(folder), InputError, `${name} must have 15696 bytes`);
+    await Deno.remove(folder, { recursive: true });
   });
 
   it("refuses labels that do not fit", async () => {
@@ -118,7 +78,12 @@ describe("readMnist()", () => {
     await attempt("train-images-idx3-ubyte", [5100, 20, 30], "5100 of 20 x 30");
     await attempt("train-images-idx3-ubyte", [5100, 0, 0], "5100 of 0 x 0");
     await attempt("t10k-images-idx3-ubyte", [20, 28, 27], "20 of 28 x 27");
-    await attempt("t10k-images-idx3-ubyte", [0, 28, 28], "0 of 28 x 28");
+    const none = await makeFolder({
+      "t10k-images-idx3-ubyte": idx([0, 28, 28], new Uint8Array(0)),
+      "t10k-labels-idx1-ubyte": idx([0], new Uint8Array(0)),
+    });
+    await assertRejects(() => readMnist(none), InputError, "it has 0 of 28 x 28");
+    await Deno.remove(none, { recursive: true });
     // Those that are kept for validation are not to be learned from.
     const few = await makeFolder({
       "train-images-idx3-ubyte": idx([5000, 28, 28], new Uint8Array(5000 * 784)),

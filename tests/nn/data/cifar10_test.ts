@@ -25,7 +25,8 @@ async function* pieces(bytes: Uint8Array, size = 70_001): AsyncGenerator<Uint8Ar
 /** A local server for files of one folder. */
 function serve(answer: (name: string) => Response): { url: string } & Disposable {
   const server = Deno.serve({ port: 0, onListen: () => {} }, (request) => {
-    const name = new URL(request.url).pathname.match(/^\/cifar\/(\w+\.bin)$/)?.[1];
+    const { pathname } = new URL(request.url);
+    const name = pathname.match(/^(?:\/parent\/cifar-10-batches-bin|\/cifar)\/(\w+\.bin)$/)?.[1];
     return name === undefined ? new Response(null, { status: 404 }) : answer(name);
   });
   const url = `http://127.0.0.1:${server.addr.port}/cifar`;
@@ -107,6 +108,40 @@ describe("getCifar10Data()", () => {
       "test_batch.bin",
     );
     await Deno.remove(folder, { recursive: true });
+  });
+
+  it("takes the folder that holds the official one, on disk and by its address", async () => {
+    const few = { numTraining: 5, numValidation: 1, numTest: 0 };
+    const expected = await getCifar10Data({ readFile: made, ...few });
+    const parent = await Deno.makeTempDir();
+    await Deno.mkdir(`${parent}/cifar-10-batches-bin`);
+    await Deno.writeFile(
+      `${parent}/cifar-10-batches-bin/data_batch_1.bin`,
+      made("data_batch_1.bin"),
+    );
+    assertEquals(await getCifar10Data({ directory: parent, ...few }), expected);
+    await Deno.remove(parent, { recursive: true });
+    using server = serve((name) => new Response(made(name).slice()));
+    const directory = server.url.replace("/cifar", "/parent");
+    assertEquals(await getCifar10Data({ directory, ...few }), expected);
+  });
+
+  it("keeps the bytes if they are asked for", async () => {
+    const few = { readFile: made, numTraining: 5, numValidation: 1, numTest: 1 };
+    const { xTrain, xVal, xTest, meanImage } = await getCifar10Data({ ...few, dtype: "uint8" });
+    const single = await getCifar10Data({ ...few, dtype: "float32", subtractMean: false });
+    for (const [bytes, floats] of [[xTrain, single.xTrain], [xVal, single.xVal]] as const) {
+      assert(bytes.data instanceof Uint8Array);
+      assertEquals([...bytes.data], [...floats.data]);
+      assertEquals(bytes.shape, floats.shape);
+    }
+    assertEquals(xTest.data[0], 6);
+    assertEquals(meanImage, single.meanImage);
+    await assertRejects(
+      () => getCifar10Data({ ...few, dtype: "uint8", subtractMean: true }),
+      TypeError,
+      "subtractMean must be false for bytes",
+    );
   });
 
   it("refuses a file that is truncated, too long or has a label above 9", async () => {
