@@ -30,11 +30,11 @@ import {
   whole,
   word,
 } from "../tools/options.ts";
-import { CheckpointFile, trainAndKeep } from "./lib/checkpoint.ts";
+import { CheckpointFile, trainAndKeep } from "../tools/checkpoint.ts";
 import { readCifar10 } from "./lib/cifar10.ts";
-import { percent } from "./lib/progress.ts";
+import { percent } from "../tools/progress.ts";
 import { type Recipe, recipes } from "./lib/recipes.ts";
-import { exitCode, kernelTable, outcome } from "./lib/report.ts";
+import { exitCode, kernelTable, outcome } from "../tools/report.ts";
 
 type Net = ReturnType<Recipe["net"]>;
 

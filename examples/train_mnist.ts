@@ -17,10 +17,10 @@ import {
   whole,
   word,
 } from "../tools/options.ts";
-import { CheckpointFile, trainAndKeep } from "./lib/checkpoint.ts";
+import { CheckpointFile, trainAndKeep } from "../tools/checkpoint.ts";
 import { readMnist } from "./lib/mnist.ts";
-import { percent } from "./lib/progress.ts";
-import { exitCode, kernelTable, outcome } from "./lib/report.ts";
+import { percent } from "../tools/progress.ts";
+import { exitCode, kernelTable, outcome } from "../tools/report.ts";
 
 const options = {
   epochs: whole(4, [1, 1_000_000], "passes over the training digits"),

@@ -35,8 +35,11 @@ export interface Command<O extends Options> {
   readonly about: string;
   /** The options it has; --help is added. */
   readonly options: O;
-  /** The words that may stand beside the options; none if left out. */
-  readonly operands?: readonly string[];
+  /**
+   * What may stand beside the options: some of these words, or with "any" whatever the user has, such as
+   * files. Default: nothing.
+   */
+  readonly operands?: readonly string[] | "any";
 }
 
 /** What a command was called with. */
@@ -206,7 +209,9 @@ export function readArguments<O extends Options>(
   });
   return {
     values: Object.fromEntries(entries) as Values<O>,
-    operands: parsed.positionals.map((text) => find(operands!, text, "An argument")),
+    operands: operands === "any" || operands === undefined
+      ? parsed.positionals
+      : parsed.positionals.map((text) => find(operands, text, "An argument")),
   };
 }
 
@@ -227,13 +232,15 @@ export function helpText({ usage, about, options }: Command<Options>): string {
  *
  * @param command The command.
  * @param main What it does; returns the exit code.
+ * @param args What it was called with. Default: the program's arguments.
  */
 export async function runCommand<O extends Options>(
   command: Command<O>,
   main: (values: Values<O>, operands: readonly string[]) => number | Promise<number>,
+  args: readonly string[] = Deno.args,
 ): Promise<never> {
   try {
-    const { values, operands } = argumentsOf(command);
+    const { values, operands } = argumentsOf(command, args);
     Deno.exit(await main(values, operands));
   } catch (error) {
     refuse(error);
@@ -248,14 +255,17 @@ export async function runCommand<O extends Options>(
  */
 export function scriptOptions<O extends Options>(command: Command<O>): Values<O> {
   try {
-    return argumentsOf(command).values;
+    return argumentsOf(command, Deno.args).values;
   } catch (error) {
     refuse(error);
   }
 }
 
-function argumentsOf<O extends Options>(command: Command<O>): Arguments<O> {
-  const read = readArguments(command, Deno.args);
+function argumentsOf<O extends Options>(
+  command: Command<O>,
+  args: readonly string[],
+): Arguments<O> {
+  const read = readArguments(command, args);
   if (read !== undefined) return read;
   console.log(helpText(command));
   Deno.exit(0);

@@ -11,7 +11,7 @@ import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { orInputError, ownFile, statOf, writeAll } from "../../tools/files.ts";
 import { InputError } from "../../tools/options.ts";
-import { progressBar, whileBarRuns } from "./progress.ts";
+import { progressBar, whileBarRuns } from "../../tools/progress.ts";
 
 /** An archive on the web. */
 export interface Archive {

@@ -8,11 +8,12 @@ import {
   type Checkpoint,
   decodeCheckpoint,
   encodeCheckpoint,
+  type FloatArray,
   type Solver,
   type TrainResult,
-} from "../../mod.ts";
-import { type OwnFile, ownFile, replaceFile, statOf, systemReason } from "../../tools/files.ts";
-import { InputError } from "../../tools/options.ts";
+} from "../mod.ts";
+import { type OwnFile, ownFile, replaceFile, statOf, systemReason } from "./files.ts";
+import { InputError } from "./options.ts";
 import { trainWithBar, warn } from "./progress.ts";
 
 /** The file of a training's checkpoint; no other process has it. */
@@ -42,7 +43,7 @@ export class CheckpointFile implements AsyncDisposable {
    * @param solver The solver.
    * @throws {InputError} If the file is not a checkpoint of this training.
    */
-  async resume(solver: Solver<Float32Array>): Promise<void> {
+  async resume(solver: Pick<Solver, "resume" | "iteration">): Promise<void> {
     if (await statOf(this.#file.path) === undefined) return;
     try {
       solver.resume(decodeCheckpoint(await Deno.readFile(this.#file.path)));
@@ -80,8 +81,8 @@ export class CheckpointFile implements AsyncDisposable {
  * @returns What was reached.
  * @throws {InputError} If the file is not a checkpoint of this training.
  */
-export async function trainAndKeep(
-  solver: Solver<Float32Array>,
+export async function trainAndKeep<A extends FloatArray>(
+  solver: Solver<A>,
   file: CheckpointFile | undefined,
 ): Promise<TrainResult> {
   await file?.resume(solver);

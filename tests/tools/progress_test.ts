@@ -1,8 +1,8 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { clock, percent } from "../../examples/lib/progress.ts";
-import { CheckpointFile, trainAndKeep } from "../../examples/lib/checkpoint.ts";
-import { exitCode, outcome } from "../../examples/lib/report.ts";
+import { clock, percent } from "../../tools/progress.ts";
+import { CheckpointFile, trainAndKeep } from "../../tools/checkpoint.ts";
+import { exitCode, outcome } from "../../tools/report.ts";
 import {
   decodeCheckpoint,
   type Labels,
@@ -15,7 +15,7 @@ import { runText } from "../support/command.ts";
 
 /** A program that trains with a bar; the solver is one that only reports. */
 const program = (trainAsync: string, after = "") =>
-  `import { trainWithBar } from "ROOT/examples/lib/progress.ts";
+  `import { trainWithBar } from "ROOT/tools/progress.ts";
    await trainWithBar({ iterations: 10, iteration: 0, trainAsync: ${trainAsync} } as never);
    ${after}`;
 
@@ -84,7 +84,7 @@ describe("trainWithBar()", () => {
 describe("whileBarRuns()", () => {
   it("ends what heeds no signal at the first Ctrl-C", { skip: !hasTerminals }, async () => {
     const { code, stdout } = await runText(
-      `import { progressBar, whileBarRuns } from "ROOT/examples/lib/progress.ts";
+      `import { progressBar, whileBarRuns } from "ROOT/tools/progress.ts";
        const bar = progressBar("{bar}");
        await whileBarRuns(bar, () => {
          bar.start(10, 0);

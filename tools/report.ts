@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { LayeredNet, TrainResult } from "../../mod.ts";
+import type { DType, LayeredNet, TrainResult } from "../mod.ts";
 
 /** How far a training came, and why no further. */
 export function outcome({ end, iteration, iterations, epoch, loss, hint }: TrainResult): string {
@@ -33,7 +33,7 @@ export function table(rows: readonly (readonly string[])[]): string {
 }
 
 /** A table of the kernels that run in a net: which layer, which kernel, of which tier. */
-export function kernelTable(net: LayeredNet<"float32">): string {
+export function kernelTable(net: Pick<LayeredNet<DType>, "explain">): string {
   const rows = net.explain().map(({ layer, name, tier }) => [layer, name, tier]);
   return table([["layer", "kernel", "tier"], ...rows]);
 }

@@ -7,7 +7,7 @@
 // @ts-types="@types/cli-progress"
 import { SingleBar } from "cli-progress";
 import process from "node:process";
-import type { Solver, TrainOptions, TrainResult } from "../../mod.ts";
+import type { Solver, TrainOptions, TrainResult } from "../mod.ts";
 
 /** How often a line is printed where there is no terminal. */
 const PLAIN_MILLISECONDS = 5000;
@@ -84,7 +84,7 @@ export async function whileBarRuns<T>(
  * @returns What was reached.
  */
 export async function trainWithBar(
-  solver: Pick<Solver<Float32Array>, "iteration" | "iterations" | "trainAsync">,
+  solver: Pick<Solver, "iteration" | "iterations" | "trainAsync">,
   options: TrainOptions = {},
 ): Promise<TrainResult> {
   const bar = progressBar(
