@@ -25,7 +25,7 @@ export type IdxNumbers =
 
 /** What an IDX file holds. */
 export interface IdxArray {
-  /** The numbers, the last dimension varying fastest. */
+  /** The values, the last dimension varying fastest. */
   readonly data: IdxNumbers;
   /** The size of each dimension. */
   readonly shape: readonly number[];

@@ -52,7 +52,7 @@ export function encodeNpy(tensor: Tensor): Uint8Array<ArrayBuffer> {
   checkTensor("tensor", tensor);
   const { data, shape } = tensor;
   const descr = dtypeOf(data) === "float64" ? "<f8" : "<f4";
-  // A tuple of one has a comma behind it.
+  // A tuple of one has a comma after it.
   const sizes = shape.length === 1 ? `${shape[0]},` : shape.join(", ");
   const dict = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${sizes}), }`;
   // The values start at a multiple of 64 bytes, a line's end before them.
@@ -185,7 +185,7 @@ function parseHeader(name: string, text: string): Header {
   return { descr, fortran, shape };
 }
 
-/** The sizes of a tuple; NaN for what is not one. Python 2 wrote an L behind them. */
+/** The sizes of a tuple; NaN for what is not one. Python 2 wrote an L after them. */
 function sizesOf(tuple: string): readonly number[] {
   if (tuple.trim() === "") return [];
   return tuple.replace(/,\s*$/, "").split(",").map((size) =>

@@ -31,7 +31,7 @@ export interface NpzOptions {
   readonly compress?: boolean;
 }
 
-/** What the files of an archive are called behind the names of their arrays. */
+/** What the files of an archive are called after the names of their arrays. */
 const SUFFIX = ".npy";
 
 /**

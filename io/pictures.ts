@@ -1,5 +1,5 @@
 /**
- * A folder of pictures by class, read batch by batch.
+ * A folder of images by class, read batch by batch.
  *
  * @module
  */
@@ -16,39 +16,39 @@ import type { ChannelStatistics } from "../nn/data/split.ts";
 
 /** How {@linkcode openPictures} reads. */
 export interface PictureOptions {
-  /** 3 for red, green and blue, 1 for gray. 3 if left out. */
+  /** 3 for red, green and blue, 1 for gray. Default: 3. */
   readonly channels?: 1 | 3;
-  /** Brings each channel to mean 0 and deviation 1 if the pictures have these. Numbers of 0 to 255 if left out. */
+  /** Brings each channel to mean 0 and deviation 1 if the images have these. Default: values from 0 to 255. */
   readonly statistics?: ChannelStatistics;
 }
 
-/** A folder of pictures. */
+/** A folder of images. */
 export interface Pictures {
-  /** The pictures, (N, channels, H, W). */
+  /** The images, (N, channels, H, W). */
   readonly x: Examples;
   /** The class of each: the place of its folder's name among the classes. */
   readonly y: Int32Array;
   /** The names of the folders, sorted. */
   readonly classes: readonly string[];
-  /** The file of each picture. */
+  /** The file of each image. */
   readonly files: readonly string[];
 }
 
-/** A decoded picture: bytes of red, green, blue and opacity, or of some of these. */
+/** A decoded image: bytes of red, green, blue and opacity, or of some of these. */
 export interface DecodedPicture {
   /** Pixels in a row. */
   readonly width: number;
   /** Rows. */
   readonly height: number;
-  /** Numbers of a pixel: gray, gray and opacity, 3 colours, 3 colours and opacity. */
+  /** Values of a pixel: gray, gray and opacity, 3 colors, 3 colors and opacity. */
   readonly channels: number;
-  /** The numbers, from 0 to 255, row by row. */
+  /** The values, from 0 to 255, row by row. */
   readonly data: Uint8Array;
 }
 
 /**
- * A folder whose folders are the classes, as most sets of pictures come: `cat/1.png`, `dog/7.jpg` and so
- * on. Only the names are read now; the pictures are, when a solver needs them, so that they need not
+ * A folder whose folders are the classes, as most sets of images come: `cat/1.png`, `dog/7.jpg` and so
+ * on. Only the names are read now; the images are, when a solver needs them, so that they need not
  * fit into memory. All must have the size of the first.
  *
  * @example
@@ -62,10 +62,10 @@ export interface DecodedPicture {
  * ```
  *
  * @param folder The folder.
- * @param options Colours or gray, and how they are scaled.
- * @returns The pictures, their classes and files.
+ * @param options Colors or gray, and how they are scaled.
+ * @returns The images, their classes and files.
  * @throws {TypeError} If an option is unknown or has a wrong type.
- * @throws {RangeError} If there is no picture, or a class without one. Reading throws if a picture has
+ * @throws {RangeError} If there is no image, or a class without one. Reading throws if an image has
  * another size than the first, or its file is damaged.
  */
 export function openPictures(folder: string, options: PictureOptions = {}): Pictures {
@@ -86,7 +86,7 @@ export function openPictures(folder: string, options: PictureOptions = {}): Pict
       .filter((file) => isPicture(file))
       .sort();
     if (found.length === 0) {
-      throw new ArgumentRangeError(`${folder}/${name} must have a PNG or JPEG picture`);
+      throw new ArgumentRangeError(`${folder}/${name} must have a PNG or JPEG image`);
     }
     for (const file of found) {
       files.push(`${folder}/${name}/${file}`);
@@ -95,7 +95,7 @@ export function openPictures(folder: string, options: PictureOptions = {}): Pict
   }
   if (files.length === 0) {
     throw new ArgumentRangeError(
-      `${folder} must have folders of PNG or JPEG pictures, one a class`,
+      `${folder} must have folders of PNG or JPEG images, one per class`,
     );
   }
   for (const [name, values] of Object.entries(statistics ?? {})) {
@@ -133,7 +133,7 @@ function readPicture(fs: NodeFs, file: string): DecodedPicture {
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ArgumentRangeError(
-      `${file} must be a PNG or JPEG picture: ${reason}`,
+      `${file} must be a PNG or JPEG image: ${reason}`,
       "INVALID_SIZE",
       { cause },
     );
@@ -141,7 +141,7 @@ function readPicture(fs: NodeFs, file: string): DecodedPicture {
 }
 
 /**
- * Decodes a PNG or JPEG picture; which of them it is, its first bytes tell.
+ * Decodes a PNG or JPEG image; which of them it is, its first bytes tell.
  *
  * @example
  * ```ts ignore
@@ -151,8 +151,8 @@ function readPicture(fs: NodeFs, file: string): DecodedPicture {
  * ```
  *
  * @param bytes The file.
- * @returns The picture.
- * @throws {TypeError} If the bytes are neither, have more than 8 bits a colour, or parts that are not opaque.
+ * @returns The image.
+ * @throws {TypeError} If the bytes are neither, have more than 8 bits a color, or parts that are not opaque.
  */
 export function decodePicture(bytes: Uint8Array): DecodedPicture {
   if (bytes[0] === 0xff && bytes[1] === 0xd8) {
@@ -164,7 +164,7 @@ export function decodePicture(bytes: Uint8Array): DecodedPicture {
   }
   const { width, height, channels, depth, data, palette } = decodePng(bytes, { checkCrc: true });
   if (depth !== 8 && !(depth < 8 && (palette !== undefined || channels === 1))) {
-    throw new ArgumentTypeError(`it must have up to 8 bits a colour: it has ${depth}`);
+    throw new ArgumentTypeError(`it must have up to 8 bits a color: it has ${depth}`);
   }
   const numbers = unpackBits(Uint8Array.from(data), width * channels, height, depth);
   if (palette !== undefined) {
@@ -208,7 +208,7 @@ function opaque(picture: DecodedPicture): DecodedPicture {
   return picture;
 }
 
-/** Writes a picture plane by plane. Gray is the luma of ITU-R BT.601, as JPEG has it. */
+/** Writes an image plane by plane. Gray is the luma of ITU-R BT.601, as JPEG has it. */
 function toPlanes(
   { width, height, channels: given, data }: DecodedPicture,
   channels: number,

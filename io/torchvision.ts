@@ -23,7 +23,7 @@ import { residual } from "../nn/nets/residual.ts";
 import { sequential } from "../nn/nets/sequence.ts";
 import { newArray } from "../nn/tensor.ts";
 
-/** What {@linkcode resnet18} can be told. */
+/** Options of {@linkcode resnet18}. */
 export interface ResNet18Options {
   /** How many classes. Default: 1000, those of ImageNet. */
   readonly numClasses?: number;
@@ -83,7 +83,7 @@ export function resnet18(options: ResNet18Options = {}): readonly LayerDefinitio
   ];
 }
 
-/** The convolutions with their normalisations, by torchvision's names, in the order of the net here. */
+/** The convolutions with their normalizations, by torchvision's names, in the order of the net here. */
 function units(): readonly (readonly [conv: string, norm: string])[] {
   return [
     ["conv1", "bn1"],
@@ -111,7 +111,7 @@ function names(): Readonly<Record<string, string>> {
 /**
  * A state dict of torchvision's ResNet-18 under the names of {@linkcode resnet18}'s net here: `conv1.weight`
  * is `W1`, `bn1.running_var` is `runningVar1`, and so on in the order of the net, a block's projection
- * behind its two convolutions; `fc.weight` (classes, 512) is transposed to `W21` (512, classes). The
+ * after its two convolutions; `fc.weight` (classes, 512) is transposed to `W21` (512, classes). The
  * counts of batches, `num_batches_tracked`, have no use here and are left out.
  *
  * @example Which name is which

@@ -20,7 +20,7 @@ const END64 = 0x06064b50, LOCATOR64 = 0x07064b50;
 /** What stands for a number that is in the extra field of zip64. */
 const IN_EXTRA = 0xffffffff;
 
-/** The longest comment behind the end of an archive, and the end itself. */
+/** The longest comment after the end of an archive, and the end itself. */
 const MAX_COMMENT = 65535, END_LENGTH = 22;
 
 /** The most bytes that a byte of deflate can become. */
@@ -105,7 +105,7 @@ function readDirectory(view: DataView, bytes: Uint8Array): readonly Entry[] {
   return entries;
 }
 
-/** Where the end of the central directory is: behind it there is a comment alone. */
+/** Where the end of the central directory is: after it there is a comment alone. */
 function findEnd(view: DataView): number {
   const last = view.byteLength - END_LENGTH;
   for (let at = last; at >= Math.max(0, last - MAX_COMMENT); at--) {

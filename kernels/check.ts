@@ -89,7 +89,7 @@ export function checkDType(dtype: unknown): DType {
  *
  * @param name What the message calls it.
  * @param shape The value to check.
- * @param rank How many sizes it must have; any number if left out.
+ * @param rank How many sizes it must have. Default: any number.
  * @throws {TypeError} If it is not an array of numbers, or the rank differs.
  * @throws {RangeError} If a size is negative, not whole, or too large to be exact.
  */
@@ -124,8 +124,8 @@ export function checkShape(
  *
  * @param name What the message calls it.
  * @param value The value to check.
- * @param rank The number of dimensions it must have; any number if left out.
- * @throws {TypeError} If it is no tensor, its data is no Float32Array or Float64Array, or its rank differs.
+ * @param rank The number of dimensions it must have. Default: any number.
+ * @throws {TypeError} If it is not a tensor, its data is not a Float32Array or Float64Array, or its rank differs.
  * @throws {RangeError} If its data length is not the product of its shape.
  */
 export function checkTensor(
@@ -172,7 +172,7 @@ export function checkSameDType(tensors: Readonly<Record<string, Tensor>>): void 
  * @param value The tensor to check.
  * @param shape The shape it must have.
  * @param why What asks for that shape, for example "the output of the convolution".
- * @throws {TypeError} If it is no tensor, or its rank differs.
+ * @throws {TypeError} If it is not a tensor, or its rank differs.
  * @throws {RangeError} If a size differs.
  */
 export function checkTensorShape(
@@ -197,7 +197,7 @@ export function checkTensorShape(
  * @param name What the message calls it.
  * @param value The value to check.
  * @param known The keys it may have.
- * @throws {TypeError} If it is no object, or has a key that is not known.
+ * @throws {TypeError} If it is not an object, or has a key that is not known.
  */
 export function checkOptions(
   name: string,
@@ -222,7 +222,7 @@ export function checkOptions(
  * @param name What the message calls it.
  * @param value The value to check.
  * @param minimum The smallest value allowed.
- * @param maximum The largest value allowed; any if left out.
+ * @param maximum The largest value allowed. Default: any.
  * @param whole Whether it must be whole.
  * @throws {TypeError} If it is not a number.
  * @throws {RangeError} If it is NaN, infinite, too small or too large, or not whole.

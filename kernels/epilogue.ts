@@ -8,7 +8,7 @@ import type { FloatArray } from "./tensor.ts";
 
 /** A bias, then relu. Tiers name the fields that they understand. */
 export interface Epilogue {
-  /** One number an output plane, added last, as in the course; none if it is left out. */
+  /** One value per output plane, added last, as in the course. Default: none. */
   readonly bias?: FloatArray;
   /** Whether negative sums become 0. */
   readonly relu?: boolean;

@@ -52,15 +52,15 @@ export interface WeightedKernel extends KernelInfo {
   ): void;
 }
 
-/** An operation number by number, on arrays of one length. */
+/** An operation element by element, on arrays of one length. */
 export interface MapKernel extends KernelInfo {
   /** Computes the arrays that the map writes. An array may be written over one that is read. */
   run(arrays: readonly FloatArray[], settings?: readonly number[]): void;
 }
 
 /**
- * What normalisations need of planes of P numbers. The other arrays have one number a plane; sums are float64 and
- * in the same order in every tier.
+ * What normalizations need of planes of P values. The other arrays have one value per plane; sums are
+ * float64 and in the same order in every tier.
  */
 export interface NormKernel extends KernelInfo {
   /** sums = the sum of each plane of x. */
@@ -99,7 +99,7 @@ export interface NormKernel extends KernelInfo {
 export interface PoolKernel extends KernelInfo {
   /** out (N,C,OH,OW) = the maximum of each window of x (N,C,H,W). */
   forward(N: number, x: FloatArray, out: FloatArray): void;
-  /** dx (N,C,H,W): each number of dout (N,C,OH,OW) goes to the first maximum of its window of x. */
+  /** dx (N,C,H,W): each value of dout (N,C,OH,OW) goes to the first maximum of its window of x. */
   backward(N: number, x: FloatArray, dout: FloatArray, dx: FloatArray): void;
 }
 
@@ -107,6 +107,6 @@ export interface PoolKernel extends KernelInfo {
 export interface AveragePoolKernel extends KernelInfo {
   /** out (N,C,OH,OW) = the average of each window of x (N,C,H,W). */
   forward(N: number, x: FloatArray, out: FloatArray): void;
-  /** dx (N,C,H,W): each number of dout (N,C,OH,OW) is shared out evenly over its window. */
+  /** dx (N,C,H,W): each value of dout (N,C,OH,OW) is shared out evenly over its window. */
   backward(N: number, dout: FloatArray, dx: FloatArray): void;
 }

@@ -78,7 +78,7 @@ const INVERSE = MIDDLES.map((middle, i) => 1 / middle + CORRECTIONS[i] / 2 ** 53
 const LOG = INVERSE.map((inverse) => -Math.round(Math.log(inverse) * 2 ** 43) / 2 ** 43);
 
 /**
- * a * b + c, rounded once: the product's error by Dekker's splitting, the sum's by Knuth's. The numbers
+ * a * b + c, rounded once: the product's error by Dekker's splitting, the sum's by Knuth's. The values
  * must be so far from overflow and underflow that both errors are exact.
  */
 export function fma(a: number, b: number, c: number): number {

@@ -1,5 +1,5 @@
 /**
- * Operations number by number: each output comes from the numbers at the same place of the inputs.
+ * Operations element by element: each output comes from the numbers at the same place of the inputs.
  *
  * A map is defined twice: by a loop, which is the naive tier's and what proves the other, and for the
  * SIMD tier as steps on several numbers at once. Both compute in float64 and round what they store.
@@ -13,7 +13,7 @@ import type { DType, FloatArray } from "./tensor.ts";
 /** What a map does with an array: arrays that it writes have the length of those that it reads. */
 export type Access = "read" | "write" | "both";
 
-/** One operation number by number. */
+/** One operation element by element. */
 export interface NumberMap {
   /** Its name, for example "gelu". */
   readonly name: string;

@@ -42,12 +42,12 @@ export const affineKernels: Offers<"affine"> = {
   naive: naive.affine,
 };
 
-/** What normalisations need of planes. */
+/** What normalizations need of planes. */
 export const normKernels: Offers<"norm"> = {
   operation: "norm",
   simd: simd.norm,
   naive: naive.norm,
 };
 
-/** Operations number by number. */
+/** Operations element by element. */
 export const mapKernels: Offers<"map"> = { operation: "map", simd: simd.map, naive: naive.map };

@@ -10,7 +10,7 @@
  * - Forward, source is x and target is out: from(k) = k * dilation, to(k) = 0.
  * - For dx, source is dout and target is dx. With stride s, x index i gets tap k of output o where
  *   i + pad = o * s + k * dilation: from(k) = reach - floor(k * dilation / s) and to(k) = k * dilation
- *   mod s, so that one position writes s neighbours of dx, its phases. A transposed convolution is this
+ *   mod s, so that one position writes s neighbors of dx, its phases. A transposed convolution is this
  *   pass run forward.
  * - dw walks as forward does, and sums products over positions.
  *
@@ -146,7 +146,7 @@ export function windowGradientAxes(
   };
 }
 
-/** How many numbers each window of an average pool counts, output by output. */
+/** How many values each window of an average pool counts, output by output. */
 export function averageCounts(s: AveragePoolShape): number[] {
   const along = (
     { positions, sourceStep, source: { lead, size } }: Axis,

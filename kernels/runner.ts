@@ -1,7 +1,7 @@
 /**
  * One call of a kernel: its attempts in order, until every image is done.
  *
- * An attempt may leave images to the next, for example those with numbers that are not finite. The last
+ * An attempt may leave images to the next, for example those with non-finite values. The last
  * one, the naive loops or a kernel that serves everything, leaves none.
  *
  * @module

@@ -138,7 +138,7 @@ export function forgetChoices(): void {
  * @param convs Convolutions; one of the same name takes the place of the library's.
  * @param pools Max-pools, likewise.
  * @param averagePools Average pools, likewise.
- * @throws {TypeError} If one lacks a function, or its name is no shape's or family's; then none is added.
+ * @throws {TypeError} If one lacks a function, or its name is not a shape's or family's; then none is added.
  */
 export function registerKernels(
   convs: readonly GeneratedConv[],

@@ -55,7 +55,7 @@ export interface PoolParams {
    * padding there. Default: false.
    */
   readonly ceilMode?: boolean;
-  /** Step between the numbers of a window: one number, or [vertical, horizontal]. Default: 1. */
+  /** Step between the taps of a window: one number, or [vertical, horizontal]. Default: 1. */
   readonly dilation?: number | readonly [number, number];
 }
 
@@ -124,7 +124,7 @@ export interface AffineShape {
   readonly M: number;
 }
 
-/** A normalisation's geometry: any number of planes. */
+/** A normalization's geometry: any number of planes. */
 export interface NormShape {
   /** Numbers in a plane. */
   readonly P: number;
@@ -182,7 +182,7 @@ function padsOf(
   return [Math.floor(y / 2), Math.floor(x / 2), Math.ceil(y / 2), Math.ceil(x / 2)];
 }
 
-/** How many windows fit. In ceil mode the last may hang over, but starts before the padding behind. */
+/** How many windows fit. In ceil mode the last may hang over, but starts before the bottom or right padding. */
 function positions(
   size: number,
   [before, after]: readonly [number, number],
@@ -456,7 +456,7 @@ function poolWindow(
   return shape;
 }
 
-/** Checks that every window of a pool holds a number of x. */
+/** Checks that every window of a pool holds a value of x. */
 function checkWindowsMeet(xShape: readonly number[], s: WindowShape): void {
   const pads = [s.padTop, s.padLeft, s.padBottom, s.padRight];
   const extents = [extentOf(s.KH, s.dilationY), extentOf(s.KW, s.dilationX)];
@@ -479,7 +479,7 @@ function checkWindowsMeet(xShape: readonly number[], s: WindowShape): void {
     !meets(s.W, s.KW, s.strideX, s.dilationX, s.padLeft)
   ) {
     throw new ArgumentRangeError(
-      `Every window of a pool must hold a number of x: a window of ${show([s.KH, s.KW])} with ` +
+      `Every window of a pool must hold a value of x: a window of ${show([s.KH, s.KW])} with ` +
         `dilation ${show([s.dilationY, s.dilationX])} and pad ${show(pads)} misses x of shape ` +
         show(xShape),
     );

@@ -1,5 +1,5 @@
 /**
- * Tensors: numbers in row-major order with the sizes of their dimensions, and their dtypes.
+ * Tensors: values in row-major order with the sizes of their dimensions, and their dtypes.
  *
  * @module
  */
@@ -12,13 +12,13 @@ export type DType = "float32" | "float64";
 
 /** Numbers in row-major order, and the sizes of their dimensions. */
 export interface Tensor<A extends FloatArray = FloatArray> {
-  /** The numbers, the last dimension varying fastest. */
+  /** The values, the last dimension varying fastest. */
   readonly data: A;
   /** The size of each dimension, for example (N, C, H, W). */
   readonly shape: readonly number[];
 }
 
-/** The product of a shape's sizes: how many numbers it holds. */
+/** The product of a shape's sizes: how many values it holds. */
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }

@@ -10,7 +10,7 @@ import { select } from "./select.ts";
 import { type ConvParams, convShape } from "./shape.ts";
 import { type DType, sizeOf, zerosOf } from "./tensor.ts";
 
-/** Calls after which engines have replaced quickly compiled code by optimised code. */
+/** Calls after which engines have replaced quickly compiled code by optimized code. */
 const CALLS = 100;
 /** Milliseconds after which a direction is left, if it has run at least twice. */
 const PATIENCE = 50;

@@ -49,7 +49,7 @@ export function checkBoolean(name: string, value: unknown): asserts value is boo
  *
  * @param name What the message calls it.
  * @param x The value to check.
- * @throws {TypeError} If it is no tensor, or has less than 2 dimensions.
+ * @throws {TypeError} If it is not a tensor, or has less than 2 dimensions.
  * @throws {RangeError} If its data length is not its shape's product.
  */
 export function checkBatch(name: string, x: unknown): asserts x is Tensor {
@@ -82,7 +82,7 @@ export function checkFunction<F extends (...args: never[]) => unknown>(
  * @param name What the message calls it.
  * @param value The value to check.
  * @param keys The keys.
- * @throws {TypeError} If it is no object, lacks a key, or has another.
+ * @throws {TypeError} If it is not an object, lacks a key, or has another.
  */
 export function checkKeys(
   name: string,
@@ -100,7 +100,7 @@ export function checkKeys(
  *
  * @param cache The value to check.
  * @param keys What the forward pass puts into it.
- * @throws {TypeError} If it is no object, lacks a key, or has another.
+ * @throws {TypeError} If it is not an object, lacks a key, or has another.
  */
 export function checkCache(cache: unknown, keys: readonly string[]): void {
   checkKeys("cache", cache, keys);
@@ -113,7 +113,7 @@ export function checkCache(cache: unknown, keys: readonly string[]): void {
  * @param value The value to check.
  * @param own The others.
  * @param whose What the message calls them, for example "the model's".
- * @throws {TypeError} If it is no object, has another name, or a tensor has another dtype or rank.
+ * @throws {TypeError} If it is not an object, has another name, or a tensor has another dtype or rank.
  * @throws {RangeError} If a size differs.
  */
 export function checkTensorsLike(
@@ -173,7 +173,7 @@ export function unchecked<T>(_: string, value: unknown): T {
   return value as T;
 }
 
-/** Reads a dtype: "float64" if it is left out. */
+/** Reads a dtype. Default: "float64". */
 export function readDType(_: string, value: unknown = "float64"): DType {
   return checkDType(value);
 }
@@ -186,7 +186,7 @@ export function readDType(_: string, value: unknown = "float64"): DType {
  * @param like The other.
  * @param whose What the message calls the other.
  * @returns The tensor.
- * @throws {TypeError} If it is no tensor, or its dtype or rank differs.
+ * @throws {TypeError} If it is not a tensor, or its dtype or rank differs.
  * @throws {RangeError} If a size differs.
  */
 export function tensorLike<A extends FloatArray>(
@@ -209,7 +209,7 @@ export function tensorLike<A extends FloatArray>(
  * @param options The object.
  * @param readers A reader for each option that is known.
  * @returns The value of every option.
- * @throws {TypeError} If it is no object, has an option that is not known, or one of a wrong type.
+ * @throws {TypeError} If it is not an object, has an option that is not known, or one of a wrong type.
  * @throws {RangeError} If an option is out of range.
  */
 export function readOptions<T>(

@@ -1,6 +1,6 @@
 /**
  * Cascades of convolutional layers: the layers that usually follow each other, as one. Relu costs
- * next to nothing in them: forward, the convolution's kernel does it; backward, behind a max-pool,
+ * next to nothing in them: forward, the convolution's kernel does it; backward, after a max-pool,
  * it masks the pool's small dout, as the winner of a window is above 0 exactly where the pool's
  * output is.
  *
@@ -28,7 +28,7 @@ import { rectify, reluBackward, type ReluCache } from "./layers/relu.ts";
 export interface ConvReluCache<A extends FloatArray = FloatArray> {
   /** Of the convolution. */
   readonly conv: ConvCache<A>;
-  /** Of relu; behind a pool, of a relu of the pool's output. */
+  /** Of relu; after a pool, of a relu of the pool's output. */
   readonly relu: ReluCache<A>;
 }
 
@@ -38,14 +38,14 @@ export interface ConvReluPoolCache<A extends FloatArray = FloatArray> extends Co
   readonly pool: PoolCache<A>;
 }
 
-/** What the backward pass of conv - batch normalisation - relu needs of its forward pass. */
+/** What the backward pass of conv - batch normalization - relu needs of its forward pass. */
 export interface ConvBatchnormReluCache<A extends FloatArray = FloatArray>
   extends ConvReluCache<A> {
-  /** Of the batch normalisation. */
+  /** Of the batch normalization. */
   readonly norm: NormCache<A, "spatialBatchnorm">;
 }
 
-/** What the backward pass of conv - batch normalisation - relu - pool needs of its forward pass. */
+/** What the backward pass of conv - batch normalization - relu - pool needs of its forward pass. */
 export interface ConvBatchnormReluPoolCache<A extends FloatArray = FloatArray>
   extends ConvBatchnormReluCache<A> {
   /** Of the pool. */
@@ -203,7 +203,7 @@ export function convReluPoolBackward<A extends FloatArray>(
 }
 
 /**
- * A convolution, then spatial batch normalisation, then relu. Source: conv_bn_relu_forward in the
+ * A convolution, then spatial batch normalization, then relu. Source: conv_bn_relu_forward in the
  * course's layer_utils.py.
  *
  * @example
@@ -243,7 +243,7 @@ export function convBatchnormReluForward<A extends FloatArray>(
 }
 
 /**
- * Gradients of conv - batch normalisation - relu. Source: conv_bn_relu_backward in the course's
+ * Gradients of conv - batch normalization - relu. Source: conv_bn_relu_backward in the course's
  * layer_utils.py.
  *
  * @example
@@ -292,7 +292,7 @@ export function convBatchnormReluBackward<A extends FloatArray>(
 }
 
 /**
- * A convolution, then spatial batch normalisation, then relu, then a max-pool.
+ * A convolution, then spatial batch normalization, then relu, then a max-pool.
  *
  * @example
  * ```ts
@@ -331,7 +331,7 @@ export function convBatchnormReluPoolForward<A extends FloatArray>(
   poolParam: PoolParams,
 ): { out: Tensor<A>; cache: ConvBatchnormReluPoolCache<A> } {
   const { out: linear, cache: conv } = convForward(x, w, b, convParam);
-  // Checked before batch normalisation writes its running statistics.
+  // Checked before batch normalization writes its running statistics.
   poolShape(linear.shape, poolParam);
   const { out: normal, cache: norm } = spatialBatchnormForward(linear, gamma, beta, bnParam);
   const { out, cache: pool } = maxPoolForward(normal, poolParam);
@@ -341,7 +341,7 @@ export function convBatchnormReluPoolForward<A extends FloatArray>(
 }
 
 /**
- * Gradients of conv - batch normalisation - relu - pool.
+ * Gradients of conv - batch normalization - relu - pool.
  *
  * @example
  * ```ts

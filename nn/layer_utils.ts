@@ -33,16 +33,16 @@ export interface AffineReluCache<A extends FloatArray = FloatArray> {
   readonly relu: ReluCache<A>;
 }
 
-/** What the backward pass of affine - normalisation - relu needs of its forward pass. */
+/** What the backward pass of affine - normalization - relu needs of its forward pass. */
 export interface AffineNormReluCache<
   A extends FloatArray = FloatArray,
   L extends "batchnorm" | "layernorm" = "batchnorm" | "layernorm",
 > extends AffineReluCache<A> {
-  /** Of the normalisation. */
+  /** Of the normalization. */
   readonly norm: NormCache<A, L>;
 }
 
-/** The gradients of a layer with weights, biases and normalisation. */
+/** The gradients of a layer with weights, biases and normalization. */
 export type NormedGradients<A extends FloatArray = FloatArray> = Gradients<A> & NormGradients<A>;
 
 /**
@@ -114,7 +114,7 @@ export function affineReluBackward<A extends FloatArray>(
 }
 
 /**
- * A fully-connected layer, then batch normalisation, then relu.
+ * A fully-connected layer, then batch normalization, then relu.
  *
  * @example
  * ```ts
@@ -151,7 +151,7 @@ export function affineBatchnormReluForward<A extends FloatArray>(
 }
 
 /**
- * Gradients of affine - batch normalisation - relu.
+ * Gradients of affine - batch normalization - relu.
  *
  * @example
  * ```ts
@@ -201,7 +201,7 @@ export function affineBatchnormReluBackward<A extends FloatArray>(
 }
 
 /**
- * A fully-connected layer, then layer normalisation, then relu.
+ * A fully-connected layer, then layer normalization, then relu.
  *
  * @example
  * ```ts
@@ -237,7 +237,7 @@ export function affineLayernormReluForward<A extends FloatArray>(
 }
 
 /**
- * Gradients of affine - layer normalisation - relu.
+ * Gradients of affine - layer normalization - relu.
  *
  * @example
  * ```ts

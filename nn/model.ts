@@ -24,15 +24,15 @@ export interface LossOptions {
 
 /** What one step of training needs: how wrong the net is, and which way is better. */
 export interface LossAndGradients<A extends FloatArray = FloatArray> {
-  /** The loss of the batch, regularisation included. */
+  /** The loss of the batch, regularization included. */
   readonly loss: number;
-  /** The gradient of the loss by each parameter that is not frozen, under the parameter's name. */
+  /** The gradient of the loss with respect to each parameter that is not frozen, under the parameter's name. */
   readonly grads: Record<string, Tensor<A>>;
 }
 
 /** What a net carries from one step of training to the next beside its parameters. */
 export interface ModelState {
-  /** The running mean and variance of each batch-normalisation, by name. */
+  /** The running mean and variance of each batch-normalization, by name. */
   readonly statistics: Readonly<Record<string, Tensor>>;
   /** Where dropout's random numbers stand; left out if the net draws none. */
   readonly random?: RandomStateData;
@@ -53,20 +53,20 @@ export interface Model<A extends FloatArray = FloatArray> {
    * The loss of a batch and its gradients, in training mode.
    *
    * @param x The batch, (N, ...).
-   * @param y The N labels, or probabilities (N, classes) if the training mixes examples.
+   * @param y The N labels, or probabilities (N, classes) if the training run mixes examples.
    * @param options Which gradients may be left out.
    * @returns The loss and the gradients.
    */
   loss(x: Tensor<A>, y: Targets, options?: LossOptions): LossAndGradients<A>;
   /**
-   * Says where numbers that are not finite come from.
+   * Says where non-finite values come from.
    *
    * @param x A batch whose loss is NaN or infinite, (N, ...).
    * @returns What the first layer is called whose output is not finite; undefined if there is none.
    */
   findNonFinite?(x: Tensor<A>): string | undefined;
   /**
-   * A copy of what a training that is resumed needs beside the parameters, if there is anything.
+   * A copy of what a training run that is resumed needs beside the parameters, if there is anything.
    *
    * @returns The state, plain data.
    */

@@ -1,6 +1,6 @@
 /**
  * Plain data: numbers, strings, booleans, null, tensors, and arrays and objects of these. It can be
- * copied, and written as JSON with the tensors beside it. What is no plain data is refused, as a copy
+ * copied, and written as JSON with the tensors beside it. What is not plain data is refused, as a copy
  * of it would silently be something else.
  *
  * @module
@@ -14,7 +14,7 @@ import { checkKeys } from "./checks.ts";
 /** Objects in objects: a limit that no training comes near, and a circle has no end of. */
 const MAX_DEPTH = 100;
 
-/** The numbers that JSON has no words for. */
+/** The values that JSON has no words for. */
 const SPECIAL: Readonly<Record<string, number>> = {
   "NaN": NaN,
   "Infinity": Infinity,

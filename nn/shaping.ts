@@ -10,7 +10,7 @@ import { dtypeOf, type FloatArray, show, sizeOf, type Tensor } from "../kernels/
 import { zerosLike } from "./tensor.ts";
 
 /**
- * The numbers of a tensor in another shape: `np.reshape`. The result is a view: it shares the array, so
+ * The values of a tensor in another shape: `np.reshape`. The result is a view: it shares the array, so
  * that what is written to one is seen in the other.
  *
  * @example Rows of pixels
@@ -25,7 +25,7 @@ import { zerosLike } from "./tensor.ts";
  * @param shape The new shape; one of its sizes may be -1: as much as is left.
  * @returns The view.
  * @throws {TypeError} If x is not a tensor, or the shape not an array of numbers.
- * @throws {RangeError} If the shape has not as many numbers as x, or more than one size is -1.
+ * @throws {RangeError} If the shape has not as many values as x, or more than one size is -1.
  */
 export function reshape<A extends FloatArray>(x: Tensor<A>, shape: readonly number[]): Tensor<A> {
   checkTensor("x", x);
@@ -37,7 +37,7 @@ export function reshape<A extends FloatArray>(x: Tensor<A>, shape: readonly numb
   const fits = open < 0 ? size === 1 || count === x.data.length : Number.isInteger(size);
   if (!fits) {
     throw new ArgumentRangeError(
-      `shape must have the ${x.data.length} numbers of x ${show(x.shape)}: received ${show(shape)}`,
+      `shape must have the ${x.data.length} values of x ${show(x.shape)}: received ${show(shape)}`,
     );
   }
   return { data: x.data, shape: shape.map((given) => given === -1 ? size : given) };
@@ -82,10 +82,10 @@ export function slice<A extends FloatArray>(
   return part;
 }
 
-/** Where a tensor's largest number is, counted in row-major order: `np.argmax(x)`. */
+/** Where a tensor's largest value is, counted in row-major order: `np.argmax(x)`. */
 export function argmax(x: Tensor): number;
 /**
- * Where the largest numbers of a tensor are along one axis: `np.argmax(x, axis)`. Of several that are
+ * Where the largest values of a tensor are along one axis: `np.argmax(x, axis)`. Of several that are
  * largest the first counts, and a NaN before all others. Of scores (N, C) it gives along axis 1 the
  * classes of the examples.
  *
@@ -125,7 +125,7 @@ export function isHigher(value: number, highest: number): boolean {
   return value > highest || (value !== value && highest === highest);
 }
 
-/** How many numbers an axis has, and how many there are before and after it. */
+/** How many values an axis has, and how many there are before and after it. */
 function around(shape: readonly number[], axis: number) {
   const rank = shape.length;
   checkWhole("axis", axis, -rank, rank - 1);
@@ -145,7 +145,7 @@ function bound(name: string, value: number, size: number): number {
   return value < 0 ? Math.max(0, value + size) : Math.min(value, size);
 }
 
-/** Above so many numbers only the ends of each dimension are shown. */
+/** Above so many values only the ends of each dimension are shown. */
 const SHOWN = 1000;
 
 /** How many of each end. */

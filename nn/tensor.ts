@@ -30,7 +30,7 @@ const MOST_DIMENSIONS = 64;
  * const m = tensor(Float64Array.of(1, 2, 3, 4, 5, 6), [2, 3]);
  * ```
  *
- * @param data The numbers in row-major order.
+ * @param data The values in row-major order.
  * @param shape The size of each dimension.
  * @returns The tensor.
  * @throws {TypeError} If the data has another type.
@@ -47,7 +47,7 @@ export function tensor<A extends FloatArray>(data: A, shape: readonly number[]):
  * const m = tensor([1, 2, 3, 4, 5, 6], [2, 3], "float32");
  * ```
  *
- * @param numbers The numbers in row-major order.
+ * @param numbers The values in row-major order.
  * @param shape The size of each dimension.
  * @param dtype The number type. Default: "float64".
  * @returns The tensor, with a copy of the numbers.
@@ -70,7 +70,7 @@ export function tensor<D extends DType = "float64">(
  * console.log(m.shape); // [2, 2]
  * ```
  *
- * @param nested The numbers.
+ * @param nested The values.
  * @param dtype The number type. Default: "float64".
  * @returns The tensor, with a copy of the numbers.
  * @throws {TypeError} If a number stands where others have an array, or something else than a number.
@@ -108,7 +108,7 @@ function shapeOf(nested: unknown): number[] {
   return shape;
 }
 
-/** The numbers of nested arrays of a shape. */
+/** The values of nested arrays of a shape. */
 function fromNumbers(
   nested: unknown,
   shape: readonly number[],
@@ -147,7 +147,7 @@ function fromNumbers(
  * @param shape The size of each dimension.
  * @param dtype The number type.
  * @returns The tensor.
- * @throws {TypeError} If the shape is no array of numbers, or the dtype unknown.
+ * @throws {TypeError} If the shape is not an array of numbers, or the dtype unknown.
  * @throws {RangeError} If a size is negative or not whole.
  */
 export function zeros<D extends DType = "float64">(
@@ -159,7 +159,7 @@ export function zeros<D extends DType = "float64">(
 }
 
 /**
- * A tensor that holds one number everywhere.
+ * A tensor that holds one value everywhere.
  *
  * @example
  * ```ts
@@ -172,7 +172,7 @@ export function zeros<D extends DType = "float64">(
  * @param value The number.
  * @param dtype The number type.
  * @returns The tensor.
- * @throws {TypeError} If the shape is no array of numbers, the value no number, or the dtype unknown.
+ * @throws {TypeError} If the shape is not an array of numbers, the value not a number, or the dtype unknown.
  * @throws {RangeError} If a size is negative or not whole.
  */
 export function full<D extends DType = "float64">(
@@ -187,7 +187,7 @@ export function full<D extends DType = "float64">(
 }
 
 /**
- * Evenly spaced numbers, both ends included: `np.linspace(start, stop, num).reshape(shape)`.
+ * Evenly spaced values, both ends included: `np.linspace(start, stop, num).reshape(shape)`.
  *
  * @example
  * ```ts
@@ -201,7 +201,7 @@ export function full<D extends DType = "float64">(
  * @param shape The size of each dimension.
  * @param dtype The number type.
  * @returns The tensor.
- * @throws {TypeError} If the shape is no array of numbers, an end no number, or the dtype unknown.
+ * @throws {TypeError} If the shape is not an array of numbers, an end not a number, or the dtype unknown.
  * @throws {RangeError} If a size is negative or not whole.
  */
 export function linspace<D extends DType = "float64">(

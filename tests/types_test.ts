@@ -35,9 +35,9 @@ const blocks: Block[] = [
 
 /** Blocks that do not, which are refused when a net is made of them. */
 const wrongBlocks: Block[] = [
-  // @ts-expect-error: one normalisation is enough
+  // @ts-expect-error: one normalization is enough
   { affine: 4, batchnorm: true, layernorm: true },
-  // @ts-expect-error: layer normalisation is for vectors
+  // @ts-expect-error: layer normalization is for vectors
   { conv: 4, layernorm: true },
   // @ts-expect-error: a block has one kind
   { conv: 4, affine: 4 },

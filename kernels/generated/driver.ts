@@ -153,7 +153,7 @@ export function driveAffine(pointwise: GeneratedConv, { D, M }: AffineShape): We
 
   /**
    * target (N, outputs) = source (N, inputs) times w, where number i of the input and number o of the
-   * output meet in w[i * wInput + o * wOutput]. Each number is a plane whose columns are the examples.
+   * output meet in w[i * wInput + o * wOutput]. Each value is a plane whose columns are the examples.
    */
   function product(
     N: number,

@@ -80,7 +80,7 @@ export interface GeneratedPool {
   readonly name: string;
   /** y = the maximum of each window of x. */
   readonly forward: (x: Numbers, y: Numbers, sizes: PoolSizes) => void;
-  /** dx += each number of dy, at the first maximum of its window of x. */
+  /** dx += each value of dy, at the first maximum of its window of x. */
   readonly backward: (
     x: Numbers,
     dy: Numbers,
@@ -95,6 +95,6 @@ export interface GeneratedAveragePool {
   readonly name: string;
   /** y = the average of each window of x, all of whose numbers count. */
   readonly forward: (x: Numbers, y: Numbers, sizes: PoolSizes) => void;
-  /** dx += each number of dy, shared out evenly over its window. */
+  /** dx += each value of dy, shared out evenly over its window. */
   readonly backward: (dy: Numbers, dx: Numbers, sizes: PoolSizes) => void;
 }

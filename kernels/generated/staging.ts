@@ -11,7 +11,7 @@ import type { ConvShape, PoolShape } from "../shape.ts";
 import type { FloatArray } from "../tensor.ts";
 import type { PassSizes, PoolSizes } from "./kernel.ts";
 
-/** Arrays that a kernel sees hold fewer numbers, 8 GB: kernels mask their indices with it. */
+/** Arrays that a kernel sees hold fewer values, 8 GB: kernels mask their indices with it. */
 export const MAX_NUMBERS: number = 2 ** 30;
 
 /** Where a plane of a tensor lies in the plane that a kernel walks over. */

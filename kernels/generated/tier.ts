@@ -121,7 +121,7 @@ function find<G>(
 
 const tooLarge = { reason: "its arrays are too large" };
 
-/** Whether as many numbers count in every window. */
+/** Whether as many values count in every window. */
 function countsAlike(s: AveragePoolShape): boolean {
   const padding = s.padTop + s.padLeft + s.padBottom + s.padRight;
   return (s.countIncludePad || padding === 0) && !hangsOver(s);

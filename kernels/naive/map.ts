@@ -1,5 +1,5 @@
 /**
- * Operations number by number, as their definitions go about them.
+ * Operations element by element, as their definitions go about them.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
  * Max-pooling as the definition says it.
  *
- * A window's maximum is its first largest number in row-major order, and a NaN is larger than any
- * number. Padding counts as minus infinity and never gets a gradient.
+ * A window's maximum is its first largest value in row-major order, and a NaN is larger than any value.
+ * Padding counts as minus infinity and never gets a gradient.
  *
  * Source: max_pool_forward_naive and max_pool_backward_naive of the CS231n / ECE C147 course.
  *

@@ -1,5 +1,5 @@
 /**
- * What normalisations need of planes, as its definition goes about it.
+ * What normalizations need of planes, as its definition goes about it.
  *
  * Sums are in four parts: an addition does not wait for the one before it, and less is rounded away.
  *
@@ -59,7 +59,7 @@ function sumOfSquares(x: FloatArray, start: number, length: number, mean: number
   return a + b + (c + d);
 }
 
-/** The loops for planes of P numbers. */
+/** The loops for planes of P values. */
 export function naiveNorm({ P }: NormShape): NormKernel {
   return {
     name: `norm-${P}-naive`,

@@ -41,13 +41,13 @@ export const affine: Offer<"affine"> = {
   plan: (shape) => ({ kernel: naiveAffine(shape), reason }),
 };
 
-/** What normalisations need of planes. */
+/** What normalizations need of planes. */
 export const norm: Offer<"norm"> = {
   fields: ["P"],
   plan: (shape) => ({ kernel: naiveNorm(shape), reason }),
 };
 
-/** Operations number by number. */
+/** Operations element by element. */
 export const map: Offer<"map"> = {
   fields: ["map", "number"],
   plan: (shape) => ({ kernel: naiveMap(shape), reason }),

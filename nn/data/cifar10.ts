@@ -14,9 +14,9 @@ import { type FloatArray, newArray, type Tensor } from "../tensor.ts";
 import type { ImageArray, Images, ImageType } from "./examples.ts";
 import { nodeFs } from "./node_fs.ts";
 
-/** Bytes of one picture: 3 planes, red, green and blue, of 32 rows of 32. */
+/** Bytes of one image: 3 planes, red, green and blue, of 32 rows of 32. */
 const PIXELS = 3 * 32 * 32;
-/** A record is one byte of label and the picture. */
+/** A record is one byte of label and the image. */
 const RECORD = 1 + PIXELS;
 /** Records of each of the official files. */
 const PER_FILE = 10_000;
@@ -55,39 +55,39 @@ export interface Cifar10Options<T extends ImageType = ImageType> {
   readonly directory?: string | URL;
   /** Gives the bytes of one of those files by its name, in place of a directory. */
   readonly readFile?: (name: string) => FileBytes | Promise<FileBytes>;
-  /** Pictures to train on. 49,000 if left out. */
+  /** Images to train on. Default: 49,000. */
   readonly numTraining?: number;
-  /** Pictures to validate on: those that follow the ones to train on. 1,000 if left out. */
+  /** Images to validate on: those that follow the ones to train on. Default: 1,000. */
   readonly numValidation?: number;
-  /** Pictures to test on, from the test file. 1,000 if left out. */
+  /** Images to test on, from the test file. Default: 1,000. */
   readonly numTest?: number;
-  /** Whether the mean of the training pictures is subtracted from all. Default: true, but not for bytes. */
+  /** Whether the mean of the training images is subtracted from all. Default: true, but not for bytes. */
   readonly subtractMean?: boolean;
-  /** The number type of the pictures: "uint8" keeps their bytes. Default: "float64". */
+  /** The number type of the images: "uint8" keeps their bytes. Default: "float64". */
   readonly dtype?: T;
 }
 
-/** CIFAR-10, split: pictures (N, 3, 32, 32) with numbers of 0 to 255, less the mean if it is subtracted. */
+/** CIFAR-10, split: images (N, 3, 32, 32) with values from 0 to 255, less the mean if it is subtracted. */
 export interface Cifar10Data<A extends FloatArray | Uint8Array = FloatArray> {
-  /** Pictures to train on. */
+  /** Images to train on. */
   readonly xTrain: Images<A>;
   /** Their labels. */
   readonly yTrain: Uint8Array;
-  /** Pictures to validate on. */
+  /** Images to validate on. */
   readonly xVal: Images<A>;
   /** Their labels. */
   readonly yVal: Uint8Array;
-  /** Pictures to test on. */
+  /** Images to test on. */
   readonly xTest: Images<A>;
   /** Their labels. */
   readonly yTest: Uint8Array;
-  /** What was subtracted from every picture, (3, 32, 32): zeros if nothing was. */
+  /** What was subtracted from every image, (3, 32, 32): zeros if nothing was. */
   readonly meanImage: Tensor<Float64Array>;
 }
 
 /**
- * CIFAR-10 as the course splits it: 49,000 pictures to train on, the next 1,000 to validate and the
- * first 1,000 of the test file, less the mean picture of the training set. The files are read in
+ * CIFAR-10 as the course splits it: 49,000 images to train on, the next 1,000 to validate and the
+ * first 1,000 of the test file, less the mean image of the training set. The files are read in
  * pieces, so that memory stays near the size of the result.
  *
  * Source: get_CIFAR10_data in cs231n/data_utils.py; its binary files from
@@ -104,7 +104,7 @@ export interface Cifar10Data<A extends FloatArray | Uint8Array = FloatArray> {
  * ```
  *
  * @param options Where to read, how much, and what to do with it.
- * @returns The pictures and labels, and the mean picture.
+ * @returns The images and labels, and the mean image.
  * @throws {TypeError} If an option is unknown or has a wrong type, or there is nowhere to read.
  * @throws {RangeError} If more is asked for than there is, a file has not its official size, or a label
  * is above 9.
@@ -175,7 +175,7 @@ export function readImageType(_: string, value: unknown = "float64"): ImageType 
 /** Gives the bytes of a file by its name. */
 type ReadFile = NonNullable<Cifar10Options["readFile"]>;
 
-/** Pictures one after another, and their labels. */
+/** Images one after another, and their labels. */
 interface Pictures {
   readonly x: FloatArray | Uint8Array;
   readonly y: Uint8Array;
@@ -188,7 +188,7 @@ function pictures(count: number, dtype: ImageType): Pictures {
 }
 
 /**
- * Reads one official file into pictures, from the one with number `first` on, as far as there is room.
+ * Reads one official file into images, from the one with number `first` on, as far as there is room.
  * The whole file is read and checked even where less is kept: half a download must not go unseen.
  */
 async function readRecords(
@@ -290,7 +290,7 @@ function urlReader(folder: string): ReadFile {
   };
 }
 
-/** Adds picture after picture to a sum. Whole numbers below 2^53: the sum is exact. */
+/** Adds image after image to a sum. Whole numbers below 2^53: the sum is exact. */
 function addUp(x: FloatArray | Uint8Array, sum: Float64Array): void {
   for (let start = 0; start < x.length; start += PIXELS) {
     for (let i = 0; i < PIXELS; i++) sum[i] += x[start + i];

@@ -1,5 +1,5 @@
 /**
- * Augmentation: pictures shifted and mirrored at random.
+ * Augmentation: images shifted and mirrored at random.
  *
  * @module
  */
@@ -12,15 +12,15 @@ import type { RandomState } from "../random/random_state.ts";
 import { type FloatArray, newArray, type Tensor } from "../tensor.ts";
 import type { BatchInfo } from "../training/solver_options.ts";
 
-/** How {@linkcode cropAndMirror} changes pictures. */
+/** How {@linkcode cropAndMirror} changes images. */
 export interface CropAndMirrorOptions {
-  /** How many pixels a picture is shifted at most, up, down, left and right. 4 if left out. */
+  /** How many pixels an image is shifted at most, up, down, left and right. Default: 4. */
   readonly pad?: number;
-  /** What the padding holds: zeros, or the picture reflected at its edge pixels. "zeros" if left out. */
+  /** What the padding holds: zeros, or the image reflected at its edge pixels. Default: "zeros". */
   readonly padding?: "zeros" | "reflect";
   /**
-   * Whether half of the pictures are mirrored left to right. With "alternate", those that are change
-   * with every epoch: a picture that is seen mirrored in one is seen as it is in the next. True if left out.
+   * Whether half of the images are mirrored left to right. With "alternate", those that are change
+   * with every epoch: an image that is seen mirrored in one is seen as it is in the next. Default: true.
    */
   readonly mirror?: boolean | "alternate";
 }
@@ -35,7 +35,7 @@ function checkMirror(name: string, value: unknown): asserts value is boolean | "
 }
 
 /**
- * Augmentation for a solver: each picture of a batch is padded and cropped to its size at a random
+ * Augmentation for a solver: each image of a batch is padded and cropped to its size at a random
  * place, and mirrored left to right. Source: section 4.2 of He et al., "Deep Residual Learning" (2016);
  * alternating mirrors: section 3.6 of Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024).
  *
@@ -51,7 +51,7 @@ function checkMirror(name: string, value: unknown): asserts value is boolean | "
  * @returns A function that changes a batch (N, C, H, W) in place. With "alternate" it needs to know the
  * batch, as a solver says.
  * @throws {TypeError} If an option is unknown, or has a wrong type.
- * @throws {RangeError} If pad is negative or not whole, or, when a batch comes, a picture too small to be
+ * @throws {RangeError} If pad is negative or not whole, or, when a batch comes, an image too small to be
  * reflected so far.
  */
 export function cropAndMirror(
@@ -99,11 +99,11 @@ export function cropAndMirror(
 
 /** Whether an example is among one half in even epochs, and among the other in odd ones. */
 function isOdd(example: number, epoch: number): boolean {
-  // The upper bit of a product with the golden ratio: neighbours have little to do with each other.
+  // The upper bit of a product with the golden ratio: neighbors have little to do with each other.
   return (Math.imul(example + 1, 0x9e3779b1) >>> 31) !== (epoch & 1);
 }
 
-/** How a picture is moved. */
+/** How an image is moved. */
 export interface Shift {
   /** Rows that it moves up. */
   readonly dy: number;
@@ -111,7 +111,7 @@ export interface Shift {
   readonly dx: number;
   /** Whether it is mirrored left to right first. */
   readonly mirrored: boolean;
-  /** Whether what comes in from outside is the picture reflected at its edge pixels, not zeros. */
+  /** Whether what comes in from outside is the image reflected at its edge pixels, not zeros. */
   readonly reflect: boolean;
 }
 
@@ -136,7 +136,7 @@ export function shiftPicture(
   }
 }
 
-/** A place behind an edge, reflected at the edge pixel. */
+/** A place beyond an edge, reflected at the edge pixel. */
 function reflected(i: number, size: number): number {
   if (i < 0) return -i;
   return i >= size ? 2 * (size - 1) - i : i;

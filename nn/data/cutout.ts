@@ -1,5 +1,5 @@
 /**
- * Augmentation: a square of each picture is cut out.
+ * Augmentation: a square of each image is cut out.
  *
  * @module
  */
@@ -16,7 +16,7 @@ export interface CutoutOptions {
 }
 
 /**
- * Augmentation for a solver: a square at a random place of each picture becomes zeros. Its centre may
+ * Augmentation for a solver: a square at a random place of each image becomes zeros. Its center may
  * be any pixel, so that part of it may lie outside.
  *
  * Source: DeVries and Taylor, "Improved Regularization of CNNs with Cutout" (2017).
@@ -31,7 +31,7 @@ export interface CutoutOptions {
  *
  * @param options How large the square is.
  * @returns A function that changes a batch (N, C, H, W) in place.
- * @throws {TypeError} If an option is unknown, or no number.
+ * @throws {TypeError} If an option is unknown, or not a number.
  * @throws {RangeError} If the size is not whole, or below 1.
  */
 export function cutout(options: CutoutOptions): (x: Tensor, random: RandomState) => void {

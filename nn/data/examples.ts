@@ -28,7 +28,7 @@ import type { ArrayOf } from "../tensor.ts";
  * ```
  */
 export interface ByteTensor {
-  /** The numbers, the last dimension varying fastest. */
+  /** The values, the last dimension varying fastest. */
   readonly data: Uint8Array;
   /** The size of each dimension, for example (N, C, H, W). */
   readonly shape: readonly number[];

@@ -20,7 +20,7 @@ export interface MixupOptions {
   readonly classes: number;
   /**
    * From just above 0 to 1: the part of the first example is drawn from the beta distribution with both
-   * parameters alpha. 0.2 if left out; 1 draws all parts alike.
+   * parameters alpha. Default: 0.2; 1 draws all parts alike.
    */
   readonly alpha?: number;
 }
@@ -49,9 +49,9 @@ function checkAlpha(name: string, value: unknown): asserts value is number {
  *
  * @param options How many classes, and how it mixes.
  * @returns A function that changes a batch in place and returns probabilities, (N, classes).
- * @throws {TypeError} If an option is unknown, or no number.
+ * @throws {TypeError} If an option is unknown, or not a number.
  * @throws {RangeError} If classes is not whole or below 1, or alpha not above 0 and up to 1; when a batch
- * comes, if a label is no class.
+ * comes, if a label is not a class.
  */
 export function mixup(
   options: MixupOptions,

@@ -24,9 +24,9 @@ import {
 
 /** How {@linkcode splitData} parts. */
 export interface SplitOptions {
-  /** The part of the examples that are kept for validation, or how many. 0.1 if left out. */
+  /** The part of the examples that are kept for validation, or how many. Default: 0.1. */
   readonly validation?: number;
-  /** Seeds the random order. 0 if left out. */
+  /** Seeds the random order. Default: 0. */
   readonly seed?: number;
 }
 
@@ -100,7 +100,7 @@ export interface ChannelStatistics {
 }
 
 /**
- * The mean and the standard deviation of each channel of pictures, or of each column of a matrix.
+ * The mean and the standard deviation of each channel of images, or of each column of a matrix.
  *
  * @example See {@linkcode normalize}
  * ```ts
@@ -110,8 +110,8 @@ export interface ChannelStatistics {
  * console.log(mean, deviation); // about 0 and 1, three times
  * ```
  *
- * @param x Pictures, (N, C, ...), in memory, as bytes too, or read batch by batch.
- * @returns C means, and C deviations; both are those of all numbers of a channel.
+ * @param x Images, (N, C, ...), in memory, as bytes too, or read batch by batch.
+ * @returns C means, and C deviations; both are those of all values of a channel.
  * @throws {TypeError} If x holds no examples, or has less than 2 dimensions.
  * @throws {RangeError} If there are none.
  */
@@ -133,8 +133,8 @@ export function channelStatistics(x: ExampleSource): ChannelStatistics {
 }
 
 /**
- * Brings each channel of pictures to mean 0 and deviation 1, in place, by statistics that were taken
- * from the pictures to train on. A channel that is the same everywhere is only shifted.
+ * Brings each channel of images to mean 0 and deviation 1, in place, by statistics that were taken
+ * from the images to train on. A channel that is the same everywhere is only shifted.
  *
  * @example
  * ```ts
@@ -145,7 +145,7 @@ export function channelStatistics(x: ExampleSource): ChannelStatistics {
  * for (const x of [xTrain, xTest]) normalize(x, statistics);
  * ```
  *
- * @param x Pictures, (N, C, ...); changed in place.
+ * @param x Images, (N, C, ...); changed in place.
  * @param statistics The mean and the deviation of each channel.
  * @returns x.
  * @throws {TypeError} If a type is wrong.
@@ -201,12 +201,12 @@ function checkStatistics(shape: readonly number[], { mean, deviation }: ChannelS
     checkType(Array.isArray(values), name, "be an array of numbers", values);
     if (values.length === shape[1]) continue;
     throw new ArgumentRangeError(
-      `${name} must hold one number a channel of ${show(shape)}: it holds ${values.length}`,
+      `${name} must hold one value per channel of ${show(shape)}: it holds ${values.length}`,
     );
   }
 }
 
-/** Subtracts its channel's mean from each number, and divides it by the deviation, if that is not 0. */
+/** Subtracts its channel's mean from each value, and divides it by the deviation, if that is not 0. */
 function scale(
   data: FloatArray,
   [N, C, ...rest]: readonly number[],

@@ -1,5 +1,5 @@
 /**
- * Pictures: many small images in one grid.
+ * Images: many small images in one grid.
  *
  * Source: cs231n/vis_utils.py of the CS231n / ECE C147 course.
  *
@@ -37,8 +37,8 @@ export type ImageLayout = "NHWC" | "NCHW";
  * @param ubound The brightest value of the result.
  * @param padding Black pixels between the images.
  * @param layout The order of the dimensions of xs.
- * @returns The grid, (height, width, C), with numbers from 0 to ubound.
- * @throws {TypeError} If xs is no tensor of four dimensions, or another argument has a wrong type.
+ * @returns The grid, (height, width, C), with values from 0 to ubound.
+ * @throws {TypeError} If xs is not a tensor of four dimensions, or another argument has a wrong type.
  * @throws {RangeError} If there are no images, they have no pixels, or padding is negative or not whole.
  */
 export function visualizeGrid<A extends FloatArray>(

@@ -41,7 +41,7 @@ function checkAffine(x: unknown, w: unknown, b: unknown): AffineShape {
   const [rows, M] = w.shape;
   if (D !== rows) {
     throw new ArgumentRangeError(
-      `Cannot multiply x with w as an example's numbers must match the rows of w: ` +
+      `Cannot multiply x with w as the size of an example must match the rows of w: ` +
         `x has shape ${show(x.shape)}, w has shape ${show(w.shape)}`,
     );
   }
@@ -67,7 +67,7 @@ function runAffineForward<A extends FloatArray>(
 }
 
 /**
- * A fully-connected layer: each example as a row of D numbers, times w, plus b.
+ * A fully-connected layer: each example as a row of D values, times w, plus b.
  *
  * Source: affine_forward in nndl/layers.py.
  *
@@ -158,9 +158,9 @@ export function affineBackward<A extends FloatArray>(
  * console.log(net.params.W1.shape); // [192, 50]
  * ```
  *
- * @param outputs How many numbers come out, M.
- * @returns The layer, from any shape of D numbers to (M).
- * @throws {TypeError} If outputs is no number.
+ * @param outputs How many outputs, M.
+ * @returns The layer, from any shape of D values to (M).
+ * @throws {TypeError} If outputs is not a number.
  * @throws {RangeError} If it is not a whole number from 1.
  */
 export function affine(outputs: number): LayerDefinition {

@@ -1,5 +1,5 @@
 /**
- * Average pooling: the naive definition, and the fast path that gives its numbers.
+ * Average pooling: the naive definition, and the fast path that computes the same values.
  *
  * Source: LeCun et al., "Gradient-Based Learning Applied to Document Recognition" (1998).
  *
@@ -88,7 +88,7 @@ export function averagePoolForwardNaive<A extends FloatArray>(
 }
 
 /**
- * Gradient of an average pool by the definition: each number of dout is shared out evenly over what its
+ * Gradient of an average pool by the definition: each value of dout is shared out evenly over what its
  * window averaged.
  *
  * @example
@@ -115,7 +115,7 @@ export function averagePoolBackwardNaive<A extends FloatArray>(
 }
 
 /**
- * Average pooling by the fastest kernel for its shape, with the numbers of
+ * Average pooling by the fastest kernel for its shape, with the values of
  * {@linkcode averagePoolForwardNaive}. {@linkcode explainAveragePool} tells which kernel runs.
  *
  * Sizes in ceil mode are those of PyTorch, and of ONNX since its operator set 22. Padding counts unless
@@ -133,7 +133,7 @@ export function averagePoolBackwardNaive<A extends FloatArray>(
  * @param x Input, (N, C, H, W).
  * @param poolParam Window, stride, padding (0), ceil mode (false), and whether padding counts (true).
  * @returns `out` (N, C, H', W') with H' = 1 + floor((H + padTop + padBottom - poolHeight) / stride), in
- * ceil mode rounded up as long as the last window does not start in the padding behind; and the cache.
+ * ceil mode rounded up as long as the last window does not start in the bottom or right padding; and the cache.
  * @throws {TypeError} If x has a wrong type or rank, or an option is unknown or of a wrong type.
  * @throws {RangeError} If the window is larger than the padded input, or the padding as large as the window.
  */
@@ -196,9 +196,9 @@ export function explainAveragePool(
   return explain(averagePoolKernels, averagePoolShape(xShape, poolParam), checkDType(dtype));
 }
 
-/** What an average pool as a layer of a net can be told. */
+/** Options of an average pool as a layer of a net. */
 export interface AveragePoolOptions extends PoolOptions {
-  /** Whether the zeros of the padding are averaged too. True if left out. */
+  /** Whether the zeros of the padding are averaged too. Default: true. */
   readonly countIncludePad?: boolean;
 }
 

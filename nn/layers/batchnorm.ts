@@ -1,5 +1,5 @@
 /**
- * Batch normalisation, of vectors and of pictures.
+ * Batch normalization, of vectors and of images.
  *
  * Source: nndl/layers.py of the CS231n / ECE C147 course; Ioffe and Szegedy, "Batch Normalization"
  * (2015).
@@ -35,19 +35,19 @@ import {
 } from "./normalization.ts";
 
 /**
- * How batch normalisation goes about it: the course's `bn_param`. The running statistics are
+ * How batch normalization goes about it: the course's `bn_param`. The running statistics are
  * written back into it, as new tensors, by each forward pass in training.
  */
 export interface BatchnormParams<A extends FloatArray = FloatArray> {
   /** Statistics of the batch ("train") or the running ones ("test"). */
   mode: Mode;
-  /** Added to the variance, so that it is never 0. 1e-5 if left out. */
+  /** Added to the variance, so that it is never 0. Default: 1e-5. */
   eps?: number;
-  /** The part of the running statistics that a training step keeps. 0.9 if left out. */
+  /** The part of the running statistics that a training step keeps. Default: 0.9. */
   momentum?: number;
-  /** Running mean of each channel. 0 if left out. */
+  /** Running mean of each channel. Default: 0. */
   runningMean?: Tensor<A>;
-  /** Running variance of each channel, biased. 0 if left out. */
+  /** Running variance of each channel, biased. Default: 0. */
   runningVar?: Tensor<A>;
 }
 
@@ -60,7 +60,7 @@ const BATCHNORM_PARAMS = {
   runningVar: unchecked,
 };
 
-/** Batch normalisation of x (N, D) or (N, C, H, W). */
+/** Batch normalization of x (N, D) or (N, C, H, W). */
 function runBatchnorm<A extends FloatArray, L extends NormLayer>(
   layer: L,
   rank: number,
@@ -102,8 +102,8 @@ function mix<A extends FloatArray>(
 }
 
 /**
- * Batch normalisation: each of the D columns gets mean 0 and variance 1 over the batch (in
- * training) or by the running statistics (in use), then is scaled by gamma and shifted by beta.
+ * Batch normalization: each of the D columns gets mean 0 and variance 1 over the batch (in
+ * training) or by the running statistics (at inference), then is scaled by gamma and shifted by beta.
  *
  * Source: batchnorm_forward in nndl/layers.py; Ioffe and Szegedy (2015). The variance is biased,
  * and the running one too.
@@ -136,7 +136,7 @@ export function batchnormForward<A extends FloatArray>(
 }
 
 /**
- * Gradients of batch normalisation, back through the graph of the forward pass node by node.
+ * Gradients of batch normalization, back through the graph of the forward pass node by node.
  * {@linkcode batchnormBackwardAlt} gives the same from the simplified formula, faster.
  *
  * Source: batchnorm_backward in nndl/layers.py.
@@ -165,7 +165,7 @@ export function batchnormBackward<A extends FloatArray>(
   const dx = zerosLike(x), dgamma = zerosLike(gamma), dbeta = zerosLike(gamma);
   for (let d = 0; d < D; d++) {
     const r = inverseStd[d];
-    // out = gamma * xhat + beta; xhat = centred * r
+    // out = gamma * xhat + beta; xhat = centered * r
     let dbetaSum = 0, dgammaSum = 0, dr = 0;
     for (let n = 0, i = d; n < N; n++, i += D) {
       const centred = x.data[i] - mean[d];
@@ -173,11 +173,11 @@ export function batchnormBackward<A extends FloatArray>(
       dgammaSum += dout.data[i] * centred * r;
       dr += dout.data[i] * gamma.data[d] * centred;
     }
-    // r = (variance + eps) ^ -1/2; variance = sum of centred^2 / count
+    // r = (variance + eps) ^ -1/2; variance = sum of centered^2 / count
     const dvariance = -0.5 * (r * r * r) * dr;
     const dcentred = (i: number) =>
       dout.data[i] * gamma.data[d] * r + dvariance * 2 * (x.data[i] - mean[d]) / count;
-    // centred = x - mean; mean = sum of x / count
+    // centered = x - mean; mean = sum of x / count
     let dmean = 0;
     for (let n = 0, i = d; n < N; n++, i += D) dmean -= dcentred(i);
     for (let n = 0, i = d; n < N; n++, i += D) dx.data[i] = dcentred(i) + dmean / count;
@@ -188,7 +188,7 @@ export function batchnormBackward<A extends FloatArray>(
 }
 
 /**
- * Gradients of batch normalisation by the simplified formula, in two passes over the numbers.
+ * Gradients of batch normalization by the simplified formula, in two passes over the numbers.
  *
  * Source: batchnorm_backward_alt in nndl/layers.py.
  *
@@ -215,7 +215,7 @@ export function batchnormBackwardAlt<A extends FloatArray>(
 }
 
 /**
- * Batch normalisation of pictures: each of the C channels gets mean 0 and variance 1 over the batch
+ * Batch normalization of images: each of the C channels gets mean 0 and variance 1 over the batch
  * and all its positions.
  *
  * Source: spatial_batchnorm_forward in nndl/layers.py.
@@ -246,7 +246,7 @@ export function spatialBatchnormForward<A extends FloatArray>(
 }
 
 /**
- * Gradients of spatial batch normalisation. Source: spatial_batchnorm_backward in nndl/layers.py.
+ * Gradients of spatial batch normalization. Source: spatial_batchnorm_backward in nndl/layers.py.
  *
  * @example
  * ```ts
@@ -275,16 +275,16 @@ export function spatialBatchnormBackward<A extends FloatArray>(
   return normalizeBackward(checkBackward(dout, cache, "spatialBatchnorm"), dout, cache);
 }
 
-/** What batch normalisation as a layer of a net can be told. */
+/** Options of batch normalization as a layer of a net. */
 export interface BatchnormOptions {
-  /** Added to the variance, so that it is never 0. 1e-5 if left out. */
+  /** Added to the variance, so that it is never 0. Default: 1e-5. */
   readonly eps?: number;
-  /** The part of the running statistics that a training step keeps. 0.9 if left out. */
+  /** The part of the running statistics that a training step keeps. Default: 0.9. */
   readonly momentum?: number;
 }
 
 /**
- * Batch normalisation as a layer of a net: of vectors (D), or of pictures (C, H, W) by channel.
+ * Batch normalization as a layer of a net: of vectors (D), or of images (C, H, W) by channel.
  * Parameters: gamma and beta (D) or (C); their running mean and variance are part of the net's state.
  *
  * @example

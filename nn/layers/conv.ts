@@ -1,5 +1,5 @@
 /**
- * Convolution: the naive definition, and the fast path that gives its numbers.
+ * Convolution: the naive definition, and the fast path that computes the same values.
  *
  * Source: nndl/conv_layers.py and cs231n/fast_layers.py of the CS231n / ECE C147 course.
  *
@@ -179,7 +179,7 @@ export function convBackwardNaive<A extends FloatArray, B extends Tensor<A> | nu
 }
 
 /**
- * Convolution by the fastest kernel for its shape: the course's conv_forward_fast. The numbers are
+ * Convolution by the fastest kernel for its shape: the course's conv_forward_fast. The values are
  * those of {@linkcode convForwardNaive}: equal on integers, to 1e-12 (float64) or 1e-5 (float32)
  * relative on others. {@linkcode explainConv} tells which kernel runs.
  *
@@ -306,22 +306,22 @@ export function explainConv(
   return explain(convKernels, convShape(xShape, wShape, convParam), checkDType(dtype));
 }
 
-/** What a convolution as a layer of a net can be told. */
+/** Options of a convolution as a layer of a net. */
 export interface ConvOptions {
-  /** Height and width of the filters. 3 if left out. */
+  /** Height and width of the filters. Default: 3. */
   readonly kernel?: Size;
-  /** Step of the filters. 1 if left out. */
+  /** Step of the filters. Default: 1. */
   readonly stride?: Size;
   /**
-   * Zeros around the input, or "same" or "valid". Half of what the kernel covers, rounded down, if left
-   * out: at stride 1 an odd kernel keeps the size.
+   * Zeros around the input, or "same" or "valid". Default: half of what the kernel covers,
+   * rounded down, so that an odd kernel keeps the size at stride 1.
    */
   readonly pad?: Pad;
-  /** Step between the taps of a filter. 1 if left out. */
+  /** Step between the taps of a filter. Default: 1. */
   readonly dilation?: Size;
-  /** Groups of channels, each with filters of its own. 1 if left out. */
+  /** Groups of channels, each with filters of its own. Default: 1. */
   readonly groups?: number;
-  /** Whether each filter has a bias. True if left out; none is needed before a normalisation. */
+  /** Whether each filter has a bias. Default: true. Not needed before a normalization. */
   readonly bias?: boolean;
 }
 
@@ -336,7 +336,7 @@ export const WALK = {
   bias: option(checkBoolean, true),
 };
 
-/** The padding of a kernel that is not told any. */
+/** The default padding of a kernel. */
 export function halfPad(
   [KH, KW]: readonly [number, number],
   [y, x]: readonly [number, number],

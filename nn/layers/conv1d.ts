@@ -1,5 +1,5 @@
 /**
- * Convolution of sequences (N, C, L): a thin form of that of pictures, whose kernels it runs.
+ * Convolution of sequences (N, C, L): a thin form of that of images, whose kernels it runs.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { asRow, asSequence, type Pad1d, readPad1d, readStep, rowPad } from "./se
 export interface Conv1dParams {
   /** Step between windows. Default: 1. */
   readonly stride?: number;
-  /** Zeros before and behind the sequence. Default: 0. */
+  /** Zeros before and after the sequence. Default: 0. */
   readonly pad?: Pad1d;
   /** Step between the taps of a kernel. Default: 1. */
   readonly dilation?: number;
@@ -48,7 +48,7 @@ const CONV1D_PARAM = {
   groups: readStep,
 };
 
-/** The operands and parameters as a convolution of pictures has them, and the parameters written out. */
+/** The operands and parameters as a convolution of images has them, and the parameters written out. */
 function asConv<A extends FloatArray>(
   x: Tensor<A>,
   w: Tensor<A>,
@@ -73,7 +73,7 @@ function asConv<A extends FloatArray>(
 
 /**
  * Convolution of sequences, by the fastest kernel for the shape: that of {@linkcode convForward} for
- * pictures of one row, x (N, C, 1, L) and w (F, C / groups, 1, K). explainConv names it for these shapes.
+ * images of one row, x (N, C, 1, L) and w (F, C / groups, 1, K). explainConv names it for these shapes.
  *
  * @example A causal convolution: padding before the sequence alone
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Transposed convolution, which makes pictures larger: the gradient of a convolution's input, run
+ * Transposed convolution, which makes images larger: the gradient of a convolution's input, run
  * forward. That convolution is called the adjoint here; its kernels do all the work.
  *
  * Source: Zeiler et al., "Deconvolutional Networks" (2010); Dumoulin and Visin, "A guide to convolution
@@ -132,8 +132,8 @@ function runConvTransposeBackward<A extends FloatArray, B extends Tensor<A> | nu
 }
 
 /**
- * Transposed convolution by the definition: each number of x is multiplied with every weight of its
- * channel and added to the numbers of out that a convolution with these weights and parameters would
+ * Transposed convolution by the definition: each value of x is multiplied with every weight of its
+ * channel and added to the values of out that a convolution with these weights and parameters would
  * have read for it.
  *
  * @example A bilinear enlargement by two
@@ -222,7 +222,7 @@ export function convTransposeBackwardNaive<
 }
 
 /**
- * Transposed convolution by the fastest kernel for its shape, with the numbers of
+ * Transposed convolution by the fastest kernel for its shape, with the values of
  * {@linkcode convTransposeForwardNaive}: equal on integers, to 1e-12 (float64) or 1e-5 (float32) relative
  * on others. {@linkcode explainConvTranspose} tells which kernel runs.
  *
@@ -339,9 +339,9 @@ export function explainConvTranspose(
   return explain(convKernels, convTransposeShape(xShape, wShape, convParam), checkDType(dtype));
 }
 
-/** What a transposed convolution as a layer of a net can be told. */
+/** Options of a transposed convolution as a layer of a net. */
 export interface ConvTransposeOptions extends ConvOptions {
-  /** Rows and columns added at the bottom and right of the output, less than the stride. 0 if left out. */
+  /** Rows and columns added at the bottom and right of the output, less than the stride. Default: 0. */
   readonly outputPad?: number | readonly [number, number];
 }
 
@@ -354,7 +354,7 @@ const walkOptions = () => ({
 /**
  * A transposed convolution as a layer of a net. Parameters: W (C, F / groups, KH, KW) and b (F).
  *
- * @example It doubles a picture
+ * @example It doubles an image
  * ```ts
  * import { affine, convTranspose, Net } from "@cnn-layers/cnn-layers";
  *
@@ -397,7 +397,7 @@ export function convTranspose(
         },
       };
     };
-    // Of how many products a number of the output is the sum.
+    // Of how many products a value of the output is the sum.
     const fanIn = sizeOf(wShape) / wShape[1] / groups / (stride[0] * stride[1]);
     const weights = { shape: wShape, init: { fanIn } };
     return {

@@ -8,9 +8,9 @@ import { option, readOptions, whole } from "../checks.ts";
 import { type ConvOptions, planConv, WALK } from "./conv.ts";
 import { type LayerDefinition, layerOf, pictureShape } from "./layer.ts";
 
-/** What a depthwise convolution can be told. */
+/** Options of a depthwise convolution. */
 export interface DepthwiseConvOptions extends Omit<ConvOptions, "groups"> {
-  /** How many filters each channel has. 1 if left out. */
+  /** How many filters each channel has. Default: 1. */
   readonly multiplier?: number;
 }
 

@@ -24,32 +24,32 @@ import { type LayerDefinition, layerOf } from "./layer.ts";
 
 /** Which numbers dropout drops: the course's `dropout_param`. */
 export interface DropoutParams {
-  /** Whether numbers are dropped: in training they are, in use none is. */
+  /** Whether values are dropped: in training they are, at inference none is. */
   readonly mode: Mode;
   /** Probability to keep a number, above 0 and at most 1. */
   readonly p: number;
   /** Makes every call draw the same mask, which a numerical gradient needs. */
   readonly seed?: number;
-  /** Where the mask is drawn from, if no seed is given. One that the library starts at 0 if left out. */
+  /** Where the mask is drawn from, if not a seed is given. Default: one that the library starts at 0. */
   readonly random?: RandomState;
 }
 
 /** What dropout's backward pass needs of its forward pass. */
 export interface DropoutCache {
-  /** 1 where a number was kept, 0 where it was dropped; undefined in test mode, where all are kept. */
+  /** 1 where a value was kept, 0 where it was dropped; undefined in test mode, where all are kept. */
   readonly kept: Uint8Array | undefined;
-  /** What a kept number was multiplied by. */
+  /** What a kept value was multiplied by. */
   readonly scale: number;
   /** Shape of the input. */
   readonly shape: readonly number[];
 }
 
-/** What dropout draws from if it is told nothing: numpy's global generator, but always the same. */
+/** What dropout draws from by default: as numpy's global generator, but always the same. */
 const defaultRandom = new RandomState(0);
 
 /**
- * Inverted dropout: in training, each number is kept with probability p and divided by p, or set to
- * 0; in use, all are kept as they are.
+ * Inverted dropout: in training, each value is kept with probability p and divided by p, or set to
+ * 0; at inference, all are kept as they are.
  *
  * Source: dropout_forward in nndl/layers.py; Srivastava et al., "Dropout", JMLR 15 (2014).
  *
@@ -106,7 +106,7 @@ export function checkKeep(name: string, p: unknown): asserts p is number {
 }
 
 /**
- * Gradient of dropout: the numbers that were kept, divided by p.
+ * Gradient of dropout: the values that were kept, divided by p.
  *
  * @example
  * ```ts
@@ -152,7 +152,7 @@ export function dropoutBackward<A extends FloatArray>(
  *
  * @param p Probability to keep a number, above 0 and at most 1.
  * @returns The layer.
- * @throws {TypeError} If p is no number.
+ * @throws {TypeError} If p is not a number.
  * @throws {RangeError} If it is not above 0, or above 1.
  */
 export function dropout(p: number): LayerDefinition {

@@ -1,5 +1,5 @@
 /**
- * Layers that put every number through one function.
+ * Layers that put every value through one function.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { zerosLike } from "../tensor.ts";
 import { type LayerDefinition, layerOf } from "./layer.ts";
 
 /**
- * A layer of a net that puts every number through one function.
+ * A layer of a net that puts every value through one function.
  *
  * @param type The layer's name.
  * @param args What it was called with.

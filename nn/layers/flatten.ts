@@ -1,5 +1,5 @@
 /**
- * Pictures as vectors.
+ * Images as vectors.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Global pooling: one number a channel of each picture.
+ * Global pooling: one value per channel of each image.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export interface GlobalAverageCache {
 }
 
 /**
- * The mean of each channel of each picture: from (N, C, H, W) to (N, C), in place of a
+ * The mean of each channel of each image: from (N, C, H, W) to (N, C), in place of a
  * fully-connected layer over all positions.
  *
  * Source: Lin, Chen and Yan, "Network in Network" (2013).
@@ -57,7 +57,7 @@ export function globalAverageForward<A extends FloatArray>(
 }
 
 /**
- * Gradient of a global average: each number of dout, shared out over its plane.
+ * Gradient of a global average: each value of dout, shared out over its plane.
  *
  * @example
  * ```ts
@@ -105,7 +105,7 @@ function argMax(x: FloatArray, start: number, end: number): number {
 }
 
 /**
- * The largest number of each channel of each picture: from (N, C, H, W) to (N, C). NaN wins over any
+ * The largest value of each channel of each image: from (N, C, H, W) to (N, C). NaN wins over any
  * number.
  *
  * Source: Oquab et al., "Is object localization for free?" (2015).
@@ -138,7 +138,7 @@ export function globalMaxForward<A extends FloatArray>(
 }
 
 /**
- * Gradient of a global maximum: each number of dout goes to the first of its plane that is largest.
+ * Gradient of a global maximum: each value of dout goes to the first of its plane that is largest.
  *
  * @example
  * ```ts
@@ -202,7 +202,7 @@ export function globalAverage(): LayerDefinition {
 }
 
 /**
- * The largest number of each channel as a layer of a net, from (C, H, W) to (C).
+ * The largest value of each channel as a layer of a net, from (C, H, W) to (C).
  *
  * @example
  * ```ts

@@ -26,7 +26,7 @@ export interface Gradients<
 
 /** Which gradients a backward pass computes. */
 export interface BackwardOptions {
-  /** False leaves out dx, which the first layer of a net has no use for. True if left out. */
+  /** False leaves out dx, which the first layer of a net has no use for. Default: true. */
   readonly dx?: boolean;
 }
 
@@ -71,7 +71,7 @@ export function runBackward<A extends FloatArray, B extends Tensor<A> | null>(
   options: PassOptions,
 ): OptionalDx<Gradients<A, B>> {
   checkSameDType({ dout, x });
-  // What a net says of frozen parameters is no option of the public functions.
+  // What a net says of frozen parameters is not an option of the public functions.
   const isFrozen = options?.params === false;
   const wanted = readOptions("options", isFrozen ? { dx: options.dx } : options, BACKWARD_OPTIONS);
   const [N] = x.shape;

@@ -1,5 +1,5 @@
 /**
- * Group normalisation of pictures.
+ * Group normalization of images.
  *
  * Source: nndl/layers.py of the CS231n / ECE C147 course; Wu and He, "Group Normalization" (2018).
  *
@@ -27,7 +27,7 @@ import {
 } from "./normalization.ts";
 
 /**
- * Group normalisation of pictures: in each picture, each of the G groups of C / G channels gets mean
+ * Group normalization of images: in each image, each of the G groups of C / G channels gets mean
  * 0 and variance 1. Training and use are the same.
  *
  * Source: spatial_groupnorm_forward in nndl/layers.py; Wu and He (2018).
@@ -69,7 +69,7 @@ export function spatialGroupnormForward<A extends FloatArray>(
 }
 
 /**
- * Gradients of group normalisation. Source: spatial_groupnorm_backward in nndl/layers.py.
+ * Gradients of group normalization. Source: spatial_groupnorm_backward in nndl/layers.py.
  *
  * @example
  * ```ts
@@ -99,8 +99,8 @@ export function spatialGroupnormBackward<A extends FloatArray>(
 }
 
 /**
- * Group normalisation as a layer of a net, of pictures (C, H, W). Parameters: gamma and beta (C). With
- * one group it is layer normalisation of pictures, with C groups instance normalisation.
+ * Group normalization as a layer of a net, of images (C, H, W). Parameters: gamma and beta (C). With
+ * one group it is layer normalization of images, with C groups instance normalization.
  *
  * @example
  * ```ts

@@ -42,12 +42,12 @@ import type { PassOptions } from "./gradients.ts";
 export interface LayerDefinition {
   /** What kind of layer it is: the name of the function that made it. */
   readonly type: string;
-  /** What that function was called with: plain data, or layers. None if left out. */
+  /** What that function was called with: plain data, or layers. Default: none. */
   readonly args?: readonly unknown[];
   /**
    * Plans the layer for an input; nothing is drawn or computed yet.
    *
-   * @param inShape The shape of one example: (C, H, W) for pictures, (D) for vectors.
+   * @param inShape The shape of one example: (C, H, W) for images, (D) for vectors.
    * @param planner Plans layers inside this one.
    * @returns Its sizes, and how it runs.
    * @throws {TypeError} If the input has a wrong rank.
@@ -62,7 +62,7 @@ export interface ParameterPlan {
   readonly shape: readonly number[];
   /**
    * One number, or random weights: normal, their deviation the net's weightScale. `fanIn` says of how
-   * many numbers an output is a sum, for the weightScale "he".
+   * many values an output is a sum, for the weightScale "he".
    */
   readonly init: number | { readonly fanIn: number };
 }
@@ -71,27 +71,27 @@ export interface ParameterPlan {
 export interface LayerPlan {
   /** The shape of one example of the output. */
   readonly outShape: readonly number[];
-  /** The learnable parameters, by short names; those that begin with W are penalised by `reg`. */
+  /** The learnable parameters, by short names; those that begin with W are penalized by `reg`. */
   readonly params?: Readonly<Record<string, ParameterPlan>>;
   /** What is kept from step to step beside them, by short names: all start with one number. */
   readonly state?: Readonly<
     Record<string, { readonly shape: readonly number[]; readonly init: number }>
   >;
-  /** Products of one example's forward pass. 0 if left out. */
+  /** Products of one example's forward pass. Default: 0. */
   readonly multiplyAdds?: number;
-  /** Whether it draws random numbers in training. False if left out. */
+  /** Whether it draws random numbers in training. Default: false. */
   readonly draws?: boolean;
-  /** Whether it takes examples of any shape with as many numbers. False if left out. */
+  /** Whether it takes examples of any shape with as many values. Default: false. */
   readonly flattens?: boolean;
   /** The layers inside it. */
   readonly parts?: readonly PlannedLayer[];
-  /** What `explain()` calls it. The layer's type if left out. */
+  /** What `explain()` calls it. Default: the layer's type. */
   readonly name?: string;
   /** Which kernel runs it, if one does. */
   readonly explain?: () => Explanation;
   /** Whether `out` is an array of its own that `backward` does not read, so that it may be written over. */
   readonly ownsOut?: boolean;
-  /** Whether each number of the output is one of the input's, the largest of some: a relu may come later. */
+  /** Whether each value of the output is one of the input's, the largest of some: a relu may come later. */
   readonly selects?: boolean;
   /** What the layer does, if a kernel can do it before it stores its sums. */
   readonly epilogue?: Epilogue;
@@ -131,7 +131,7 @@ export interface Pass {
 export interface Gradient {
   /** The gradient of the input; may be left out if nobody needs it. */
   readonly dx?: Tensor;
-  /** The gradients of the parameters, by their short names. None if left out. */
+  /** The gradients of the parameters, by their short names. Default: none. */
   readonly grads?: Readonly<Record<string, Tensor>>;
 }
 
@@ -176,7 +176,7 @@ export interface PlannedLayer {
    *
    * @param x The batch.
    * @param run What the layer around it runs with.
-   * @param ownsInput Whether nobody else needs x. False if left out.
+   * @param ownsInput Whether nobody else needs x. Default: false.
    * @returns The output and the way back, which gives dx alone.
    */
   forward(x: Tensor, run: Run, ownsInput?: boolean): Pass;
@@ -197,7 +197,7 @@ export interface Planner {
    * @param step How to get there from the one around it, for messages: ".branch".
    * @param inShape The shape of one example of its input.
    * @returns The layer, ready to run.
-   * @throws {TypeError} If it is no layer, or its input has a wrong rank.
+   * @throws {TypeError} If it is not a layer, or its input has a wrong rank.
    * @throws {RangeError} If sizes do not fit.
    */
   plan(layer: LayerDefinition, step: string, inShape: readonly number[]): PlannedLayer;
@@ -210,7 +210,7 @@ export interface Planner {
  * @param args What it was called with.
  * @param plan How it is planned.
  * @returns The layer.
- * @throws {TypeError} If an argument is no plain data.
+ * @throws {TypeError} If an argument is not plain data.
  */
 export function layerOf(
   type: string,
@@ -220,7 +220,7 @@ export function layerOf(
   return Object.freeze({ type, args: copyOf(args, type), plan });
 }
 
-/** The shape (C, H, W) of an input that must be pictures. */
+/** The shape (C, H, W) of an input that must be images. */
 export function pictureShape(
   inShape: readonly number[],
   { path }: Planner,

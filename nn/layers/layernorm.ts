@@ -1,5 +1,5 @@
 /**
- * Layer normalisation.
+ * Layer normalization.
  *
  * Source: nndl/layers.py of the CS231n / ECE C147 course; Ba, Kiros and Hinton, "Layer Normalization"
  * (2016).
@@ -26,7 +26,7 @@ import {
 } from "./normalization.ts";
 
 /**
- * Layer normalisation: each of the N rows gets mean 0 and variance 1, then each column is scaled by
+ * Layer normalization: each of the N rows gets mean 0 and variance 1, then each column is scaled by
  * gamma and shifted by beta. Training and use are the same.
  *
  * Source: layernorm_forward in nndl/layers.py; Ba, Kiros and Hinton (2016).
@@ -59,7 +59,7 @@ export function layernormForward<A extends FloatArray>(
 }
 
 /**
- * Gradients of layer normalisation. Source: layernorm_backward in nndl/layers.py.
+ * Gradients of layer normalization. Source: layernorm_backward in nndl/layers.py.
  *
  * @example
  * ```ts
@@ -83,14 +83,14 @@ export function layernormBackward<A extends FloatArray>(
   return normalizeBackward(checkBackward(dout, cache, "layernorm"), dout, cache);
 }
 
-/** What layer and group normalisation as layers of a net can be told. */
+/** Options of layer and group normalization as layers of a net. */
 export interface LayernormOptions {
-  /** Added to the variance, so that it is never 0. 1e-5 if left out. */
+  /** Added to the variance, so that it is never 0. Default: 1e-5. */
   readonly eps?: number;
 }
 
 /**
- * Layer normalisation as a layer of a net, of vectors (D). Parameters: gamma and beta (D). Pictures
+ * Layer normalization as a layer of a net, of vectors (D). Parameters: gamma and beta (D). Images
  * have {@linkcode groupnorm}, with one group.
  *
  * @example

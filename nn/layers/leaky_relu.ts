@@ -21,9 +21,9 @@ import type { LayerDefinition } from "./layer.ts";
  * const net = new Net({ inputDim: 4, layers: [affine(8), leakyRelu(0.1), affine(3)] });
  * ```
  *
- * @param a The slope below 0, which is that at 0 too. 0.01 if left out.
+ * @param a The slope below 0, which is that at 0 too. Default: 0.01.
  * @returns The layer.
- * @throws {TypeError} If a is no number.
+ * @throws {TypeError} If a is not a number.
  * @throws {RangeError} If it is not finite.
  */
 export function leakyRelu(a = 0.01): LayerDefinition {

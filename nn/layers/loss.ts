@@ -26,7 +26,7 @@ import { zerosLike } from "../tensor.ts";
 export interface Loss<A extends FloatArray = FloatArray> {
   /** The mean over the batch. */
   readonly loss: number;
-  /** The gradient of the loss by the scores, (N, C). */
+  /** The gradient of the loss with respect to the scores, (N, C). */
   readonly dx: Tensor<A>;
 }
 
@@ -36,8 +36,8 @@ export interface Loss<A extends FloatArray = FloatArray> {
  * @param name What the message calls them.
  * @param y The value to check.
  * @param N How many there must be.
- * @param classes How many classes there are; any number if left out.
- * @throws {TypeError} If it is no array of numbers.
+ * @param classes How many classes there are. Default: any number.
+ * @throws {TypeError} If it is not an array of numbers.
  * @throws {RangeError} If there are more or fewer than N, or one is not a class.
  */
 export function checkLabels(
@@ -77,7 +77,7 @@ const SUM_TOLERANCE = 1e-4;
  * @param N How many examples there are.
  * @param classes How many classes there are.
  * @throws {TypeError} If it is neither.
- * @throws {RangeError} If a size differs, a label is no class, or a row is not of probabilities.
+ * @throws {RangeError} If a size differs, a label is not a class, or a row is not of probabilities.
  */
 export function checkTargets(
   name: string,
@@ -102,8 +102,8 @@ export function checkTargets(
 /** How {@linkcode softmaxLoss} reads its targets. */
 export interface SoftmaxLossOptions {
   /**
-   * How much of the probability of an example's class goes to all classes alike, from 0 to 1. 0 if left
-   * out. Source: section 7 of Szegedy et al., "Rethinking the Inception Architecture" (2016).
+   * How much of the probability of an example's class goes to all classes alike, from 0 to 1.
+   * Default: 0. Source: section 7 of Szegedy et al., "Rethinking the Inception Architecture" (2016).
    */
   readonly labelSmoothing?: number;
 }
@@ -135,8 +135,8 @@ function checkScores(x: unknown, y: unknown): readonly [N: number, C: number] {
  * @param y The N labels, each from 0 to C - 1; or the probabilities of the classes, (N, C).
  * @param options Label smoothing.
  * @returns The loss, and `dx` (N, C).
- * @throws {TypeError} If x is no matrix, y neither labels nor a matrix, or an option unknown.
- * @throws {RangeError} If there are not N labels or rows, one is no class or not of probabilities, N or C
+ * @throws {TypeError} If x is not a matrix, y neither labels nor a matrix, or an option unknown.
+ * @throws {RangeError} If there are not N labels or rows, one is not a class or not of probabilities, N or C
  * is 0, or labelSmoothing is not from 0 to 1.
  */
 export function softmaxLoss<A extends FloatArray>(
@@ -207,7 +207,7 @@ function targetsOf(y: Targets, n: number, smoothing: number, to: Float64Array): 
  * @param x Scores, (N, C).
  * @param y The N labels, each from 0 to C - 1.
  * @returns The loss, and `dx` (N, C).
- * @throws {TypeError} If x is no matrix, or y no array of numbers.
+ * @throws {TypeError} If x is not a matrix, or y not an array of numbers.
  * @throws {RangeError} If there are not N labels, one is not whole or not a class, or N or C is 0.
  */
 export function svmLoss<A extends FloatArray>(x: Tensor<A>, y: Labels): Loss<A> {

@@ -1,5 +1,5 @@
 /**
- * Max-pooling: the naive definition, and the fast path that gives its numbers.
+ * Max-pooling: the naive definition, and the fast path that computes the same values.
  *
  * Source: nndl/conv_layers.py and cs231n/fast_layers.py of the CS231n / ECE C147 course.
  *
@@ -79,8 +79,8 @@ function runPoolBackward<A extends FloatArray>(
  * @param x Input, (N, C, H, W).
  * @param poolParam Window, stride, padding (0), dilation (1) and ceil mode (false).
  * @returns `out` (N, C, H', W') with H' = 1 + floor((H + padTop + padBottom - dilation * (poolHeight - 1) -
- * 1) / stride), in ceil mode rounded up as long as the last window does not start in the padding behind;
- * and the cache.
+ * 1) / stride), in ceil mode rounded up as long as the last window does not start in the bottom or right
+ * padding; and the cache.
  * @throws {TypeError} If x has a wrong type or rank, or an option is unknown or of a wrong type.
  * @throws {RangeError} If the window is larger than the padded input, the padding as large as the window, or
  * a window holds padding alone.
@@ -93,7 +93,7 @@ export function maxPoolForwardNaive<A extends FloatArray>(
 }
 
 /**
- * Gradient of a max-pool by the definition: each number of dout goes to the one that won its window.
+ * Gradient of a max-pool by the definition: each value of dout goes to the one that won its window.
  * Source: max_pool_backward_naive in nndl/conv_layers.py.
  *
  * @example
@@ -135,8 +135,8 @@ export function maxPoolBackwardNaive<A extends FloatArray>(
  * @param x Input, (N, C, H, W).
  * @param poolParam Window, stride, padding (0), dilation (1) and ceil mode (false).
  * @returns `out` (N, C, H', W') with H' = 1 + floor((H + padTop + padBottom - dilation * (poolHeight - 1) -
- * 1) / stride), in ceil mode rounded up as long as the last window does not start in the padding behind;
- * and the cache.
+ * 1) / stride), in ceil mode rounded up as long as the last window does not start in the bottom or right
+ * padding; and the cache.
  * @throws {TypeError} If x has a wrong type or rank, or an option is unknown or of a wrong type.
  * @throws {RangeError} If the window is larger than the padded input, the padding as large as the window, or
  * a window holds padding alone.
@@ -199,19 +199,19 @@ export function explainMaxPool(
   return explain(maxPoolKernels, poolShape(xShape, poolParam), checkDType(dtype));
 }
 
-/** What pools as layers of a net can be told. */
+/** Options of pools as layers of a net. */
 export interface PoolOptions {
-  /** Step between windows. The window's size if left out. */
+  /** Step between windows. Default: the window's size. */
   readonly stride?: Size;
-  /** Rows and columns around the input, or "same" or "valid". 0 if left out. */
+  /** Rows and columns around the input, or "same" or "valid". Default: 0. */
   readonly pad?: Pad;
-  /** Whether a window may hang over the bottom or right edge. False if left out. */
+  /** Whether a window may hang over the bottom or right edge. Default: false. */
   readonly ceilMode?: boolean;
 }
 
-/** What a max-pool as a layer of a net can be told. */
+/** Options of a max-pool as a layer of a net. */
 export interface MaxPoolOptions extends PoolOptions {
-  /** Step between the numbers of a window. 1 if left out. */
+  /** Step between the taps of a window. Default: 1. */
   readonly dilation?: Size;
 }
 

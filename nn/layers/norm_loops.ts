@@ -1,5 +1,5 @@
 /**
- * The loops of every normalisation. The layers differ in nothing but which numbers share their
+ * The loops of every normalization. The layers differ in nothing but which numbers share their
  * statistics and which share their scale, so that one loop forward and one backward serves all.
  *
  * @module
@@ -24,7 +24,7 @@ export interface Normalized<A extends FloatArray = FloatArray> {
   readonly count: number;
 }
 
-/** The gradients of a normalisation. */
+/** The gradients of a normalization. */
 export interface NormGradients<A extends FloatArray = FloatArray> {
   /** Gradient of the input. */
   readonly dx: Tensor<A>;
@@ -35,7 +35,7 @@ export interface NormGradients<A extends FloatArray = FloatArray> {
 }
 
 /**
- * How the loops see x: as planes of P numbers, one after the other in memory, channel by channel and
+ * How the loops see x: as planes of P values, one after the other in memory, channel by channel and
  * example by example. Some planes are a group and share their statistics.
  */
 export interface Layout {
@@ -47,12 +47,12 @@ export interface Layout {
   readonly P: number;
   /** How many channels there are, each with a scale and a shift. */
   readonly C: number;
-  /** Whether a group is a channel of all examples; else it is some neighbours in one example. */
+  /** Whether a group is a channel of all examples; else it is some neighbors in one example. */
   readonly byChannel: boolean;
 }
 
 /**
- * The layout of batch normalisation: all planes of a channel are a group.
+ * The layout of batch normalization: all planes of a channel are a group.
  *
  * @param N Examples.
  * @param C Channels.
@@ -64,7 +64,7 @@ export function groupByChannel(N: number, C: number, P: number): Layout {
 }
 
 /**
- * The layout of layer and group normalisation: some channels of one example are a group.
+ * The layout of layer and group normalization: some channels of one example are a group.
  *
  * @param N Examples.
  * @param C Channels.
@@ -76,10 +76,10 @@ export function groupByExample(N: number, C: number, P: number, planes: number):
   return { groups: N * C / planes, planes, P, C, byChannel: false };
 }
 
-/** Planes that a kernel does at once: so many numbers have the tables beside them. */
+/** Planes that a kernel does at once: so many values have the tables beside them. */
 const MOST_PLANES = 1024;
 
-/** Tables of one number a plane, made when they are first needed and used by every call. */
+/** Tables of one value per plane, made when they are first needed and used by every call. */
 let tables: readonly Float64Array[] | undefined;
 
 /** Some planes of x that a kernel does at once. */
@@ -88,7 +88,7 @@ interface Chunk {
   readonly tables: readonly Float64Array[];
   /** Those of an array's numbers that lie in the planes. */
   part(array: FloatArray): FloatArray;
-  /** Calls something for every plane, with the numbers of its group and of its channel. */
+  /** Calls something for every plane, with the values of its group and of its channel. */
   forEach(call: (plane: number, group: number, channel: number) => void): void;
 }
 
@@ -121,10 +121,10 @@ function inChunks({ groups, planes, P, C, byChannel }: Layout, call: (chunk: Chu
  *
  * @param layout How x is grouped.
  * @param x Input.
- * @param gamma Scales, one a channel.
- * @param beta Shifts, one a channel.
+ * @param gamma Scales, one per channel.
+ * @param beta Shifts, one per channel.
  * @param eps Added to the variance.
- * @param fixed Mean and variance of each group; computed from x if left out.
+ * @param fixed Mean and variance of each group. Default: computed from x.
  * @returns `out`, the variances, and what the backward pass needs.
  */
 export function normalize<A extends FloatArray>(

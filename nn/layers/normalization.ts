@@ -1,5 +1,5 @@
 /**
- * What batch, layer and group normalisation share: they subtract a mean, divide by a standard
+ * What batch, layer and group normalization share: they subtract a mean, divide by a standard
  * deviation, scale and shift.
  *
  * @module
@@ -25,30 +25,30 @@ import {
 } from "./norm_loops.ts";
 import type { ParameterPlan, Pass } from "./layer.ts";
 
-/** How layer and group normalisation go about it: the course's `ln_param` and `gn_param`. */
+/** How layer and group normalization go about it: the course's `ln_param` and `gn_param`. */
 export interface LayernormParams {
-  /** Added to the variance, so that it is never 0. 1e-5 if left out. */
+  /** Added to the variance, so that it is never 0. Default: 1e-5. */
   readonly eps?: number;
   /** Taken, as the course's calls have it, and without effect: each example has its own statistics. */
   readonly mode?: Mode;
 }
 
-/** The normalisations, as their caches name them. */
+/** The normalizations, as their caches name them. */
 export type NormLayer = "batchnorm" | "layernorm" | "spatialBatchnorm" | "spatialGroupnorm";
 
-/** What a normalisation's backward pass needs of its forward pass. */
+/** What a normalization's backward pass needs of its forward pass. */
 export interface NormCache<A extends FloatArray = FloatArray, L extends NormLayer = NormLayer>
   extends Normalized<A> {
   /** Which layer made it. */
   readonly layer: L;
 }
 
-/** x (N, D) or (N, C, H, W) as N times C planes of P numbers. */
+/** x (N, D) or (N, C, H, W) as N times C planes of P values. */
 export function planesOf({ shape: [N, C, ...plane] }: Tensor): [N: number, C: number, P: number] {
   return [N, C, sizeOf(plane)];
 }
 
-/** Checks x, which may be a batch of nothing, and gamma and beta: one number a channel. */
+/** Checks x, which may be a batch of nothing, and gamma and beta: one value per channel. */
 export function checkInputs(
   rank: number,
   x: Tensor,
@@ -58,7 +58,7 @@ export function checkInputs(
 ): void {
   checkTensor("x", x, rank);
   checkNonEmpty("x", x.shape, 1);
-  const why = `one number a channel of x ${show(x.shape)}`;
+  const why = `one value per channel of x ${show(x.shape)}`;
   checkTensorShape("gamma", gamma, shape, why);
   checkTensorShape("beta", beta, shape, why);
   checkSameDType({ x, gamma, beta });
@@ -66,10 +66,10 @@ export function checkInputs(
 
 /** Reads what is added to the variance. */
 export const EPS = option(within(0), 1e-5);
-/** The options of layer and group normalisation. */
+/** The options of layer and group normalization. */
 export const LAYERNORM_PARAMS = { eps: EPS, mode: option(checkMode) };
 
-/** Normalisation of `planes` channels of an example together, of x (N, D) or (N, C, H, W). */
+/** Normalization of `planes` channels of an example together, of x (N, D) or (N, C, H, W). */
 export function runLayernorm<A extends FloatArray, L extends NormLayer>(
   layer: L,
   x: Tensor<A>,
@@ -100,12 +100,12 @@ export function checkBackward(dout: Tensor, cache: NormCache, layer: NormLayer):
   return byChannel ? groupByChannel(N, C, P) : groupByExample(N, C, P, count / P);
 }
 
-/** The parameters of a normalisation of C channels: scales that start with 1, shifts with 0. */
+/** The parameters of a normalization of C channels: scales that start with 1, shifts with 0. */
 export function normParams(C: number): Readonly<Record<"gamma" | "beta", ParameterPlan>> {
   return { gamma: { shape: [C], init: 1 }, beta: { shape: [C], init: 0 } };
 }
 
-/** The pass of a normalisation layer of a net. */
+/** The pass of a normalization layer of a net. */
 export function normPass<L extends NormLayer>(
   { out, cache }: { readonly out: Tensor; readonly cache: NormCache<FloatArray, L> },
 ): Pass {

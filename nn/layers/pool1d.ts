@@ -1,5 +1,5 @@
 /**
- * Pools of sequences (N, C, L): thin forms of those of pictures, whose kernels they run.
+ * Pools of sequences (N, C, L): thin forms of those of images, whose kernels they run.
  *
  * @module
  */
@@ -27,9 +27,9 @@ export interface MaxPool1dParams {
   readonly poolSize: number;
   /** Step between windows. */
   readonly stride: number;
-  /** Padding before and behind the sequence, less than the window; it never wins. Default: 0. */
+  /** Padding before and after the sequence, less than the window; it never wins. Default: 0. */
   readonly pad?: Pad1d;
-  /** Step between the numbers of a window. Default: 1. */
+  /** Step between the taps of a window. Default: 1. */
   readonly dilation?: number;
   /**
    * Whether a window that hangs over the end counts, as long as it does not start in the padding there.
@@ -72,12 +72,12 @@ function readCountIncludePad(name: string, value: unknown = true): boolean {
 
 const POOL1D = { poolSize: readSize, stride: readSize, pad: readPad1d, ceilMode: readCeilMode };
 
-/** A window over sequences as one over pictures of one row. */
+/** A window over sequences as one over images of one row. */
 function asWindow({ poolSize, stride, pad }: MaxPool1dParams) {
   return { poolHeight: 1, poolWidth: poolSize, stride: [1, stride], pad: rowPad(pad!) } as const;
 }
 
-/** The parameters of a max-pool of pictures, and those given, written out. */
+/** The parameters of a max-pool of images, and those given, written out. */
 function asMaxPool(given: MaxPool1dParams) {
   const written = readOptions("poolParam", given, { ...POOL1D, dilation: readStep });
   const { dilation, ceilMode } = written;
@@ -87,7 +87,7 @@ function asMaxPool(given: MaxPool1dParams) {
   } as const;
 }
 
-/** The parameters of an average pool of pictures, and those given, written out. */
+/** The parameters of an average pool of images, and those given, written out. */
 function asAveragePool(given: AveragePool1dParams) {
   const readers = { ...POOL1D, countIncludePad: readCountIncludePad };
   const written = readOptions("poolParam", given, readers);
@@ -97,7 +97,7 @@ function asAveragePool(given: AveragePool1dParams) {
 
 /**
  * Max-pooling of sequences, by the fastest kernel for the shape: that of {@linkcode maxPoolForward} for
- * pictures of one row.
+ * images of one row.
  *
  * @example
  * ```ts
@@ -125,7 +125,7 @@ export function maxPool1dForward<A extends FloatArray>(
 }
 
 /**
- * Gradient of a 1-d max-pool: each number of dout goes to the first that is largest in its window.
+ * Gradient of a 1-d max-pool: each value of dout goes to the first that is largest in its window.
  *
  * @example
  * ```ts
@@ -158,7 +158,7 @@ export function maxPool1dBackward<A extends FloatArray>(
 
 /**
  * Average pooling of sequences, by the fastest kernel for the shape: that of
- * {@linkcode averagePoolForward} for pictures of one row.
+ * {@linkcode averagePoolForward} for images of one row.
  *
  * @example
  * ```ts
@@ -185,7 +185,7 @@ export function averagePool1dForward<A extends FloatArray>(
 }
 
 /**
- * Gradient of a 1-d average pool: each number of dout is shared out evenly over what its window averaged.
+ * Gradient of a 1-d average pool: each value of dout is shared out evenly over what its window averaged.
  *
  * @example
  * ```ts

@@ -2,7 +2,7 @@
  * The rectified linear unit.
  *
  * Activations have random signs, so a branch on the sign is mispredicted every other time: 6 ns a
- * number. The loops here keep or clear the bits of each number by a mask instead, 1 to 2 ns.
+ * number. The loops here keep or clear the bits of each value by a mask instead, 1 to 2 ns.
  *
  * Source: relu_forward and relu_backward in nndl/layers.py of the CS231n / ECE C147 course.
  *
@@ -22,7 +22,7 @@ export interface ReluCache<A extends FloatArray = FloatArray> {
 }
 
 /**
- * The larger of each number and 0; NaN stays NaN.
+ * The larger of each value and 0; NaN stays NaN.
  *
  * @example
  * ```ts
@@ -34,7 +34,7 @@ export interface ReluCache<A extends FloatArray = FloatArray> {
  *
  * @param x Input, any shape.
  * @returns `out`, of x's shape, and the cache.
- * @throws {TypeError} If x is no tensor.
+ * @throws {TypeError} If x is not a tensor.
  * @throws {RangeError} If its data length is not its shape's product.
  */
 export function reluForward<A extends FloatArray>(
@@ -149,7 +149,7 @@ const reluPass = (out: Tensor): Pass => ({
 });
 
 /**
- * The rectified linear unit as a layer of a net: the larger of each number and 0.
+ * The rectified linear unit as a layer of a net: the larger of each value and 0.
  *
  * @example
  * ```ts

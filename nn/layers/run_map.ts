@@ -1,5 +1,5 @@
 /**
- * Runs operations number by number on tensors.
+ * Runs operations element by element on tensors.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { dtypeOf, type Tensor } from "../../kernels/tensor.ts";
  *
  * @param map The map.
  * @param tensors Its arrays, of one dtype and size.
- * @param settings Its settings. None if left out.
+ * @param settings Its settings. Default: none.
  */
 export function runMap(
   map: MapShape,

@@ -20,42 +20,42 @@ import { maxPool } from "../layers/max_pool.ts";
 import { relu } from "../layers/relu.ts";
 import { LayeredNet, type NetOptions, netOptions, NUM_CLASSES } from "./layered_net.ts";
 
-/** A convolution, then batch normalisation if wanted, relu, and a max-pool and dropout if wanted. */
+/** A convolution, then batch normalization if wanted, relu, and a max-pool and dropout if wanted. */
 export interface ConvBlock
   extends Readonly<Partial<Record<"affine" | "globalAverage" | "layernorm", undefined>>> {
   /** How many filters. */
   readonly conv: number;
-  /** Height and width of the filters. 3 if left out. */
+  /** Height and width of the filters. Default: 3. */
   readonly kernel?: number;
-  /** Step of the filters. 1 if left out. */
+  /** Step of the filters. Default: 1. */
   readonly stride?: number;
-  /** Zeros around the input. (kernel - 1) / 2, rounded down, if left out: stride 1 keeps an odd kernel's size. */
+  /** Zeros around the input. Default: (kernel - 1) / 2, rounded down, which keeps the size at stride 1. */
   readonly pad?: Pad;
-  /** Whether batch normalisation comes before relu. False if left out. */
+  /** Whether batch normalization comes before relu. Default: false. */
   readonly batchnorm?: boolean;
-  /** Height, width and step of a max-pool after relu. None if left out. */
+  /** Height, width and step of a max-pool after relu. Default: none. */
   readonly pool?: number;
-  /** Probability that dropout keeps a number of the block's output. 1, no dropout, if left out. */
+  /** Probability that dropout keeps a value of the block's output. Default: 1, no dropout. */
   readonly dropout?: number;
 }
 
-/** A fully-connected layer, then one normalisation if wanted, relu, and dropout if wanted. */
+/** A fully-connected layer, then one normalization if wanted, relu, and dropout if wanted. */
 export type AffineBlock =
   & {
-    /** How many numbers come out. */
+    /** How many outputs. */
     readonly affine: number;
-    /** Probability that dropout keeps a number of the block's output. 1, no dropout, if left out. */
+    /** Probability that dropout keeps a value of the block's output. Default: 1, no dropout. */
     readonly dropout?: number;
   }
   & (
     | {
-      /** Whether batch normalisation comes before relu. False if left out. */
+      /** Whether batch normalization comes before relu. Default: false. */
       readonly batchnorm?: boolean;
       readonly layernorm?: false;
     }
     | {
       readonly batchnorm?: false;
-      /** Whether layer normalisation comes before relu. False if left out. */
+      /** Whether layer normalization comes before relu. Default: false. */
       readonly layernorm?: boolean;
     }
   )
@@ -63,7 +63,7 @@ export type AffineBlock =
     Partial<Record<"conv" | "globalAverage" | "kernel" | "stride" | "pad" | "pool", undefined>>
   >;
 
-/** The mean of each channel over all positions: leaves one number a channel. */
+/** The mean of each channel over all positions: leaves one value per channel. */
 export interface GlobalAverageBlock extends
   Readonly<
     Partial<
@@ -79,11 +79,11 @@ export type Block = ConvBlock | AffineBlock | GlobalAverageBlock;
 
 /** A net's description. */
 export interface BlockNetOptions<D extends DType = DType> extends NetOptions<D> {
-  /** Shape of one example: (C, H, W) for pictures, or how many numbers it has. */
+  /** Shape of one example: (C, H, W) for images, or how many values it has. */
   readonly inputDim: number | readonly number[];
   /** The blocks in order. A last fully-connected layer, to the scores of the classes, is added. */
   readonly blocks: readonly Block[];
-  /** How many classes. 10 if left out. */
+  /** How many classes. Default: 10. */
   readonly numClasses?: number;
 }
 
@@ -152,7 +152,7 @@ function layersOf(name: string, given: unknown): readonly LayerDefinition[] {
   return [globalAverage()];
 }
 
-/** The layers of a list of blocks, and of the scores behind them. */
+/** The layers of a list of blocks, and of the scores after them. */
 function layersOfBlocks(
   inputDim: readonly number[],
   blocks: unknown,

@@ -16,25 +16,25 @@ import { relu } from "../layers/relu.ts";
 import { type Block, BlockNet } from "./block_net.ts";
 import { LayeredNet, type NetOptions, netOptions, NUM_CLASSES } from "./layered_net.ts";
 
-/** What a {@linkcode ThreeLayerConvNet} can be told. */
+/** Options of {@linkcode ThreeLayerConvNet}. */
 export interface ThreeLayerConvNetOptions<D extends DType = DType> extends NetOptions<D> {
-  /** Shape of one picture, (C, H, W). [3, 32, 32] if left out. */
+  /** Shape of one image, (C, H, W). Default: [3, 32, 32]. */
   readonly inputDim?: readonly number[];
-  /** How many filters the convolution has. 32 if left out. */
+  /** How many filters the convolution has. Default: 32. */
   readonly numFilters?: number;
-  /** Height and width of the filters. 7 if left out. */
+  /** Height and width of the filters. Default: 7. */
   readonly filterSize?: number;
-  /** Numbers between the two fully-connected layers. 100 if left out. */
+  /** Size of the hidden layer. Default: 100. */
   readonly hiddenDim?: number;
-  /** How many classes. 10 if left out. */
+  /** How many classes. Default: 10. */
   readonly numClasses?: number;
-  /** Whether batch normalisation comes before both relus. False if left out. */
+  /** Whether batch normalization comes before both relus. Default: false. */
   readonly batchnorm?: boolean;
 }
 
 /**
- * The course's convolutional net: conv - relu - 2x2 max pool - affine - relu - affine - softmax,
- * weightScale 1e-3 if left out. The convolution keeps the size of the pictures.
+ * The course's convolutional net: conv - relu - 2x2 max pool - affine - relu - affine - softmax.
+ * The convolution keeps the size of the images. The default weightScale is 1e-3.
  *
  * Source: ThreeLayerConvNet in nndl/cnn.py. Parameters: W1 (F, C, K, K), b1, W2, b2, W3, b3.
  *
@@ -52,7 +52,7 @@ export class ThreeLayerConvNet<D extends DType = "float64"> extends LayeredNet<D
   /**
    * Makes the net.
    *
-   * @param options Sizes, batch normalisation, and what every net can be told.
+   * @param options Sizes, batch normalization, and the options of every net.
    * @throws {TypeError} If a type is wrong, or an option unknown.
    * @throws {RangeError} If a number is out of range.
    */
@@ -79,17 +79,17 @@ export class ThreeLayerConvNet<D extends DType = "float64"> extends LayeredNet<D
   }
 }
 
-/** What a {@linkcode ConvNet} can be told. */
+/** Options of {@linkcode ConvNet}. */
 export interface ConvNetOptions<D extends DType = DType> extends NetOptions<D> {
-  /** Shape of one picture, (C, H, W). [3, 32, 32] if left out. */
+  /** Shape of one image, (C, H, W). Default: [3, 32, 32]. */
   readonly inputDim?: readonly number[];
-  /** The blocks in order. Those of {@linkcode convNetBlocks} if left out. */
+  /** The blocks in order. Default: those of {@linkcode convNetBlocks}. */
   readonly blocks?: readonly Block[];
-  /** How many classes. 10 if left out. */
+  /** How many classes. Default: 10. */
   readonly numClasses?: number;
 }
 
-/** A {@linkcode ConvNet}'s blocks if it is told none: five convolutions of 3 x 3, a global average. */
+/** A {@linkcode ConvNet}'s default blocks: five convolutions of 3 x 3, a global average. */
 export const convNetBlocks: readonly Block[] = [
   { conv: 32, batchnorm: true },
   { conv: 32, batchnorm: true, pool: 2 },
@@ -100,8 +100,8 @@ export const convNetBlocks: readonly Block[] = [
 ];
 
 /**
- * A deeper convolutional net, in as many lines as it has layers: a {@linkcode BlockNet} that knows
- * the pictures of CIFAR-10, weightScale "he" if left out.
+ * A deeper convolutional net, in as many lines as it has layers: a {@linkcode BlockNet} for the
+ * images of CIFAR-10. The default weightScale is "he".
  *
  * @example
  * ```ts

@@ -16,18 +16,18 @@ import { layernorm } from "../layers/layernorm.ts";
 import { relu } from "../layers/relu.ts";
 import { LayeredNet, type NetOptions, netOptions, NUM_CLASSES } from "./layered_net.ts";
 
-/** What a {@linkcode TwoLayerNet} can be told. */
+/** Options of {@linkcode TwoLayerNet}. */
 export interface TwoLayerNetOptions<D extends DType = DType> extends NetOptions<D> {
-  /** Numbers in one example, or its shape. 3 * 32 * 32 if left out. */
+  /** Size of one example, or its shape. Default: 3 * 32 * 32. */
   readonly inputDim?: number | readonly number[];
-  /** Numbers between the two layers. 100 if left out. */
+  /** Size of the hidden layer. Default: 100. */
   readonly hiddenDim?: number;
-  /** How many classes. 10 if left out. */
+  /** How many classes. Default: 10. */
   readonly numClasses?: number;
 }
 
 /**
- * The course's first net: affine - relu - affine - softmax, weightScale 1e-3 if left out.
+ * The course's first net: affine - relu - affine - softmax. The default weightScale is 1e-3.
  *
  * Source: TwoLayerNet in nndl/fc_net.py. Parameters: W1 (D, H), b1 (H), W2 (H, C), b2 (C).
  *
@@ -44,7 +44,7 @@ export class TwoLayerNet<D extends DType = "float64"> extends LayeredNet<D> {
   /**
    * Makes the net.
    *
-   * @param options Sizes, and what every net can be told.
+   * @param options Sizes, and the options of every net.
    * @throws {TypeError} If a type is wrong, or an option unknown.
    * @throws {RangeError} If a number is out of range.
    */
@@ -59,21 +59,21 @@ export class TwoLayerNet<D extends DType = "float64"> extends LayeredNet<D> {
   }
 }
 
-/** What a {@linkcode FullyConnectedNet} can be told. */
+/** Options of {@linkcode FullyConnectedNet}. */
 export interface FullyConnectedNetOptions<D extends DType = DType> extends NetOptions<D> {
-  /** Numbers in one example, or its shape. 3 * 32 * 32 if left out. */
+  /** Size of one example, or its shape. Default: 3 * 32 * 32. */
   readonly inputDim?: number | readonly number[];
-  /** How many classes. 10 if left out. */
+  /** How many classes. Default: 10. */
   readonly numClasses?: number;
-  /** Probability that dropout keeps a number of a hidden layer. 1, no dropout, if left out. */
+  /** Probability that dropout keeps a value of a hidden layer. Default: 1, no dropout. */
   readonly dropout?: number;
-  /** Which normalisation comes before each relu. None if left out. */
+  /** Which normalization comes before each relu. Default: none. */
   readonly normalization?: "batchnorm" | "layernorm";
 }
 
 /**
- * A fully-connected net of any depth: {affine - [normalisation] - relu - [dropout]} x L - affine -
- * softmax, weightScale 1e-2 if left out.
+ * A fully-connected net of any depth: {affine - [normalization] - relu - [dropout]} x L - affine -
+ * softmax. The default weightScale is 1e-2.
  *
  * Source: FullyConnectedNet in nndl/fc_net.py. Parameters: W1, b1, gamma1, beta1, W2 and so on.
  *
@@ -90,7 +90,7 @@ export class FullyConnectedNet<D extends DType = "float64"> extends LayeredNet<D
    * Makes the net.
    *
    * @param hiddenDims Numbers that come out of each hidden layer.
-   * @param options Other sizes, dropout, normalisation, and what every net can be told.
+   * @param options Other sizes, dropout, normalization, and the options of every net.
    * @throws {TypeError} If a type is wrong, or an option unknown.
    * @throws {RangeError} If a number is out of range.
    */

@@ -51,21 +51,21 @@ export interface NamedLoss {
   readonly of: LossFunction;
 }
 
-/** The loss of a net that is not told another. */
+/** The default loss. */
 export const SOFTMAX: NamedLoss = { name: "softmax", of: softmaxLoss };
 
-/** What every net can be told. */
+/** The options of every net. */
 export interface NetOptions<D extends DType = DType> {
-  /** Strength of the L2 penalty: 0.5 * reg * the sum of the squares of all weights W. 0 if left out. */
+  /** Strength of the L2 penalty: 0.5 * reg * the sum of the squares of all weights W. Default: 0. */
   readonly reg?: number;
   /**
    * Standard deviation of the weights at the start, or "he" for sqrt(2 / inputs of the layer), which
-   * keeps the size of the numbers through any depth of relus (He et al., 2015).
+   * keeps the scale of the activations through any depth of relus (He et al., 2015).
    */
   readonly weightScale?: number | "he";
-  /** Number type of parameters, inputs and scores. "float64" if left out; "float32" is faster. */
+  /** Number type of parameters, inputs and scores. Default: "float64"; "float32" is faster. */
   readonly dtype?: D;
-  /** Draws the weights, W1 first, and dropout's masks. A new RandomState(0) if left out. */
+  /** Draws the weights, W1 first, and dropout's masks. Default: a new RandomState(0). */
   readonly random?: RandomState;
   /** Makes dropout draw the same masks at every step, which a numerical gradient needs. */
   readonly seed?: number;
@@ -73,11 +73,11 @@ export interface NetOptions<D extends DType = DType> {
 
 /** A net's description. */
 export interface LayeredNetOptions<D extends DType = DType> extends NetOptions<D> {
-  /** Shape of one example: (C, H, W) for pictures, or how many numbers it has. */
+  /** Shape of one example: (C, H, W) for images, or how many values it has. */
   readonly inputDim: number | readonly number[];
-  /** The layers in order; the last gives the scores, one a class. */
+  /** The layers in order; the last gives the scores, one per class. */
   readonly layers: readonly LayerDefinition[];
-  /** The loss. The softmax loss if left out. */
+  /** The loss. Default: the softmax loss. */
   readonly loss?: NamedLoss;
 }
 
@@ -118,8 +118,8 @@ function checkScale(name: string, value: unknown): asserts value is number | "he
 /**
  * The options that every net has.
  *
- * @param weightScale The standard deviation of the weights if it is left out.
- * @param inputDim The shape of an example if it is left out.
+ * @param weightScale The default standard deviation of the weights.
+ * @param inputDim The default shape of an example.
  * @returns Their readers.
  */
 export function netOptions(weightScale: number | "he", inputDim?: readonly number[]) {
@@ -138,7 +138,7 @@ export function netOptions(weightScale: number | "he", inputDim?: readonly numbe
   };
 }
 
-/** How many classes a net of the course has: 10 if left out. */
+/** How many classes a net of the course has. Default: 10. */
 export const NUM_CLASSES = { numClasses: option(whole(1), 10) };
 
 /** A net made of layers. {@linkcode Net} and the course's nets are such ones. */
@@ -212,14 +212,14 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
    */
   loss(x: Tensor<ArrayOf<D>>): Tensor<ArrayOf<D>>;
   /**
-   * The loss of a batch, penalty included, and its gradient by every parameter.
+   * The loss of a batch, penalty included, and its gradient with respect to every parameter.
    *
    * @param x The batch: (N, C, H, W), or (N, ...) if the first layer is fully-connected.
    * @param y The N labels, or the probabilities of the classes, (N, classes).
    * @param options Parameters whose gradients are not computed.
    * @returns The loss and the gradients.
    * @throws {TypeError} If x has a wrong type, dtype or rank, or y is neither.
-   * @throws {RangeError} If examples do not have the net's size, N is 0, or a label is no class.
+   * @throws {RangeError} If examples do not have the net's size, N is 0, or a label is not a class.
    */
   loss(
     x: Tensor<ArrayOf<D>>,
@@ -270,11 +270,11 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
   }
 
   /**
-   * Says in which layer numbers that are not finite begin.
+   * Says in which layer non-finite values begin.
    *
    * @param x A batch whose loss is NaN or infinite.
    * @returns Where the first layer stands whose output for the batch is not finite; undefined if there
-   * is none. Batch normalisation is that of use, with running statistics.
+   * is none. Batch normalization is that of use, with running statistics.
    * @throws {TypeError} If x has a wrong type, dtype or rank.
    * @throws {RangeError} If its examples do not have the net's size.
    */
@@ -330,7 +330,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
    * The net as data, without its parameters; `Net.fromJSON` makes a net of it again.
    *
    * @returns The description: JSON.stringify calls this.
-   * @throws {TypeError} If an argument of a layer is no plain data.
+   * @throws {TypeError} If an argument of a layer is not plain data.
    */
   toJSON(): NetDescription {
     return {
@@ -344,7 +344,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
   }
 
   /**
-   * A copy of what training writes beside the parameters: batch normalisation's running statistics,
+   * A copy of what training writes beside the parameters: batch normalization's running statistics,
    * and where dropout's random numbers stand.
    *
    * @returns The state, plain data.
@@ -373,7 +373,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
   }
 
   /**
-   * A copy of all tensors that the net's scores depend on: the parameters, and batch normalisation's
+   * A copy of all tensors that the net's scores depend on: the parameters, and batch normalization's
    * running statistics, each under its name. What a file of weights holds.
    *
    * @returns The tensors, by name.

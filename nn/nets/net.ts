@@ -41,13 +41,13 @@ import { sequential } from "./sequence.ts";
 /** A function that makes layers: what `Net.fromJSON` calls with the arguments it was called with. */
 export type LayerFunction = (...args: never[]) => LayerDefinition;
 
-/** What a {@linkcode Net} can be told. */
+/** Options of {@linkcode Net}. */
 export interface ComposedNetOptions<D extends DType = DType> extends NetOptions<D> {
-  /** Shape of one example: (C, H, W) for pictures, or how many numbers it has. */
+  /** Shape of one example: (C, H, W) for images, or how many values it has. */
   readonly inputDim: number | readonly number[];
-  /** The layers in order; the last gives the scores, one a class. */
+  /** The layers in order; the last gives the scores, one per class. */
   readonly layers: readonly LayerDefinition[];
-  /** The loss of scores and labels: "softmax", "svm" or a function. "softmax" if left out. */
+  /** The loss of scores and labels: "softmax", "svm" or a function. Default: "softmax". */
   readonly loss?: "softmax" | "svm" | LossFunction;
 }
 
@@ -58,13 +58,13 @@ const fromJSONOptions = () => ({
   seed: unchecked<number | undefined>,
 });
 
-/** What {@linkcode Net.fromJSON} needs that is no data. */
+/** What {@linkcode Net.fromJSON} needs that is not data. */
 export interface FromJSONOptions {
   /** Functions that make layers of your own, by the types of these. */
   readonly layers?: Readonly<Record<string, LayerFunction>>;
   /** The loss, if it is a function of your own. */
   readonly loss?: LossFunction;
-  /** Draws the weights, W1 first, and dropout's masks. A new RandomState(0) if left out. */
+  /** Draws the weights, W1 first, and dropout's masks. Default: a new RandomState(0). */
   readonly random?: RandomState;
   /** Makes dropout draw the same masks at every step. */
   readonly seed?: number;
@@ -74,7 +74,7 @@ export interface FromJSONOptions {
  * A net of any layers: chains, branches, residual blocks, layers of your own.
  *
  * Parameters have the course's names: W and b, gamma and beta, with the number of the layer with
- * weights, from 1, in the order of the description. A normalisation has the number of the weights
+ * weights, from 1, in the order of the description. A normalization has the number of the weights
  * before it.
  *
  * @example A residual net
@@ -136,7 +136,7 @@ export class Net<D extends DType = "float64"> extends LayeredNet<D> {
    * @param description What {@linkcode LayeredNet.toJSON} gave, or JSON made of it.
    * @param options Functions for layers of your own, and where random numbers come from.
    * @returns The net.
-   * @throws {TypeError} If it is no description, or a layer's type is not known.
+   * @throws {TypeError} If it is not a description, or a layer's type is not known.
    * @throws {RangeError} If a number is out of range, or sizes do not fit each other.
    */
   static fromJSON(description: NetDescription, options: FromJSONOptions = {}): Net<DType> {

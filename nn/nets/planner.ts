@@ -111,7 +111,7 @@ function running(
       const params: Record<string, Tensor> = {};
       for (const local of locals) params[local] = around.params[names[local]];
       const { out, backward } = run(x, params, { ...around, state, ownsInput });
-      // An epilogue may run behind a layer that selects, where there are fewer numbers.
+      // An epilogue may run after a layer that selects, where there are fewer values.
       const outShape = plan.epilogue === undefined ? plan.outShape : x.shape.slice(1);
       checkTensorShape(`${path}'s output`, out, [x.shape[0], ...outShape], "its plan");
       around.watch?.(layer, out);

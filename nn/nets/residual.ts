@@ -16,7 +16,7 @@ import { sequential } from "./sequence.ts";
  *
  * Source: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition" (2015).
  *
- * @example ResNet's basic block, which halves the picture; a relu usually follows
+ * @example ResNet's basic block, which halves the image; a relu usually follows
  * ```ts
  * import { batchnorm, conv, relu, residual, sequential } from "@cnn-layers/cnn-layers";
  *
@@ -35,7 +35,7 @@ import { sequential } from "./sequence.ts";
  * ```
  *
  * @param branch The layers that learn a difference.
- * @param shortcut What the difference is added to. The input itself if left out.
+ * @param shortcut What the difference is added to. Default: the input itself.
  * @returns The layer. Its output has the shape that both give.
  */
 export function residual(branch: LayerDefinition, shortcut?: LayerDefinition): LayerDefinition {

@@ -2,9 +2,9 @@
  * Layers one after another, joined where a kernel can do two at once.
  *
  * One rule joins them: where a layer is an epilogue, such as relu, and the kernel before it can do
- * that, the kernel does it. As the largest of some numbers stays the largest behind a relu, the rule
+ * that, the kernel does it. As the largest of some numbers stays the largest after a relu, the rule
  * also holds across layers that select, such as max-pools. What is left to do going back, to mask the
- * gradient, is done behind those layers, where there are fewer numbers.
+ * gradient, is done after those layers, where there are fewer values.
  *
  * @module
  */
@@ -60,7 +60,7 @@ export function planSequence(
   return { outShape, parts, chain, ownsOut: steps.at(-1)?.plan.ownsOut, forward };
 }
 
-/** The layers as they run: epilogues done by kernels, or behind the layers that select. */
+/** The layers as they run: epilogues done by kernels, or after the layers that select. */
 function joined(chain: readonly PlannedLayer[]): readonly PlannedLayer[] {
   const steps: PlannedLayer[] = [];
   for (let i = 0; i < chain.length; i++) {

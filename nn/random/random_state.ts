@@ -26,7 +26,7 @@ export interface RandomStateData {
 
 /** How {@linkcode RandomState.choice} draws. */
 export interface ChoiceOptions {
-  /** True puts each item back before the next is drawn. True if left out. */
+  /** True puts each item back before the next is drawn. Default: true. */
   readonly replace?: boolean;
 }
 
@@ -76,7 +76,7 @@ export class RandomState {
    * Starts a stream.
    *
    * @param seed A whole number from 0 to 2^32 - 1.
-   * @throws {TypeError} If the seed is no number.
+   * @throws {TypeError} If the seed is not a number.
    * @throws {RangeError} If it is not whole, or out of range.
    */
   constructor(seed: number) {
@@ -162,7 +162,7 @@ export class RandomState {
    * @param shape The size of each dimension.
    * @param dtype The number type: float32 rounds the numbers of float64.
    * @returns The tensor.
-   * @throws {TypeError} If the shape is no array of numbers, or the dtype unknown.
+   * @throws {TypeError} If the shape is not an array of numbers, or the dtype unknown.
    * @throws {RangeError} If a size is negative or not whole.
    */
   randn<D extends DType = "float64">(shape: readonly number[], dtype?: D): Tensor<ArrayOf<D>>;
@@ -193,7 +193,7 @@ export class RandomState {
    * @param shape The size of each dimension.
    * @param dtype The number type: float32 rounds the numbers of float64, so that 1 is possible.
    * @returns The tensor.
-   * @throws {TypeError} If the shape is no array of numbers, or the dtype unknown.
+   * @throws {TypeError} If the shape is not an array of numbers, or the dtype unknown.
    * @throws {RangeError} If a size is negative or not whole.
    */
   rand<D extends DType = "float64">(shape: readonly number[], dtype?: D): Tensor<ArrayOf<D>>;
@@ -217,9 +217,9 @@ export class RandomState {
    * ```
    *
    * @param low The smallest number; if high is left out, 0 takes its place and low that of high.
-   * @param high One more than the largest number.
+   * @param high One more than the largest value.
    * @returns One number.
-   * @throws {TypeError} If an argument is no number.
+   * @throws {TypeError} If an argument is not a number.
    * @throws {RangeError} If an argument is not whole, high is not above low, or one is not within 32 bits.
    */
   randint(low: number, high?: number): number;
@@ -227,10 +227,10 @@ export class RandomState {
    * Many of them.
    *
    * @param low The smallest number; if high is undefined, 0 takes its place and low that of high.
-   * @param high One more than the largest number.
+   * @param high One more than the largest value.
    * @param size How many.
-   * @returns The numbers.
-   * @throws {TypeError} If an argument is no number.
+   * @returns The values.
+   * @throws {TypeError} If an argument is not a number.
    * @throws {RangeError} If an argument is not whole, high is not above low, or one is not within 32 bits.
    */
   randint(low: number, high: number | undefined, size: number): Int32Array<ArrayBuffer>;
@@ -266,7 +266,7 @@ export class RandomState {
    *
    * @param n How many numbers there are.
    * @returns The number.
-   * @throws {TypeError} If n is no number.
+   * @throws {TypeError} If n is not a number.
    * @throws {RangeError} If n is not whole, or not above 0.
    */
   choice(n: number): number;
@@ -276,7 +276,7 @@ export class RandomState {
    * @param n How many numbers there are.
    * @param size How many are drawn.
    * @param options `replace: false` draws none twice.
-   * @returns The numbers.
+   * @returns The values.
    * @throws {TypeError} If a type is wrong, or an option unknown.
    * @throws {RangeError} If a number is not whole, or more are drawn than there are.
    */
@@ -286,7 +286,7 @@ export class RandomState {
    *
    * @param items The items.
    * @returns The item.
-   * @throws {TypeError} If items is no array.
+   * @throws {TypeError} If items is not an array.
    * @throws {RangeError} If there are none.
    */
   choice<T>(items: ArrayLike<T>): T;
@@ -337,9 +337,9 @@ export class RandomState {
    * if (order.join() !== "2,0,1,3,4") throw new Error("not numpy's order");
    * ```
    *
-   * @param n How many numbers.
-   * @returns The numbers.
-   * @throws {TypeError} If n is no number.
+   * @param n How many values.
+   * @returns The values.
+   * @throws {TypeError} If n is not a number.
    * @throws {RangeError} If n is negative, not whole, or above 2^31.
    */
   permutation(n: number): Int32Array<ArrayBuffer> {

@@ -48,7 +48,7 @@ export function* accuracyOf<A extends FloatArray>(
   return correct / count;
 }
 
-/** The numbers of all examples, or of so many drawn with replacement. */
+/** The values of all examples, or of so many drawn with replacement. */
 export function drawExamples(
   { shape: [N] }: ExampleSource,
   numSamples: number | null,

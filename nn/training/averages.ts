@@ -1,5 +1,5 @@
 /**
- * Averages of the parameters over the iterations of a training: they often do better than the last.
+ * Averages of the parameters over the iterations of a training run: they often do better than the last.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { power } from "../../kernels/elementary.ts";
 import type { Model } from "../model.ts";
 import { copyOf } from "../plain_data.ts";
 
-/** Where a training is. */
+/** How far a training run is. */
 export interface Place {
   /** Iterations done. */
   readonly iteration: number;
@@ -40,7 +40,7 @@ export interface Average {
    *
    * @param averages What start returned; changed in place.
    * @param model What is trained; its parameters and statistics may be changed too.
-   * @param place Where the training is.
+   * @param place How far the training run is.
    */
   follow(averages: AverageState, model: Model, place: Place): void;
 }
@@ -87,7 +87,7 @@ export function averageBy(
 
 /** How {@linkcode exponentialAverage} forgets. */
 export interface ExponentialAverageOptions {
-  /** How much of the average stays at each iteration, from 0 to 1. 0.999 if left out. */
+  /** How much of the average stays at each iteration, from 0 to 1. Default: 0.999. */
   readonly decay?: number;
 }
 
@@ -109,7 +109,7 @@ export interface ExponentialAverageOptions {
  *
  * @param options How fast it forgets.
  * @returns The average.
- * @throws {TypeError} If an option is unknown, or no number.
+ * @throws {TypeError} If an option is unknown, or not a number.
  * @throws {RangeError} If decay is not from 0 to 1.
  */
 export function exponentialAverage(options: ExponentialAverageOptions = {}): Average {
@@ -121,15 +121,15 @@ export function exponentialAverage(options: ExponentialAverageOptions = {}): Ave
 
 /** How {@linkcode lookahead} goes back. */
 export interface LookaheadOptions {
-  /** It goes back every so many iterations. 5 if left out. */
+  /** Iterations from one step back to the next. Default: 5. */
   readonly every?: number;
-  /** How much of the average stays each time in the end, from 0 to 1. 0.95^5 if left out. */
+  /** How much of the average stays each time at the end, from 0 to 1. Default: 0.95^5. */
   readonly decay?: number;
 }
 
 /**
  * A slow average that the parameters go back to every few iterations: average = d * average +
- * (1 - d) * current; current = average. d grows with the third power of the training's progress, up to
+ * (1 - d) * current; current = average. d grows with the third power of the training run's progress, up to
  * `decay`, and the last iteration goes back to the average as it is.
  *
  * Source: Zhang, Lucas, Hinton and Ba, "Lookahead Optimizer" (2019), with the schedule of Jordan,
@@ -144,7 +144,7 @@ export interface LookaheadOptions {
  *
  * @param options How often it goes back, and how far.
  * @returns The average.
- * @throws {TypeError} If an option is unknown, or no number.
+ * @throws {TypeError} If an option is unknown, or not a number.
  * @throws {RangeError} If an option is out of range.
  */
 export function lookahead(options: LookaheadOptions = {}): Average {

@@ -80,7 +80,7 @@ export class Batches<A extends FloatArray> {
   }
 }
 
-/** Adds the numbers of tensors to others of the same names. */
+/** Adds the values of tensors to others of the same names. */
 export function addTo(
   sums: Readonly<Record<string, Tensor>>,
   more: Readonly<Record<string, Tensor>>,

@@ -1,5 +1,5 @@
 /**
- * A training as plain data, and the checks before another training continues from it.
+ * A training run as plain data, and the checks before another training run continues from it.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import type { OptimConfig } from "./optim.ts";
 import type { RandomStateData } from "../random/random_state.ts";
 import type { SolverRule } from "./update.ts";
 
-/** Where a training stands: all that a resumed one needs to give the losses of an uninterrupted one. */
+/** Where a training run stands: all that a resumed one needs to give the losses of an uninterrupted one. */
 export interface Checkpoint {
   /** Iterations done. */
   readonly iteration: number;
@@ -77,12 +77,12 @@ export interface CheckpointOwner {
 }
 
 /**
- * Checks that a training can continue from a checkpoint. What the model and the random numbers must
+ * Checks that a training run can continue from a checkpoint. What the model and the random numbers must
  * judge themselves, their states, is left to them.
  *
  * @param value The value to check.
  * @param owner What is to continue.
- * @throws {TypeError} If it is no checkpoint, or that of another model or update rule.
+ * @throws {TypeError} If it is not a checkpoint, or that of another model or update rule.
  * @throws {RangeError} If it is that of another batch size or number of examples, or a number is out of
  * range.
  */

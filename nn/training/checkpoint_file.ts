@@ -2,7 +2,7 @@
  * A checkpoint as bytes.
  *
  * The bytes are a safetensors file, https://huggingface.co/docs/safetensors: other programs can read
- * the tensors from it under names such as "params.W1". All that is no tensor stands as JSON in the
+ * the tensors from it under names such as "params.W1". All that is not a tensor stands as JSON in the
  * file's metadata, and before it the checksum of all other bytes of the file, at a place that is known
  * without reading the JSON. Format 1 had no checksum.
  *
@@ -70,7 +70,7 @@ function checksumOf(bytes: Uint8Array): string {
  *
  * @param bytes What {@linkcode encodeCheckpoint} returned.
  * @returns The checkpoint.
- * @throws {TypeError} If the bytes are no Uint8Array, no checkpoint, or not as they were written.
+ * @throws {TypeError} If the bytes are not a Uint8Array, not a checkpoint, or not as they were written.
  * @throws {RangeError} If bytes are missing or left over.
  */
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
@@ -114,7 +114,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
 interface Header {
   /** Undefined in a file of format 1. */
   readonly checksum: string | undefined;
-  /** All that is no tensor, as JSON. */
+  /** All that is not a tensor, as JSON. */
   readonly checkpoint: string;
   /** The tensors by name. One begins where the one before it ends. */
   readonly entries: readonly (readonly [string, Entry])[];
@@ -170,7 +170,7 @@ function tensorOf({ dtype, shape, data_offsets: [from, to] }: Entry, bytes: Uint
   return { data, shape };
 }
 
-/** What is read from bytes, which may be no checkpoint. */
+/** What is read from bytes, which may not be a checkpoint. */
 function parsed<T>(parse: () => T): T {
   try {
     return parse();

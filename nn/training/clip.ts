@@ -24,7 +24,7 @@ import type { TransformGradients } from "./solver_options.ts";
  *
  * @param maxNorm The largest norm that is left as it is.
  * @returns A function that changes gradients in place.
- * @throws {TypeError} If maxNorm is no number.
+ * @throws {TypeError} If maxNorm is not a number.
  * @throws {RangeError} If it is negative or not finite.
  */
 export function clipGlobalNorm(maxNorm: number): TransformGradients {

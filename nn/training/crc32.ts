@@ -20,7 +20,7 @@ function remainders(): Uint32Array {
  * The checksum of bytes.
  *
  * @param bytes The bytes.
- * @param before The checksum of the bytes before them. 0, that of none, if left out.
+ * @param before The checksum of the bytes before them. Default: 0, that of none.
  * @returns A whole number from 0 to 2^32 - 1.
  */
 export function crc32(bytes: Uint8Array, before = 0): number {

@@ -22,7 +22,7 @@ import { checkFunction } from "../checks.ts";
 import { RandomState } from "../random/random_state.ts";
 import { zerosLike } from "../tensor.ts";
 
-/** One number of a gradient, computed in two ways. */
+/** One value of a gradient, computed in two ways. */
 export interface GradientCheck {
   /** Where the number stands in the tensor: one index a dimension. */
   readonly index: readonly number[];
@@ -35,7 +35,7 @@ export interface GradientCheck {
 }
 
 /**
- * The gradient of a function of a tensor: (f(x + h) - f(x - h)) / 2h for each number of x.
+ * The gradient of a function of a tensor: (f(x + h) - f(x - h)) / 2h for each value of x.
  *
  * @example The gradient of a sum of squares
  * ```ts
@@ -50,7 +50,7 @@ export interface GradientCheck {
  * @param x Where the gradient is wanted. Unchanged afterwards, also if f throws.
  * @param h The step.
  * @returns The gradient, with the shape and dtype of x.
- * @throws {TypeError} If x is no tensor, f no function or does not return a number, or h no number.
+ * @throws {TypeError} If x is not a tensor, f not a function or does not return a number, or h not a number.
  * @throws {RangeError} If h is not above 0.
  */
 export function evalNumericalGradient<A extends FloatArray>(
@@ -65,8 +65,8 @@ export function evalNumericalGradient<A extends FloatArray>(
 }
 
 /**
- * The gradient of a function from tensor to tensor, given the gradient of its output: for each number
- * of x the sum of (f(x + h) - f(x - h)) * df, over 2h.
+ * The gradient of a function from tensor to tensor, given the gradient of its output: for each value of x
+ * the sum of (f(x + h) - f(x - h)) * df, over 2h.
  *
  * @example Check a convolution's gradient
  * ```ts
@@ -92,7 +92,7 @@ export function evalNumericalGradient<A extends FloatArray>(
  * @param df The gradient of f's output, in the output's shape.
  * @param h The step.
  * @returns The gradient, with the shape and dtype of x.
- * @throws {TypeError} If x, df or what f returns is no tensor, f no function, or h no number.
+ * @throws {TypeError} If x, df or what f returns is not a tensor, f not a function, or h not a number.
  * @throws {RangeError} If the shapes of df and of f's output differ, or h is not above 0.
  */
 export function evalNumericalGradientArray<A extends FloatArray>(
@@ -137,9 +137,9 @@ export function evalNumericalGradientArray<A extends FloatArray>(
  * @param f The function. It is given x itself, with one number changed.
  * @param x Where the gradient is wanted. Unchanged afterwards, also if f throws.
  * @param analyticGrad The gradient to check, in the shape of x.
- * @param numChecks How many numbers to compare.
+ * @param numChecks How many values to compare.
  * @param h The step.
- * @param random Draws the numbers; a new RandomState(0) if left out.
+ * @param random Draws the numbers. Default: a new RandomState(0).
  * @returns Each comparison.
  * @throws {TypeError} If a type is wrong, or f does not return a number.
  * @throws {RangeError} If the shapes of x and its gradient differ, x is empty, or h is not above 0.
@@ -179,7 +179,7 @@ export function gradCheckSparse<A extends FloatArray>(
  * ```
  *
  * @param a A tensor, or an array of numbers.
- * @param b The same, with as many numbers; in the same shape if both are tensors.
+ * @param b The same, with as many values; in the same shape if both are tensors.
  * @returns The error: 0 for empty results, NaN if there is a NaN anywhere.
  * @throws {TypeError} If one is neither a tensor nor an array of numbers, or the ranks differ.
  * @throws {RangeError} If the shapes or the lengths differ.
@@ -189,7 +189,7 @@ export function relError(a: Tensor | ArrayLike<number>, b: Tensor | ArrayLike<nu
   if ("shape" in a && "shape" in b) checkTensorShape("b", b, a.shape, "a");
   if (x.length !== y.length) {
     throw new ArgumentRangeError(
-      `b must have as many numbers as a, ${x.length}: received ${y.length}`,
+      `b must have as many values as a, ${x.length}: received ${y.length}`,
     );
   }
   let largest = 0;
@@ -201,7 +201,7 @@ export function relError(a: Tensor | ArrayLike<number>, b: Tensor | ArrayLike<nu
   return largest;
 }
 
-/** The derivative of f by the number i of x. */
+/** The derivative of f with respect to element i of x. */
 function slope<A extends FloatArray>(
   f: (x: Tensor<A>) => number,
   x: Tensor<A>,
@@ -214,7 +214,7 @@ function slope<A extends FloatArray>(
   return (above - below) / (2 * h);
 }
 
-/** What f gives with the number i of x a little larger, and a little smaller. */
+/** What f gives with element i of x a little larger, and a little smaller. */
 function bothSides<A extends FloatArray, R>(
   f: (x: Tensor<A>) => R,
   x: Tensor<A>,
@@ -233,7 +233,7 @@ function bothSides<A extends FloatArray, R>(
   }
 }
 
-/** The indices of the number i of a tensor, one a dimension. */
+/** The indices of element i of a tensor, one per dimension. */
 function indexOf(i: number, shape: readonly number[]): number[] {
   const index = new Array<number>(shape.length);
   for (let d = shape.length - 1; d >= 0; d--) {
@@ -250,7 +250,7 @@ function checkArguments(f: unknown, x: unknown, h: unknown): void {
   if (!(h > 0)) throw new ArgumentRangeError(`h must be above 0: received ${h}`, "OUT_OF_RANGE");
 }
 
-/** The numbers of a tensor or an array. */
+/** The values of a tensor or an array. */
 function numbersOf(name: string, value: Tensor | ArrayLike<number>): ArrayLike<number> {
   if (isObject(value) && "data" in value) {
     checkTensor(name, value);

@@ -1,5 +1,5 @@
 /**
- * One iteration of a training: a batch or several, their gradients, an update of every parameter.
+ * One iteration of a training run: a batch or several, their gradients, an update of every parameter.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import { configsOf, namesOf } from "./param_groups.ts";
 import type { TrainedModel } from "./snapshot.ts";
 import type { AnyData, SETTINGS } from "./solver_options.ts";
 
-/** Does the iterations of a training, one by one. */
+/** Does the iterations of a training run, one by one. */
 export class Iterations<A extends FloatArray> {
   /** Examples that an update is made from. */
   readonly perUpdate: number;
@@ -32,7 +32,7 @@ export class Iterations<A extends FloatArray> {
   optimConfigs: Record<string, OptimConfig>;
   /** The averages of the parameters; undefined before the first update, or if there are none. */
   averages: AverageState | undefined;
-  /** Where numbers that are not finite began, if the last loss is such a one. */
+  /** Where non-finite values began, if the last loss is such a one. */
   divergedAt: string | undefined;
   readonly #trained: TrainedModel<A>;
   readonly #options: Read<typeof SETTINGS>;

@@ -21,11 +21,11 @@ const SKIPPED = 10;
 
 /** What {@linkcode findLearningRate} tries. */
 export interface LearningRateRange {
-  /** The lowest learning rate. 1e-6 if left out. */
+  /** The lowest learning rate. Default: 1e-6. */
   readonly from?: number;
-  /** The highest learning rate. 1 if left out. */
+  /** The highest learning rate. Default: 1. */
   readonly to?: number;
-  /** Iterations in which it rises from one to the other, by the same factor each time. 100 if left out. */
+  /** Iterations in which it rises from one to the other, by the same factor each time. Default: 100. */
   readonly iterations?: number;
 }
 
@@ -48,7 +48,7 @@ const SMOOTHING = 0.9;
 /**
  * Trains for a few iterations with a learning rate that rises from very low to very high, and tells the
  * losses: a good learning rate is where the loss falls fastest, or a little above. It ends early when
- * the loss blows up. The model and the random numbers are in the end as they were.
+ * the loss blows up. The model and the random numbers are restored.
  *
  * Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2017); smoothing and end as in
  * fastai's learning-rate finder.

@@ -55,10 +55,10 @@ export function predictedClasses(scores: Tensor): Int32Array<ArrayBuffer> {
  *
  * @param scores The scores, (N, C).
  * @param y The N labels.
- * @param k How many of the highest scores count. 1 if left out.
+ * @param k How many of the highest scores count. Default: 1.
  * @returns A number from 0 to 1.
  * @throws {TypeError} If a type is wrong.
- * @throws {RangeError} If there are not N labels, one is no class, or k is not from 1 to C.
+ * @throws {RangeError} If there are not N labels, one is not a class, or k is not from 1 to C.
  */
 export function topKAccuracy(scores: Tensor, y: Labels, k = 1): number {
   const [N, C] = checkScores(scores, y);
@@ -68,7 +68,7 @@ export function topKAccuracy(scores: Tensor, y: Labels, k = 1): number {
     const row = scores.data.subarray(n * C, (n + 1) * C), own = row[y[n]];
     let better = 0;
     for (let c = 0; c < C; c++) {
-      // A NaN is above all numbers, as in numpy's argmax.
+      // A NaN is above all values, as in numpy's argmax.
       const above = row[c] > own || (Number.isNaN(row[c]) && !Number.isNaN(own));
       const same = row[c] === own || (Number.isNaN(row[c]) && Number.isNaN(own));
       if (above || (same && c < y[n])) better++;
@@ -94,7 +94,7 @@ export function topKAccuracy(scores: Tensor, y: Labels, k = 1): number {
  * @param y The N labels.
  * @returns C rows of C counts: row r, column c has the examples of class r whose highest score is c.
  * @throws {TypeError} If a type is wrong.
- * @throws {RangeError} If there are not N labels, or one is no class.
+ * @throws {RangeError} If there are not N labels, or one is not a class.
  */
 export function confusionMatrix(scores: Tensor, y: Labels): number[][] {
   const [, C] = checkScores(scores, y);
@@ -126,7 +126,7 @@ export interface ClassReport {
  *
  * @param counts A matrix of {@linkcode confusionMatrix}.
  * @returns A report for each class.
- * @throws {TypeError} If a count is no number.
+ * @throws {TypeError} If a count is not a number.
  * @throws {RangeError} If the matrix is not square, or a count not whole.
  */
 export function classReports(counts: readonly (readonly number[])[]): ClassReport[] {

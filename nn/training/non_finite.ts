@@ -1,5 +1,5 @@
 /**
- * Where numbers that are not finite come from.
+ * Where non-finite values come from.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export function describeStart<A extends FloatArray>(
   return layer === undefined ? undefined : `the output of ${layer}`;
 }
 
-/** Whether all numbers of a tensor are finite. */
+/** Whether all values of a tensor are finite. */
 export function isFinite({ data }: Tensor): boolean {
   // 0 times a number is 0, unless that is NaN or infinite.
   let sum = 0;

@@ -31,32 +31,32 @@ import { power } from "../../kernels/elementary.ts";
  * Every rule takes its own of these and no others. What is left out gets its default.
  */
 export interface OptimConfig {
-  /** How far a step goes. 1e-2 if left out, for adam and adamw 1e-3. */
+  /** How far a step goes. Default: 1e-2, for adam and adamw 1e-3. */
   learningRate?: number;
-  /** sgdMomentum, sgdNesterovMomentum: how much velocity stays, from 0 to 1. 0.9 if left out. */
+  /** sgdMomentum, sgdNesterovMomentum: how much velocity stays, from 0 to 1. Default: 0.9. */
   momentum?: number;
-  /** rmsprop: how much of the cache stays, from 0 to 1. 0.99 if left out. */
+  /** rmsprop: how much of the cache stays, from 0 to 1. Default: 0.99. */
   decayRate?: number;
-  /** adagrad, rmsprop, adam, adamw: keeps a divisor from 0. 1e-8 if left out, for adagrad 1e-7. */
+  /** adagrad, rmsprop, adam, adamw: keeps a divisor from 0. Default: 1e-8, for adagrad 1e-7. */
   epsilon?: number;
-  /** adam, adamw: how much of the mean stays, from 0 to below 1. 0.9 if left out. */
+  /** adam, adamw: how much of the mean stays, from 0 to below 1. Default: 0.9. */
   beta1?: number;
-  /** adam, adamw: how much of the mean of squares stays, from 0 to below 1. 0.999 if left out. */
+  /** adam, adamw: how much of the mean of squares stays, from 0 to below 1. Default: 0.999. */
   beta2?: number;
   /**
    * sgd, sgdMomentum, sgdNesterovMomentum, adamw: how much of the parameter goes in a step, times the
-   * learning rate: decoupled weight decay. 0 if left out, for adamw 1e-2.
+   * learning rate: decoupled weight decay. Default: 0, for adamw 1e-2.
    */
   weightDecay?: number;
-  /** adam, adamw: steps done. 0 if left out. */
+  /** adam, adamw: steps done. Default: 0. */
   t?: number;
-  /** sgdMomentum, sgdNesterovMomentum: the running sum of steps. Zeros if left out. */
+  /** sgdMomentum, sgdNesterovMomentum: the running sum of steps. Default: zeros. */
   velocity?: Tensor;
-  /** adagrad: the sum of squared gradients, the course's `a`; rmsprop: their moving mean. Zeros if left out. */
+  /** adagrad: the sum of squared gradients, the course's `a`; rmsprop: their moving mean. Default: zeros. */
   cache?: Tensor;
-  /** adam, adamw: the moving mean of gradients. Zeros if left out. */
+  /** adam, adamw: the moving mean of gradients. Default: zeros. */
   m?: Tensor;
-  /** adam, adamw: the moving mean of squared gradients. Zeros if left out. */
+  /** adam, adamw: the moving mean of squared gradients. Default: zeros. */
   v?: Tensor;
 }
 
@@ -295,7 +295,7 @@ export function adam<A extends FloatArray>(
  * ```
  *
  * @param w The parameter; changed in place.
- * @param dw Its gradient, in its shape and dtype, without a regularisation term.
+ * @param dw Its gradient, in its shape and dtype, without a regularization term.
  * @param config `weightDecay` (1e-2), and all that adam takes.
  * @returns `nextW`, which is w, and the config.
  * @throws {TypeError} If a type, a dtype or a rank is wrong, or an option unknown.
@@ -345,7 +345,7 @@ const ADAMW = { ...ADAM, weightDecay: option(within(0), 1e-2) };
 
 /**
  * Checks everything that a step needs, writes nothing, and gives what does the step. The name is what
- * messages call the config, "config" if it is left out.
+ * messages call the config. Default: "config".
  */
 export type PrepareStep = (
   w: Tensor,
@@ -354,7 +354,7 @@ export type PrepareStep = (
   name?: string,
 ) => () => void;
 
-/** What a rule does to the numbers of a parameter, by its settings. */
+/** What a rule does to the values of a parameter, by its settings. */
 type Apply<T> = (w: FloatArray, dw: FloatArray, settings: T, config: OptimConfig) => void;
 
 /** A rule from the settings that it reads and what it does then. */
@@ -454,7 +454,7 @@ function adamStep(
   const t = settings.t + 1;
   const means = settings.m.data, squares = settings.v.data;
   const newMean = 1 - beta1, newSquare = 1 - beta2;
-  // Both corrections are the same for every number: divide here, multiply in the loop.
+  // Both corrections are the same for every value: divide here, multiply in the loop.
   const rate = learningRate / (1 - power(beta1, t)), correction = 1 / (1 - power(beta2, t));
   for (let i = 0; i < w.length; i++) {
     const d = dw[i];

@@ -1,5 +1,5 @@
 /**
- * Learning-rate schedules: plain functions from how far a training is to a factor.
+ * Learning-rate schedules: plain functions from how far a training run is to a factor.
  *
  * @module
  */
@@ -9,28 +9,28 @@ import { option, readOptions, within } from "../checks.ts";
 import { power, sin } from "../../kernels/elementary.ts";
 
 /**
- * What the learning rate is multiplied by when a training is `progress` of its way: from 0 at the first
+ * What the learning rate is multiplied by when a training run is `progress` of its way: from 0 at the first
  * iteration up to, but not including, 1.
  */
 export type Schedule = (progress: number) => number;
 
 /** The start of a schedule. */
 export interface WarmupOptions {
-  /** The part of the training in which the factor rises in a line from nearly 0. 0 if left out. */
+  /** The part of the training run in which the factor rises in a line from nearly 0. Default: 0. */
   readonly warmup?: number;
 }
 
 /** How {@linkcode cosineSchedule} falls. */
 export interface CosineOptions extends WarmupOptions {
-  /** The factor at the end. 0 if left out. */
+  /** The factor at the end. Default: 0. */
   readonly floor?: number;
 }
 
 /** How {@linkcode stepSchedule} falls. */
 export interface StepOptions extends WarmupOptions {
-  /** Where it falls, as parts of the training. [0.5, 0.75] if left out. */
+  /** Where it falls, as parts of the training run. Default: [0.5, 0.75]. */
   readonly at?: readonly number[];
-  /** What each step multiplies the learning rate by. 0.1 if left out. */
+  /** What each step multiplies the learning rate by. Default: 0.1. */
   readonly factor?: number;
 }
 
@@ -47,7 +47,7 @@ export interface StepOptions extends WarmupOptions {
  *
  * @param options Warm-up and floor.
  * @returns The schedule.
- * @throws {TypeError} If an option is unknown, or no number.
+ * @throws {TypeError} If an option is unknown, or not a number.
  * @throws {RangeError} If an option is not within 0 and 1.
  */
 export function cosineSchedule(options: CosineOptions = {}): Schedule {
@@ -92,11 +92,11 @@ export function stepSchedule(options: StepOptions = {}): Schedule {
 
 /** The corners of {@linkcode triangularSchedule}. */
 export interface TriangularOptions {
-  /** The factor at the first iteration. 0 if left out. */
+  /** The factor at the first iteration. Default: 0. */
   readonly start?: number;
-  /** Where it is 1, as a part of the training. 0.25 if left out. */
+  /** Where it is 1, as a part of the training run. Default: 0.25. */
   readonly peak?: number;
-  /** The factor at the end. 0 if left out. */
+  /** The factor at the end. Default: 0. */
   readonly end?: number;
 }
 
@@ -113,7 +113,7 @@ export interface TriangularOptions {
  *
  * @param options Its corners.
  * @returns The schedule.
- * @throws {TypeError} If an option is unknown, or no number.
+ * @throws {TypeError} If an option is unknown, or not a number.
  * @throws {RangeError} If an option is not within 0 and 1.
  */
 export function triangularSchedule(options: TriangularOptions = {}): Schedule {

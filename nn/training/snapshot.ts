@@ -16,11 +16,11 @@ export interface Snapshot<A extends FloatArray> {
   readonly random: RandomStateData;
 }
 
-/** A model in training, with the random numbers of the training, which it may draw from too. */
+/** A model in training, with the random numbers of the training run, which it may draw from too. */
 export class TrainedModel<A extends FloatArray> {
   readonly model: Model<A>;
   readonly random: RandomState;
-  /** Where the training stands while the model has other parameters. */
+  /** Where the training run stands while the model has other parameters. */
   #own: Snapshot<A> | undefined;
 
   constructor(model: Model<A>, random: RandomState) {
@@ -28,7 +28,7 @@ export class TrainedModel<A extends FloatArray> {
     this.random = random;
   }
 
-  /** Where the training stands, whatever parameters the model has now. */
+  /** Where the training run stands, whatever parameters the model has now. */
   snapshot(): Snapshot<A> {
     return this.#own ?? this.#present();
   }
@@ -52,7 +52,7 @@ export class TrainedModel<A extends FloatArray> {
     this.#own = undefined;
   }
 
-  /** Gives the model copies of other parameters, and remembers where the training stands. */
+  /** Gives the model copies of other parameters, and remembers where the training run stands. */
   lend(params: Readonly<Record<string, Tensor>>, modelState: ModelState | null): void {
     this.#own = this.#present();
     const { random } = this.#own;

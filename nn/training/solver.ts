@@ -34,7 +34,7 @@ const TURN_MILLISECONDS = 50;
 
 /**
  * Trains a model by stochastic gradient descent: draws batches with replacement, updates the
- * parameters, measures accuracies before the second iteration and after every epoch, and in the end
+ * parameters, measures accuracies before the second iteration and after every epoch, and at the end
  * gives the model the parameters that were best on the validation set.
  *
  * Source: Solver in cs231n/solver.py. Beyond it: trainAsync, progress, stop, schedules, augmentation,
@@ -128,7 +128,7 @@ export class Solver<A extends FloatArray = FloatArray> {
 
   /**
    * {@linkcode Solver.train} with pauses in which a page or a server does its other work: after every
-   * 50 ms, or every iteration if one takes longer. The numbers are the same.
+   * 50 ms, or every iteration if one takes longer. The values are the same.
    *
    * @example Stop after a while, and keep what was reached
    * ```ts
@@ -170,7 +170,7 @@ export class Solver<A extends FloatArray = FloatArray> {
    *
    * @param x Examples, (N, ...), in memory, as bytes too, or read batch by batch.
    * @param y Their labels.
-   * @param numSamples Measures on so many, drawn at random with replacement. All if left out or null.
+   * @param numSamples Measures on so many, drawn at random with replacement. Default: all, also for null.
    * @param batchSize How many are put through the model at a time.
    * @returns A number from 0 to 1.
    * @throws {TypeError} If a type is wrong.
@@ -190,7 +190,7 @@ export class Solver<A extends FloatArray = FloatArray> {
   }
 
   /**
-   * Where the training stands: a copy, plain data. May be called at any time, also from onProgress,
+   * Where the training run stands: a copy, plain data. May be called at any time, also from onProgress,
    * and between two turns of trainAsync.
    *
    * @returns The checkpoint, for {@linkcode Solver.resume} or {@linkcode encodeCheckpoint}.
@@ -201,10 +201,10 @@ export class Solver<A extends FloatArray = FloatArray> {
 
   /**
    * Continues where a checkpoint was taken: with the same model, data and options, train then gives bit
-   * for bit what a training gives that was never interrupted. If it is refused, nothing has changed.
+   * for bit what a training run gives that was never interrupted. If it is refused, nothing has changed.
    *
    * @param checkpoint What {@linkcode Solver.checkpoint} returned.
-   * @throws {TypeError} If it is no checkpoint, that of another model or update rule, the update rule is a
+   * @throws {TypeError} If it is not a checkpoint, that of another model or update rule, the update rule is a
    * function without a name of its own, or the solver is training.
    * @throws {RangeError} If it is that of another batch size, or another number of examples, or a number
    * in it is out of range.

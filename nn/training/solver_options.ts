@@ -57,63 +57,63 @@ export type TransformGradients = (grads: Readonly<Record<string, Tensor>>) => vo
 
 /** How a {@linkcode Solver} trains: the course's keyword arguments, and a few more. */
 export interface SolverOptions {
-  /** The update rule: a name, in the course's spelling too, or a function. "sgd" if left out. */
+  /** The update rule: a name, in the course's spelling too, or a function. Default: "sgd". */
   readonly updateRule?: UpdateRuleName | CourseRuleName | UpdateRule;
   /** The update rule's settings, learningRate among them. */
   readonly optimConfig?: OptimConfig;
-  /** Other settings for some parameters, such as no weight decay for biases. None if left out. */
+  /** Other settings for some parameters, such as no weight decay for biases. Default: none. */
   readonly paramGroups?: readonly ParamGroup[];
-  /** The parameters that stay as they are: names, or expressions that match them. None if left out. */
+  /** The parameters that stay as they are: names, or expressions that match them. Default: none. */
   readonly frozen?: ParamNames;
   /** Changes the gradients before each update, for example {@linkcode clipGlobalNorm}. */
   readonly transformGradients?: TransformGradients;
   /**
    * An average of the parameters, for example {@linkcode exponentialAverage}: accuracies are measured
-   * with it, and the model has it in the end. None if left out.
+   * with it, and the model ends with it. Default: none.
    */
   readonly average?: Average;
-  /** What the learning rate is multiplied by after each epoch. 1 if left out. */
+  /** What the learning rate is multiplied by after each epoch. Default: 1. */
   readonly lrDecay?: number;
-  /** What the learning rate is multiplied by besides, by how far the training is. 1 if left out. */
+  /** A factor of the learning rate that depends on the progress of the training run. Default: 1. */
   readonly schedule?: Schedule;
-  /** Examples in a batch. 100 if left out. */
+  /** Examples in a batch. Default: 100. */
   readonly batchSize?: number;
   /**
    * Batches whose gradients are averaged for one update: a large batch that need not be in memory at
-   * once. Batch normalisation sees each on its own. 1 if left out.
+   * once. Batch normalization sees each on its own. Default: 1.
    */
   readonly accumulate?: number;
   /**
    * Whether an epoch shows every example once, in random order, but for those that fill no batch. If
-   * not, batches are drawn with replacement, as in the course. False if left out.
+   * not, batches are drawn with replacement, as in the course. Default: false.
    */
   readonly shuffle?: boolean;
-  /** How many times as many examples as there are to train on are drawn. 10 if left out. */
+  /** Passes over the training examples: as many examples are drawn. Default: 10. */
   readonly numEpochs?: number;
-  /** Examples on which the training accuracy is measured. 1,000 if left out; null for all. */
+  /** Examples on which the training accuracy is measured. Default: 1,000; null for all. */
   readonly numTrainSamples?: number | null;
-  /** Examples on which the validation accuracy is measured. All if left out or null. */
+  /** Examples on which the validation accuracy is measured. Default: all, also for null. */
   readonly numValSamples?: number | null;
-  /** A line is printed every so many iterations. 10 if left out. */
+  /** Iterations from one printed line to the next. Default: 10. */
   readonly printEvery?: number;
-  /** Whether lines are printed at all. True if left out. */
+  /** Whether lines are printed at all. Default: true. */
   readonly verbose?: boolean;
   /**
-   * Whether the model has in the end the parameters that were best on the validation set. True if left
-   * out; if false, it has the last ones.
+   * Whether the model ends with the parameters that were best on the validation set; if false, with the
+   * last ones. Default: true.
    */
   readonly restoreBest?: boolean;
-  /** Stops after so many epochs without a better validation accuracy. Never if left out. */
+  /** Stops after so many epochs without a better validation accuracy. Default: never. */
   readonly patience?: number;
   /** Changes each batch, for example {@linkcode cropAndMirror}. */
   readonly augment?: Augment;
-  /** Seeds the draw of batches. 0 if left out. */
+  /** Seeds the draw of batches. Default: 0. */
   readonly seed?: number;
   /** The random numbers themselves, in place of a seed: the course has one stream for all. */
   readonly random?: RandomState;
 }
 
-/** How far a training is. */
+/** The progress of a training run. */
 export interface Progress {
   /** Iterations done. */
   readonly iteration: number;
@@ -136,12 +136,12 @@ export interface Progress {
 }
 
 /**
- * How a training ended: all iterations done, stopped by its signal, out of patience, or with a loss that
+ * How a training run ended: all iterations done, stopped by its signal, out of patience, or with a loss that
  * is NaN or infinite.
  */
 export type TrainEnd = "done" | "stopped" | "patience" | "diverged";
 
-/** What a training reached. */
+/** What a training run reached. */
 export interface TrainResult extends Progress {
   /** How it ended. */
   readonly end: TrainEnd;
@@ -149,18 +149,18 @@ export interface TrainResult extends Progress {
   readonly hint?: string;
 }
 
-/** How a training is watched and stopped. */
+/** How a training run is watched and stopped. */
 export interface TrainOptions {
   /**
-   * Ends the training after the iteration that it is aborted in. The result has the accuracies reached,
-   * but they are no candidate for the best: a training that goes on is the one that was never stopped.
+   * Ends the training run after the iteration that it is aborted in. The result has the accuracies reached,
+   * but they are no candidate for the best: a training run that goes on is the one that was never stopped.
    */
   readonly signal?: AbortSignal;
   /** Called after every iteration. */
   readonly onProgress?: (progress: Progress) => void;
   /** Called with a checkpoint every few epochs; trainAsync waits for what it returns. */
   readonly onCheckpoint?: (checkpoint: Checkpoint) => void | Promise<void>;
-  /** Epochs between checkpoints. 1 if left out. */
+  /** Epochs between checkpoints. Default: 1. */
   readonly checkpointEvery?: number;
 }
 
@@ -203,7 +203,7 @@ export const SETTINGS = {
   random: option(checkRandom),
 };
 
-/** The options of a training. */
+/** The options of a training run. */
 export const TRAIN = {
   signal: option(checkSignal),
   onProgress: option(checkFunction<NonNullable<TrainOptions["onProgress"]>>),

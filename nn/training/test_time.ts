@@ -1,5 +1,5 @@
 /**
- * Test-time augmentation: the mean of the scores of a picture and of pictures like it.
+ * Test-time augmentation: the mean of the scores of an image and of images like it.
  *
  * @module
  */
@@ -17,18 +17,18 @@ import { zerosForModel } from "./accuracy.ts";
 
 /** What {@linkcode testTimeScores} looks at. */
 export interface TestTimeOptions {
-  /** Whether mirrored pictures count half. True if left out. */
+  /** Whether mirrored images count half. Default: true. */
   readonly mirror?: boolean;
   /**
-   * Pictures that are shifted so many pixels, up and left, and down and right, count half. What comes in
-   * is reflected. 0, none, if left out.
+   * Images that are shifted so many pixels, up and left, and down and right, count half. What comes in
+   * is reflected. Default: 0, none.
    */
   readonly shift?: number;
-  /** How many pictures are put through the model at a time. 100 if left out. */
+  /** How many images are put through the model at a time. Default: 100. */
   readonly batchSize?: number;
 }
 
-/** A view of each picture, and how much it counts. */
+/** A view of each image, and how much it counts. */
 interface View {
   readonly shift: number;
   readonly mirrored: boolean;
@@ -36,8 +36,8 @@ interface View {
 }
 
 /**
- * The scores of pictures, each the mean over several views of it: more often right than those of the
- * picture alone, for that many times the work.
+ * The scores of images, each the mean over several views of it: more often right than those of the
+ * image alone, for that many times the work.
  *
  * Source: section 3.5 of Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), whose test-time
  * augmentation is `{ mirror: true, shift: 1 }`.
@@ -52,11 +52,11 @@ interface View {
  * ```
  *
  * @param model Gives the scores.
- * @param x Pictures, (N, C, H, W), in memory, as bytes too, or read batch by batch.
- * @param options Which views, and how many pictures at a time.
+ * @param x Images, (N, C, H, W), in memory, as bytes too, or read batch by batch.
+ * @param options Which views, and how many images at a time.
  * @returns Scores, (N, classes).
- * @throws {TypeError} If a type is wrong, an option unknown, or x does not hold pictures.
- * @throws {RangeError} If there are no pictures, or one is too small for the shift.
+ * @throws {TypeError} If a type is wrong, an option unknown, or x does not hold images.
+ * @throws {RangeError} If there are no images, or one is too small for the shift.
  */
 export function testTimeScores<A extends FloatArray>(
   model: Model<A>,
@@ -72,7 +72,7 @@ export function testTimeScores<A extends FloatArray>(
   const [N, C, H, W] = x.shape;
   if (x.shape.length !== 4) {
     throw new ArgumentTypeError(
-      `x must hold pictures, (N, C, H, W): it has shape ${show(x.shape)}`,
+      `x must hold images, (N, C, H, W): it has shape ${show(x.shape)}`,
       "INVALID_RANK",
     );
   }
@@ -107,7 +107,7 @@ function viewsOf(mirror: boolean, shift: number): readonly View[] {
   );
 }
 
-/** Writes a view of the first n pictures. */
+/** Writes a view of the first n images. */
 function look(
   from: FloatArray,
   to: FloatArray,

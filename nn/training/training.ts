@@ -1,5 +1,5 @@
 /**
- * The course of a training: iterations, accuracies, what was best, and how it ends, is kept and resumed.
+ * The course of a training run: iterations, accuracies, what was best, and how it ends, is kept and resumed.
  *
  * @module
  */
@@ -27,7 +27,7 @@ import {
 } from "./solver_options.ts";
 import { Timing } from "./timing.ts";
 
-/** What a training writes down for whoever watches it. */
+/** What a training run records. */
 export interface History<A extends FloatArray> {
   lossHistory: number[];
   trainAccHistory: number[];
@@ -36,7 +36,7 @@ export interface History<A extends FloatArray> {
   bestParams: Record<string, Tensor<A>> | undefined;
 }
 
-/** A training, which can be paused, ended, kept and resumed. */
+/** A training run, which can be paused, ended, kept and resumed. */
 export class Training<A extends FloatArray> {
   /** Iterations done. */
   iteration = 0;
@@ -212,7 +212,7 @@ export class Training<A extends FloatArray> {
     this.#iterationTime.add(performance.now() - start);
   }
 
-  /** What is told in the end. */
+  /** The result. */
   *#reached(end: TrainEnd): Generator<void, TrainResult> {
     const reached: TrainResult = { ...this.#progress(), end };
     if (end === "diverged") {
@@ -225,7 +225,7 @@ export class Training<A extends FloatArray> {
     }
     const measured = this.#isCheckPoint(this.iteration) && !this.#checkPending;
     if (end !== "stopped" || this.iteration === 0 || measured) return reached;
-    // Told, but not recorded, and no candidate for the best: a training that goes on from here
+    // Told, but not recorded, and no candidate for the best: a training run that goes on from here
     // must be the one that was never stopped.
     const { random } = this.#trained, before = random.getState();
     const accuracies = yield* this.#measure();
@@ -272,11 +272,11 @@ export class Training<A extends FloatArray> {
     history.bestValAcc = valAcc;
     const measured = this.iterations.averages?.params ?? this.#trained.model.params;
     history.bestParams = copyOf(measured, "model.params") as Record<string, Tensor<A>>;
-    // Batch-normalisation's running statistics belong to the parameters that they were seen with.
+    // Batch-normalization's running statistics belong to the parameters that they were seen with.
     this.#bestModelState = copyOf(this.#averageState(), "model.getState()");
   }
 
-  /** Gives the model what it is to have in the end. */
+  /** Gives the model the parameters that it ends with. */
   #lendResult(): void {
     const { bestParams } = this.#history, { averages } = this.iterations;
     if (this.#options.restoreBest) {

@@ -45,7 +45,7 @@ export interface SolverRule {
  * Reads the option of an update rule.
  *
  * @param option What messages call it.
- * @param value A name, in the course's spelling too, or a function. "sgd" if left out.
+ * @param value A name, in the course's spelling too, or a function. Default: "sgd".
  * @returns The rule.
  * @throws {TypeError} If it is neither.
  */
@@ -147,7 +147,7 @@ export function checkConfig(name: string, value: unknown): asserts value is Opti
   checkType(isObject(value) && !Array.isArray(value), name, "be an object", value);
 }
 
-/** The numbers of a tensor, or of an array of numbers. */
+/** The values of a tensor, or of an array of numbers. */
 function numbersOf(value: unknown): FloatArray | undefined {
   const data = isObject(value) && "data" in value ? value.data : value;
   return isFloatArray(data) ? data : undefined;

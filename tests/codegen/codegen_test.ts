@@ -380,7 +380,7 @@ describe("the generator's command", () => {
       /deno.json cannot be written/,
     ],
     "a missing folder": [["--x", "1,2,3", "--w", "1,1,1,1"], /--out DIR is missing/],
-    "sizes that are no numbers": [["--x", "a,2,3", "--w", "1,1,1,1", "--out", "o"], /--x .*a,2,3/],
+    "sizes that are not numbers": [["--x", "a,2,3", "--w", "1,1,1,1", "--out", "o"], /--x .*a,2,3/],
     "too few sizes": [["--x", "2,3", "--w", "1,1,1,1", "--out", "o"], /--x takes C,H,W/],
     "channels that differ": [
       ["--x", "2,3,3", "--w", "1,1,1,1", "--out", "o"],

@@ -23,7 +23,7 @@ import { eigen, whiteningFilters } from "../../examples/lib/whitening.ts";
 import { recipes } from "../../examples/lib/recipes.ts";
 import { assertRefused, interrupt, run } from "../support/command.ts";
 
-/** Pictures of noise, each class with a bright bar of its own place and colour. */
+/** Images of noise, each class with a bright bar of its own place and color. */
 function made(count: number, size: number, seed: number): { x: Tensor<Float32Array>; y: number[] } {
   const random = new RandomState(seed), x = random.randn([count, 3, size, size], "float32");
   const y = Array.from({ length: count }, (_, i) => i % 10);
@@ -40,14 +40,14 @@ describe("the course's experiments, small", () => {
   const data = { xTrain: train.x, yTrain: train.y, xVal: val.x, yVal: val.y };
   const small = { inputDim: [3, 8, 8], dtype: "float32" } as const;
 
-  it("an untrained net's loss is ln(10), and more with regularisation", () => {
+  it("an untrained net's loss is ln(10), and more with regularization", () => {
     const { loss } = new ThreeLayerConvNet(small).loss(train.x, train.y);
     assertAlmostEquals(loss, Math.log(10), 1e-3);
     const regularised = new ThreeLayerConvNet({ ...small, reg: 0.5 }).loss(train.x, train.y).loss;
     assert(regularised > loss && regularised < loss + 1, `${regularised}`);
   });
 
-  it("a net learns a few pictures by heart, even if there is nothing in them", () => {
+  it("a net overfits a few images, even if there is nothing in them", () => {
     const random = new RandomState(3);
     const noise = { x: random.randn([50, 3, 8, 8], "float32"), y: random.randint(0, 10, 50) };
     const net = new ThreeLayerConvNet({ ...small, weightScale: 1e-1, random });
@@ -76,7 +76,7 @@ describe("the course's experiments, small", () => {
     assert(solver.bestValAcc > 0.4, `${solver.valAccHistory}`);
   });
 
-  it("a deeper net learns augmented pictures with a schedule", () => {
+  it("a deeper net learns augmented images with a schedule", () => {
     const random = new RandomState(0);
     const net = new ConvNet({
       ...small,
@@ -168,7 +168,7 @@ describe("recipes", () => {
     ]);
   });
 
-  it("all make nets for CIFAR-10's pictures", () => {
+  it("all make nets for CIFAR-10's images", () => {
     const x = zeros([1, 3, 32, 32], "float32");
     for (const { net } of Object.values(recipes)) {
       assertEquals(net(new RandomState(0), 0).loss(x).shape, [1, 10]);
@@ -178,7 +178,7 @@ describe("recipes", () => {
 
 describe("the recipe fast", () => {
   const random = new RandomState(0), x = random.randn([60, 3, 32, 32], "float32");
-  // Colours that have much to do with each other, and neighbours too.
+  // Colors that have much to do with each other, and neighbors too.
   for (let i = 0; i < x.data.length; i++) {
     x.data[i] = 0.5 * x.data[i] + (i > 0 ? x.data[i - 1] : 0) * 0.4;
   }
@@ -241,7 +241,7 @@ describe("the recipe fast", () => {
     assert(gradCheck(net, some) < 1e-8);
   });
 
-  it("learns pictures, and freezes what it says", () => {
+  it("learns images, and freezes what it says", () => {
     const { fast } = recipes, train = made(40, 32, 7);
     const net = fastNet(new RandomState(1), 0);
     whiten(net, train.x);
@@ -278,7 +278,7 @@ function gradCheck(net: Net, x: Tensor<Float64Array>): number {
   );
 }
 
-/** A folder as the archive unpacks it, with made pictures; two of the six files are enough here. */
+/** A folder as the archive unpacks it, with made images; two of the six files are enough here. */
 async function makeFolder(): Promise<string> {
   const folder = await Deno.makeTempDir();
   await Deno.mkdir(`${folder}/cifar-10-batches-bin`);

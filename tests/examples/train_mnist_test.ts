@@ -113,7 +113,7 @@ describe("deno task train", () => {
     assertMatch(first.stderr, /8\/8 \| loss \d\.\d{4} \| train \d.* images\/s \| 0:00 left/);
   });
 
-  it("runs the naive kernels where they are asked for, and writes pictures", async () => {
+  it("runs the naive kernels where they are asked for, and writes images", async () => {
     const out = await Deno.makeTempDir();
     const { code, stdout } = await run("examples/train_mnist.ts", [
       ...["--limit", "20", "--epochs", "1", "--batch", "10", "--filters", "2"],

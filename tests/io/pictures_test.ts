@@ -9,7 +9,7 @@ const folder = await Deno.makeTempDir();
 const random = new RandomState(0);
 const H = 4, W = 6;
 
-/** Pixels row by row, of one colour by class, with noise. */
+/** Pixels row by row, of one color by class, with noise. */
 function pixels(label: number, channels: number): Uint8Array {
   return Uint8Array.from(
     { length: H * W * channels },
@@ -26,9 +26,9 @@ for (const [label, name] of ["cat", "dog"].entries()) {
     await Deno.writeFile(file, encodePng({ width: W, height: H, data, channels: 3 }));
   }
 }
-await Deno.writeTextFile(`${folder}/pets/dog/notes.txt`, "no picture");
+await Deno.writeTextFile(`${folder}/pets/dog/notes.txt`, "no image");
 
-/** A JPEG picture of one colour, which it keeps nearly as it is. */
+/** A JPEG image of one color, which it keeps nearly as it is. */
 function jpeg(width: number, height: number, colour: readonly number[]): Uint8Array<ArrayBuffer> {
   const data = Uint8Array.from({ length: width * height * 4 }, (_, i) => [...colour, 255][i % 4]);
   return Uint8Array.from(encodeJpeg({ width, height, data }, 95).data);
@@ -37,7 +37,7 @@ function jpeg(width: number, height: number, colour: readonly number[]): Uint8Ar
 describe("openPictures()", () => {
   after(() => Deno.remove(folder, { recursive: true }));
 
-  it("reads the pictures that are picked, plane by plane", () => {
+  it("reads the images that are picked, plane by plane", () => {
     const { x, y, classes, files } = openPictures(`${folder}/pets`);
     assertEquals(classes, ["cat", "dog"]);
     assertEquals(x.shape, [24, 3, H, W]);
@@ -62,7 +62,7 @@ describe("openPictures()", () => {
     }
   });
 
-  it("trains a net without all pictures in memory at once", () => {
+  it("trains a net without all images in memory at once", () => {
     const { x, y } = openPictures(`${folder}/pets`);
     const statistics = channelStatistics(x);
     const data = splitData(openPictures(`${folder}/pets`, { statistics }).x, y, { validation: 6 });
@@ -87,7 +87,7 @@ describe("openPictures()", () => {
     assertEquals(most, 6);
   });
 
-  it("reads JPEG pictures, and gray ones", async () => {
+  it("reads JPEG images, and gray ones", async () => {
     await Deno.mkdir(`${folder}/mixed/red`, { recursive: true });
     await Deno.writeFile(`${folder}/mixed/red/a.jpeg`, jpeg(16, 8, [220, 30, 60]));
     const gray = Uint8Array.from({ length: 128 }, (_, i) => 2 * i);
@@ -122,10 +122,10 @@ describe("openPictures()", () => {
       RangeError,
       `a/2.jpg must be 2 x 2 like ${folder}/sizes/a/1.png: it is 8 x 8`,
     );
-    const text = await of("text", "2.jpg", new TextEncoder().encode("no picture"));
-    assertThrows(text, RangeError, "a/2.jpg must be a PNG or JPEG picture: its first bytes");
+    const text = await of("text", "2.jpg", new TextEncoder().encode("no image"));
+    assertThrows(text, RangeError, "a/2.jpg must be a PNG or JPEG image: its first bytes");
     const cut = await of("cut", "2.jpg", jpeg(8, 8, [0, 0, 0]).slice(0, 100));
-    assertThrows(cut, RangeError, "a/2.jpg must be a PNG or JPEG picture");
+    assertThrows(cut, RangeError, "a/2.jpg must be a PNG or JPEG image");
     const clear = Uint8Array.from({ length: 16 }, (_, i) => i);
     const seen = await of(
       "clear",
@@ -139,8 +139,8 @@ describe("openPictures()", () => {
       RangeError,
       "empty/none must have a PNG or",
     );
-    assertThrows(() => openPictures(`${folder}/empty/none`), RangeError, "one a class");
-    // @ts-expect-error: pictures have 1 or 3 channels
+    assertThrows(() => openPictures(`${folder}/empty/none`), RangeError, "one per class");
+    // @ts-expect-error: images have 1 or 3 channels
     assertThrows(() => openPictures(`${folder}/pets`, { channels: 4 }), TypeError, "be 1 or 3");
     const wrong = { statistics: { mean: [0], deviation: [1] } };
     assertThrows(
@@ -152,7 +152,7 @@ describe("openPictures()", () => {
 });
 
 describe("decodePicture()", () => {
-  it("takes opaque colours, and no more than 8 bits", () => {
+  it("takes opaque colors, and no more than 8 bits", () => {
     const data = Uint8Array.of(1, 2, 3, 255, 4, 5, 6, 255);
     const png = encodePng({ width: 2, height: 1, data, channels: 4 });
     assertEquals(decodePicture(png).data, data);
@@ -163,6 +163,6 @@ describe("decodePicture()", () => {
       channels: 1,
       depth: 16,
     });
-    assertThrows(() => decodePicture(deep), TypeError, "up to 8 bits a colour: it has 16");
+    assertThrows(() => decodePicture(deep), TypeError, "up to 8 bits a color: it has 16");
   });
 });

@@ -14,7 +14,7 @@ import { SEED } from "../support/kernels.ts";
 
 const skip = await isMissing("torch");
 
-/** A file with any header; the values come behind it. */
+/** A file with any header; the values come after it. */
 function file(header: unknown, values: ArrayLike<number> = []): Uint8Array {
   const text = new TextEncoder().encode(
     typeof header === "string" ? header : JSON.stringify(header),
@@ -172,7 +172,7 @@ describe("encodeSafetensors() and decodeSafetensors()", () => {
     assertThrows(() => decodeSafetensors({} as never), TypeError, "bytes must be a Uint8Array");
   });
 
-  it("read names and words as they are, spaces behind the header, and no tensor at all", () => {
+  it("read names and words as they are, spaces after the header, and no tensor at all", () => {
     const keys = '{"a\\":{":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}   ';
     assertEquals(decodeSafetensors(file(keys, [7])).tensors, {
       'a":{': tensor(Float32Array.of(7), [1]),
@@ -407,7 +407,7 @@ describe("resnet18State()", () => {
     assertEquals(net.loadState(resnet18State(dict)), { missing: [], extra: [] });
     const { params } = net, { statistics } = net.getState();
     assertEquals(params.W1.data, dict["conv1.weight"].data);
-    // A block's projection comes behind its two convolutions.
+    // A block's projection comes after its two convolutions.
     assertEquals(params.W6.data, dict["layer2.0.conv1.weight"].data);
     assertEquals(params.W8.data, dict["layer2.0.downsample.0.weight"].data);
     assertEquals(params.gamma8.data, dict["layer2.0.downsample.1.weight"].data);

@@ -299,7 +299,7 @@ describe("A call makes no array but its results", () => {
       assertEquals(watchArrays(() => reluBackward<Tensor["data"]>(x, relu.cache)), bytes(x));
     });
 
-    it(`batch normalisation, but for a few numbers a channel, ${dtype}`, () => {
+    it(`batch normalization, but for a few numbers per channel, ${dtype}`, () => {
       const x = randn([500, 3], dtype), gamma = randn([3], dtype), beta = randn([3], dtype);
       const forward = () => batchnormForward<Tensor["data"]>(x, gamma, beta, { mode: "train" });
       forward();

@@ -56,7 +56,7 @@ const noWhole: readonly [unknown, ErrorClass, string][] = [
 const label = (value: unknown) =>
   typeof value === "number" ? String(value) : JSON.stringify(value) ?? String(value);
 
-/** What is no tensor, in place of a tensor that a message calls by `name`. */
+/** What is not a tensor, in place of a tensor that a message calls by `name`. */
 function noTensors(name: string): [unknown, ErrorClass, ...string[]][] {
   return [
     [null, TypeError, name, "must be a tensor", "received null"],

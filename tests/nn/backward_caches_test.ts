@@ -53,7 +53,7 @@ const forwards: Readonly<Record<string, () => Forward>> = {
 };
 
 const functions = library as unknown as Readonly<Record<string, Backward>>;
-/** What is known of a cache: its keys, and for normalisations the layer that they name. */
+/** What is known of a cache: its keys, and for normalizations the layer that they name. */
 const kindOf = (cache: object) =>
   Object.keys(cache).toSorted().join() + ("layer" in cache ? cache.layer : "");
 

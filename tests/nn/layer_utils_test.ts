@@ -36,7 +36,7 @@ import { assertGradients, assertNumbers, assertSums } from "../support/gradients
 
 const convParam = { stride: 1, pad: 1 };
 const poolParam = { poolHeight: 2, poolWidth: 2, stride: 2 };
-// The cascades without normalisation are linear but where relu bends or a pool's winner changes, which
+// The cascades without normalization are linear but where relu bends or a pool's winner changes, which
 // a step of 1e-4 does not reach with these numbers. So the published errors are held at that step: at
 // the course's 1e-5 all of the error is the rounding of the outputs' last bits, another one for each
 // order of summation.
@@ -97,7 +97,7 @@ describe("affineReluForward() and affineReluBackward()", () => {
   });
 });
 
-describe("affine, a normalisation and relu", () => {
+describe("affine, a normalization and relu", () => {
   const random = new RandomState(7);
   const x = random.randn([6, 3, 2]), w = random.randn([6, 5]), b = random.randn([5]);
   const gamma = random.randn([5]), beta = random.randn([5]), dout = random.randn([6, 5]);
@@ -119,7 +119,7 @@ describe("affine, a normalisation and relu", () => {
       dgamma: [gamma, ofBatch.dgamma, 1e-8],
       dbeta: [beta, ofBatch.dbeta, 1e-8],
     });
-    // Batch normalisation takes out the bias.
+    // Batch normalization takes out the bias.
     assertNumbers(ofBatch.db.data, [0, 0, 0, 0, 0], 1e-14);
     const layer = () => affineLayernormReluForward(x, w, b, gamma, beta);
     const ofLayer = affineLayernormReluBackward(dout, layer().cache);
@@ -272,7 +272,7 @@ describe("convBatchnormReluForward() and convBatchnormReluPoolForward()", () => 
         dgamma: [gamma, dgamma, 1e-8],
         dbeta: [beta, dbeta, 1e-8],
       });
-      // Batch normalisation takes out the bias.
+      // Batch normalization takes out the bias.
       assertNumbers(db.data, [0, 0, 0, 0], 1e-12);
     }
   });

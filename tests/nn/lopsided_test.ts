@@ -71,7 +71,7 @@ function assertNear(
   }
 }
 
-/** The normalisation of numbers in groups, forward and backward, as its formulas have it. */
+/** The normalization of numbers in groups, forward and backward, as its formulas have it. */
 function normalizeByDefinition(
   x: Tensor,
   dout: Tensor,
@@ -110,10 +110,10 @@ function normalizeByDefinition(
   return { out, dx, dgamma, dbeta };
 }
 
-describe(`Normalisations at lopsided sizes, seed ${SEED}`, () => {
+describe(`Normalizations at lopsided sizes, seed ${SEED}`, () => {
   const train = () => ({ mode: "train" as const });
 
-  it("normalise columns, rows, channels and groups as the formulas have it", () => {
+  it("normalize columns, rows, channels and groups as the formulas have it", () => {
     check([LARGEST, LARGEST], ([N, D], dtype, random) => {
       const x = randn(random, [N, D], dtype), dout = randn(random, [N, D], dtype);
       const gamma = randn(random, [D], dtype), beta = randn(random, [D], dtype);
@@ -157,7 +157,7 @@ describe(`Normalisations at lopsided sizes, seed ${SEED}`, () => {
 });
 
 describe(`Layers without weights at lopsided sizes, seed ${SEED}`, () => {
-  it("relu and dropout work number by number", () => {
+  it("relu and dropout work element by element", () => {
     check([LARGEST, LARGEST, LARGEST, LARGEST], (shape, dtype, random) => {
       const x = randn(random, shape, dtype), dout = randn(random, shape, dtype);
       const relu = reluForward(x);

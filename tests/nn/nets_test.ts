@@ -29,7 +29,7 @@ type Net = BlockNet<"float64">;
 
 /**
  * Asserts that a net's gradients agree with central differences, each to its own error. A difference of
- * a few last digits of the loss is none: where normalisation takes a shift out again, such as that of a
+ * a few last digits of the loss is none: where normalization takes a shift out again, such as that of a
  * unit whose relu is open for every example, the gradient is 0, and the numerical one what rounding leaves.
  */
 function assertNetGradients(
@@ -128,7 +128,7 @@ describe("FullyConnectedNet", () => {
     );
   });
 
-  it("gives the course's losses with batch normalisation", () => {
+  it("gives the course's losses with batch normalization", () => {
     const { random, x, y } = smallProblem();
     for (const [reg, loss] of [[0, 2.2611955101340957], [3.14, 6.996533220108303]]) {
       const net = new FullyConnectedNet([20, 30], {
@@ -139,13 +139,13 @@ describe("FullyConnectedNet", () => {
         random,
       });
       assertAlmostEquals(net.loss(x, y).loss, loss, 1e-13);
-      // With two examples, batch normalisation makes nearly all of W's gradient nothing.
+      // With two examples, batch normalization makes nearly all of W's gradient nothing.
       const largest = { W1: 2.2e-4, W2: 1e-4, W3: 1e-7, b3: 1e-8, gamma1: 1e-7, beta2: 1e-7 };
       assertNetGradients(net, x, y, largest);
     }
   });
 
-  it("has gradients that agree with central differences with layer normalisation", () => {
+  it("has gradients that agree with central differences with layer normalization", () => {
     const { random, x, y } = smallProblem();
     const net = new FullyConnectedNet([20, 30], {
       inputDim: 15,
@@ -236,7 +236,7 @@ describe("ThreeLayerConvNet", () => {
     }
   });
 
-  it("has gradients that agree with central differences with batch normalisation and a penalty", () => {
+  it("has gradients that agree with central differences with batch normalization and a penalty", () => {
     for (const filterSize of [3, 5, 7]) {
       const random = new RandomState(filterSize);
       const x = random.randn([4, 2, 8, 8]), y = random.randint(0, 10, 4);
@@ -246,7 +246,7 @@ describe("ThreeLayerConvNet", () => {
       });
       const { b1: _1, b2: _2, ...others } = net.params;
       assertNetGradients(net, x, y, Object.fromEntries(Object.keys(others).map((n) => [n, 1e-5])));
-      // Batch normalisation takes out the biases before it.
+      // Batch normalization takes out the biases before it.
       const { grads } = net.loss(x, y);
       assertNumbers(grads.b1.data, [0, 0, 0], 1e-14);
     }
@@ -307,7 +307,7 @@ describe("What a net is told nothing of", () => {
   const shapes = ({ params }: BlockNet) => Object.values(params).map(({ shape }) => `${shape}`);
   const deviation = (t: Tensor) => Math.sqrt(sumOfSquares(t) / t.data.length);
 
-  it("is the course's: pictures of CIFAR-10, ten classes, small weights, no penalty", () => {
+  it("is the course's: images of CIFAR-10, ten classes, small weights, no penalty", () => {
     const two = new TwoLayerNet(), full = new FullyConnectedNet([7, 6]);
     assertEquals(shapes(two), ["3072,100", "100", "100,10", "10"]);
     assertEquals(shapes(full), ["3072,7", "7", "7,6", "6", "6,10", "10"]);
@@ -337,7 +337,7 @@ describe("ConvNet and BlockNet", () => {
       const options = { inputDim: [2, 16, 16], numClasses: 4, reg: 0.05, seed: 1, random };
       for (const list of [blocks, [...blocks.slice(0, 2), { globalAverage: true } as const]]) {
         const net = new ConvNet({ ...options, blocks: list });
-        // Some biases are taken out by the batch normalisation behind them.
+        // Some biases are taken out by the batch normalization after them.
         const { b1: _1, b3: _3, b5: _5, ...others } = net.params;
         const names = Object.keys(others).concat(list === blocks ? [] : "b3");
         assertNetGradients(net, x, y, Object.fromEntries(names.map((name) => [name, 1e-5])), 1e-6);
@@ -499,18 +499,18 @@ describe("ConvNet and BlockNet", () => {
     assertThrows(() => net.loss(zeros([2, 2, 16, 15]), [0, 1]), RangeError, "[2,2,16,16]");
     assertThrows(() => net.loss(zeros([2, 512]), [0, 1]), TypeError, "[2,2,16,16]");
     assertThrows(() => net.loss(zeros([0, 2, 16, 16]), []), RangeError, "an example or more");
-    // @ts-expect-error: null is no list of labels
+    // @ts-expect-error: null is not a list of labels
     assertThrows(() => net.loss(x, null), TypeError, "y must be an array");
     // @ts-expect-error: the net is float64
     assertThrows(() => net.loss(zeros([2, 2, 16, 16], "float32")), TypeError, "x must be float64");
-    // @ts-expect-error: an array is no tensor
+    // @ts-expect-error: an array is not a tensor
     assertThrows(() => net.loss([1, 2, 3]), TypeError, "x must be a tensor");
     assertEquals(net.getState(), before);
   });
 });
 
 describe("Training", () => {
-  /** Pictures of a pattern for each class, with noise: what a net can learn. */
+  /** Images of a pattern for each class, with noise: what a net can learn. */
   function pictures(): { x: Tensor<Float64Array>; y: Int32Array } {
     const random = new RandomState(7);
     const patterns = random.randn([10, 3, 16, 16]).data, size = 3 * 16 * 16;
@@ -598,11 +598,11 @@ describe("Every net", () => {
     assertThrows(() => new ThreeLayerConvNet({ numFilters: -1 }), RangeError, "numFilters");
     assertThrows(() => new ThreeLayerConvNet({ inputDim: [32, 32] }), TypeError, "(C, H, W)");
     assertThrows(() => new FullyConnectedNet([20, 0]), RangeError, "hiddenDims[1]");
-    // @ts-expect-error: one number is no list
+    // @ts-expect-error: one number is not a list
     assertThrows(() => new FullyConnectedNet(20), TypeError, "hiddenDims must be an array");
     assertThrows(() => new FullyConnectedNet([20], { dropout: 0 }), RangeError, "dropout");
     assertThrows(
-      // @ts-expect-error: no such normalisation
+      // @ts-expect-error: no such normalization
       () => new FullyConnectedNet([20], { normalization: "groupnorm" }),
       TypeError,
       "normalization",

@@ -117,8 +117,7 @@ describe("reshape()", () => {
     assertEquals(reshape(zeros([0, 4]), [-1, 4]).shape, [0, 4]);
   });
   it("refuses another number of numbers", () => {
-    const says = (shape: string) =>
-      `shape must have the 12 numbers of x [3,4]: received [${shape}]`;
+    const says = (shape: string) => `shape must have the 12 values of x [3,4]: received [${shape}]`;
     assertRefused(() => reshape(x, [5, 3]), ArgumentRangeError, says("5,3"));
     assertRefused(() => reshape(x, [5, -1]), ArgumentRangeError, says("5,-1"));
     assertRefused(() => reshape(x, [0, -1]), ArgumentRangeError, says("0,-1"));
@@ -129,7 +128,7 @@ describe("reshape()", () => {
   });
 });
 
-/** A part of a tensor by the definition: number by number. */
+/** A part of a tensor by the definition: element by element. */
 function sliced({ data, shape }: Tensor, start: number, end: number, axis: number): number[] {
   const strides = shape.map((_, i) => shape.slice(i + 1).reduce((a, b) => a * b, 1));
   return [...data].filter((_, i) => {

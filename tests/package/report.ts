@@ -16,7 +16,7 @@ const kernels = (tiers: readonly TierReport[]) =>
 /** The kernels that Deno chooses. */
 const expected = kernels(reportTiers(lib));
 
-/** Asserts that every tier has the naive loops' numbers, by the kernels that Deno takes too, and the training its bits. */
+/** Asserts that every tier has the naive loops' numbers, by the kernels that Deno takes too, and the training run its bits. */
 export function assertReport(text: string): void {
   assert(text.startsWith("{"), `no report: ${text.slice(0, 2000)}`);
   const report: Report | { readonly error: string } = JSON.parse(text);

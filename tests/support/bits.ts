@@ -13,7 +13,7 @@ export interface BitOptions {
 }
 
 /**
- * Asserts that two values are equal as `assertEquals` has it, and every number to the last bit: 0 is
+ * Asserts that two values are equal as `assertEquals` has it, and every value to the last bit: 0 is
  * not -0. NaN equals NaN, unless payloads count.
  *
  * @param actual The value to check: a number, an array, a typed array, or objects that hold them.

@@ -41,7 +41,7 @@ export function start(
   }).spawn();
 }
 
-/** What a command leaves behind in the end. */
+/** What a command leaves behind at the end. */
 export async function finish(child: Deno.ChildProcess): Promise<Finished> {
   const { code, stdout, stderr } = await child.output();
   const text = new TextDecoder();

@@ -33,7 +33,7 @@ export interface PoolCase<P> {
   readonly params: P;
 }
 
-/** How many numbers a shape holds. */
+/** How many values a shape holds. */
 export const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 /** Whole numbers from -4 to 4. */
@@ -115,7 +115,7 @@ export const anyConvTranspose: fc.Arbitrary<WeightedCase<ConvTransposeParams>> =
   };
 });
 
-/** Padding before and behind that makes the output ceil(size / stride) large, the odd one behind. */
+/** Padding before and after that makes the output ceil(size / stride) large, the odd one behind. */
 export function samePads(size: number, extent: number, stride: number): [number, number] {
   const total = Math.max(0, (Math.ceil(size / stride) - 1) * stride + extent - size);
   return [Math.floor(total / 2), total - Math.floor(total / 2)];
@@ -130,7 +130,7 @@ function windowsMeet(size: number, [before, after]: readonly number[], K: number
   return true;
 }
 
-/** Any window, dilated at most so much, and its walk over a picture that it fits into. */
+/** Any window, dilated at most so much, and its walk over an image that it fits into. */
 const anyPool = (dilations: number) =>
   fc.record({
     N: upTo(2),

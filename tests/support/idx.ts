@@ -8,7 +8,7 @@
  * An IDX file.
  *
  * @param shape The size of each dimension.
- * @param data The numbers, as the file has them.
+ * @param data The values, as the file has them.
  * @param type The code of their type: bytes if left out.
  */
 export function idx(

@@ -61,7 +61,7 @@ export function lone(
 }
 
 /**
- * Asserts that all of a net's gradients agree with central differences, to a part of the largest number
+ * Asserts that all of a net's gradients agree with central differences, to a part of the largest value
  * of each; what rounding of the loss leaves is no difference.
  */
 export function assertAllGradients(

@@ -1,5 +1,5 @@
 /**
- * A training whose every bit is known: in any host, on a bundle of mod.ts.
+ * A training run whose every bit is known: in any host, on a bundle of mod.ts.
  *
  * A change of the arithmetic changes the hash on purpose; `deno run tests/support/reproducible.ts` prints the
  * new one.
@@ -12,7 +12,7 @@ type Library = typeof import("../../mod.ts");
 /** The hash of the final parameters and of all losses, in both dtypes. */
 export const TRAINING_HASH = "d9d3691ab0bcefc67113a8b5fb27814ad2342426ea33d87c7a0f9c3732e87321";
 
-/** What a training left behind, and how its kernels ran. */
+/** What a training run left behind, and how its kernels ran. */
 export interface TrainingReport {
   readonly hash: string;
   /** Why each layer's kernel was chosen. */

@@ -121,7 +121,7 @@ export class NoisyNet implements Model<Float64Array> {
   }
 }
 
-/** Points around three centres, so that there is something to learn. */
+/** Points around three centers, so that there is something to learn. */
 export function points(count: number, seed: number): { x: Tensor<Float64Array>; y: number[] } {
   const random = new RandomState(seed), x = random.randn([count, 4]);
   const y = Array.from({ length: count }, (_, i) => i % 3);

@@ -182,7 +182,7 @@ describe("The report", () => {
     { mutant: other, outcome: "killed" },
   ] as const;
 
-  it("counts a time-out as noticed, and leaves out what is no TypeScript", () => {
+  it("counts a time-out as noticed, and leaves out what is not TypeScript", () => {
     assertEquals(scores(tried), [
       { area: "codegen", total: 1, killed: 1, timeouts: 0, survived: 0, score: 1 },
       { area: "nn", total: 3, killed: 1, timeouts: 1, survived: 1, score: 2 / 3 },

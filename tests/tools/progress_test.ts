@@ -33,7 +33,7 @@ function assertGivenBack(written: string): void {
 }
 
 describe("trainWithBar()", () => {
-  it("shows where the training is, the time left in minutes and seconds", async () => {
+  it("shows where the training run is, the time left in minutes and seconds", async () => {
     const { stderr } = await runText(program(`(options) => {
       options.onProgress({ iteration: 4, loss: 1.25, trainAcc: 0.5, valAcc: NaN,
         imagesPerSecond: 1234.4, secondsLeft: 3725.2 });
@@ -99,7 +99,7 @@ describe("whileBarRuns()", () => {
 });
 
 describe("trainAndKeep()", () => {
-  it("keeps no checkpoint of a training that diverged, and says what may help", async () => {
+  it("keeps no checkpoint of a training run that diverged, and says what may help", async () => {
     const folder = await Deno.makeTempDir(), path = `${folder}/run`;
     let iterations = 0;
     const model = {

@@ -124,7 +124,7 @@ describe("generated families of convolutions", () => {
     it(`match naive for ${label} with a kernel as large as the padded input`, () => {
       assertFamily(shapeOf(2, 5, [height, width], 0), 3);
     });
-    it(`serve ${label} for every number of channels and filters from 1 to 9`, () => {
+    it(`serve ${label} for every value of channels and filters from 1 to 9`, () => {
       for (let F = 1; F <= 9; F++) {
         if (!depthwise || F < 9) assertFamily(shapeOf(10 - F, F, [8, 7], 1), 1);
       }
@@ -152,7 +152,7 @@ describe("generated families of convolutions", () => {
   });
 });
 
-describe("numbers that are not finite", () => {
+describe("non-finite values", () => {
   it("reach the results of generated convolutions as they reach the naive ones", () => {
     const shape = convShape([1, 2, 6, 5], [3, 2, 3, 3], { stride: 1, pad: 1 });
     const kernels = [naiveConv(shape), ask(generatedTier.conv, shape, "float64").kernel!];

@@ -82,7 +82,7 @@ describe("generated kernels of groups", () => {
 });
 
 describe("generated average pools", () => {
-  it("serve windows that all average as many numbers", () => {
+  it("serve windows that all average as many values", () => {
     for (
       const params of [{ stride: 2 }, { stride: 2, countIncludePad: false }, { stride: 2, pad: 1 }]
     ) {

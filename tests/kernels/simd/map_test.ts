@@ -65,7 +65,7 @@ describe("SIMD maps", () => {
   });
 });
 
-/** The distance between neighbours at a number, as float32. */
+/** The distance between neighbors at a number, as float32. */
 function unit(value: number): number {
   const size = Math.abs(Math.fround(value));
   return 2 ** Math.max(-149, Math.floor(Math.log2(Math.max(size, 2 ** -149))) - 23);

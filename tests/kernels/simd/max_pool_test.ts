@@ -122,7 +122,7 @@ describe("simdMaxPool()", () => {
     });
   });
 
-  it("reads nothing behind the memory where rows are short and windows far apart", () => {
+  it("reads nothing after the memory where rows are short and windows far apart", () => {
     for (const dtype of dtypes) {
       for (const step of [3, 17, 40, 64]) {
         for (const pad of [[0, 0, 0, 0], [0, 0, 0, 1], [1, 1, 1, 1]] as const) {
@@ -166,7 +166,7 @@ describe("simdMaxPool()", () => {
     }, 0.5);
   });
 
-  it("passes on gradients that are no numbers or infinite", () => {
+  it("passes on gradients that are not numbers or infinite", () => {
     check((testCase, dtype) => {
       const { x } = inputs(testCase, dtype, integers);
       const dout = inputs(testCase, dtype, integers).dout.map((d, i) => i % 5 === 0 ? NaN : d);

@@ -17,7 +17,7 @@ interface Case {
   readonly dtype: DType;
 }
 
-/** Planes with and without a rest behind the last step, few and more than are held at once. */
+/** Planes with and without a rest after the last step, few and more than are held at once. */
 const cases: fc.Arbitrary<Case> = fc.record({
   P: fc.oneof(fc.integer({ min: 4, max: 70 }), fc.constantFrom(225, 1024, 20_000)),
   planes: fc.oneof(fc.integer({ min: 0, max: 9 }), fc.constantFrom(70)),
@@ -40,7 +40,7 @@ function results(kernel: NormKernel, { P, planes, dtype }: Case): FloatArray[] {
   return [sums, squares, out, douts, products, dx];
 }
 
-describe("The SIMD kernels of normalisations", () => {
+describe("The SIMD kernels of normalizations", () => {
   it("give the bits of the definition", () => {
     fc.assert(
       fc.property(cases, (each) => {

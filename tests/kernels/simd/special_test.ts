@@ -129,7 +129,7 @@ describe("SIMD convolution of special numbers", () => {
 });
 
 describe("Winograd's algorithm", () => {
-  it("leaves images with numbers that are not finite to the direct kernel", () => {
+  it("leaves images with non-finite values to the direct kernel", () => {
     const shape = convShape([3, 16, 8, 16], [16, 16, 3, 3], { pad: 1 });
     const { kernel, reason } = ask(simdTier.conv, shape, "float32");
     if (kernel === undefined) throw new Error(reason);

@@ -62,7 +62,7 @@ describe("float32 sums by SIMD keep their digits", () => {
   const convs: readonly (readonly [what: string, x: Sizes, w: Sizes, pad: number])[] = [
     ["over an image of 1500 x 1500", [1, 1, 1500, 1500], [1, 1, 1, 2], 0],
     ["over a row of 2,000,000", [1, 1, 1, 2e6], [1, 1, 1, 1], 0],
-    ["over a row of 1,000,000 with neighbours", [1, 1, 1, 1e6], [1, 1, 1, 3], 1],
+    ["over a row of 1,000,000 with neighbors", [1, 1, 1, 1e6], [1, 1, 1, 3], 1],
     ["over 1,000,000 channels", [1, 1e6, 1, 1], [1, 1e6, 1, 1], 0],
     ["over 1,000,000 filters", [1, 1, 1, 1], [1e6, 1, 1, 1], 0],
     ["over 40,000 channels of 5 x 5", [1, 40_000, 5, 5], [1, 40_000, 5, 5], 0],

@@ -3,7 +3,7 @@ import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/ass
 import { cropAndMirror, cutout, full, mixup, RandomState, tensor, zeros } from "../../../mod.ts";
 
 describe("cutout()", () => {
-  it("makes one square of each picture zeros, in all channels", () => {
+  it("makes one square of each image zeros, in all channels", () => {
     const x = full([40, 2, 8, 6], 1), random = new RandomState(0);
     cutout({ size: 4 })(x, random);
     const counts = new Set<number>();
@@ -25,7 +25,7 @@ describe("cutout()", () => {
     assert(counts.has(16) && counts.size > 3, `${[...counts]}`);
   });
 
-  it("may have any pixel as its centre", () => {
+  it("may have any pixel as its center", () => {
     const x = full([400, 1, 3, 3], 1);
     cutout({ size: 1 })(x, new RandomState(1));
     const hits = Array<number>(9).fill(0);
@@ -113,7 +113,7 @@ describe("cropAndMirror() beyond the course", () => {
     }
   });
 
-  it("alternates: one half of the pictures is mirrored in an epoch, the other in the next", () => {
+  it("alternates: one half of the images is mirrored in an epoch, the other in the next", () => {
     const augment = cropAndMirror({ pad: 0, mirror: "alternate" });
     const mirrored = (pick: number, epoch: number) => {
       const x = picture();
@@ -132,7 +132,7 @@ describe("cropAndMirror() beyond the course", () => {
     assertThrows(() => augment(picture(), new RandomState(0)), TypeError, "batch must be given");
   });
 
-  it("refuses what it does not know, and pictures too small to be reflected", () => {
+  it("refuses what it does not know, and images too small to be reflected", () => {
     const wrong = (options: object) => () => cropAndMirror(options);
     assertThrows(wrong({ padding: "edge" }), TypeError, 'padding must be "zeros" or "reflect"');
     assertThrows(

@@ -125,7 +125,7 @@ describe("Images as bytes", () => {
     const signed = { data: new Int8Array(count), shape } as unknown as ByteTensor;
     assertThrows(attempt(signed), TypeError, "Float32Array or a Float64Array");
     const few = { mean: [1], deviation: [1] };
-    assertThrows(() => normalizedExamples(images, few), RangeError, "one number a channel");
+    assertThrows(() => normalizedExamples(images, few), RangeError, "one value per channel");
     const wrong = { mean: 1, deviation: [1, 1] } as unknown as typeof few;
     assertThrows(() => normalizedExamples(images, wrong), TypeError, "mean must be an array");
   });

@@ -4,7 +4,7 @@ import { type Cifar10Options, getCifar10Data } from "../../../mod.ts";
 
 const RECORD = 3073, SIZE = 10_000 * RECORD;
 
-/** Made files of the official size; the pixels tell the file, the picture and the place apart. */
+/** Made files of the official size; the pixels tell the file, the image and the place apart. */
 function made(name: string): Uint8Array {
   const file = name === "test_batch.bin" ? 6 : Number(name.match(/\d/)![0]);
   const bytes = new Uint8Array(SIZE);
@@ -47,7 +47,7 @@ describe("getCifar10Data()", () => {
       subtractMean: false,
       dtype: "float32",
     });
-    // 20,100 pictures are in three files; the others are left alone.
+    // 20,100 images are in three files; the others are left alone.
     assertEquals(
       read,
       ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "test_batch.bin"],
@@ -56,7 +56,7 @@ describe("getCifar10Data()", () => {
     assertEquals(data.xVal.shape, [9_600, 3, 32, 32]);
     assertEquals(data.xTest.shape, [3, 3, 32, 32]);
     assert(data.xTrain.data instanceof Float32Array);
-    // Validation begins where training ends: with picture 500 of the second file.
+    // Validation begins where training ends: with image 500 of the second file.
     assertEquals([...data.xVal.data.subarray(0, 3)], [(500 + 2) & 255, 2, (500 + 2) & 255]);
     assertEquals(data.xVal.data[3071], 200);
     assertEquals(data.yVal[0], (500 + 2) % 10);
@@ -65,7 +65,7 @@ describe("getCifar10Data()", () => {
     assertEquals(data.meanImage.data.some((v) => v !== 0), false);
   });
 
-  it("subtracts the mean of the training pictures alone", async () => {
+  it("subtracts the mean of the training images alone", async () => {
     const options = {
       readFile: (name: string) => made(name),
       numTraining: 7,
@@ -74,7 +74,7 @@ describe("getCifar10Data()", () => {
     };
     const { xTrain, xVal, xTest, meanImage } = await getCifar10Data(options);
     assert(xTrain.data instanceof Float64Array);
-    // Pictures 0 to 6 of file 1 have the pixels 1 to 7, on average 4.
+    // Images 0 to 6 of file 1 have the pixels 1 to 7, on average 4.
     assertEquals([...meanImage.data.subarray(0, 3)], [4, 1, 4]);
     assertEquals([xTrain.data[0], xTrain.data[1], xTrain.data[3071]], [-3, 0, 0]);
     assertEquals([xVal.data[0], xTest.data[0], xTest.data[1]], [8 - 4, 6 - 4, 6 - 1]);
@@ -158,7 +158,7 @@ describe("getCifar10Data()", () => {
     longer.set(whole);
     longer.fill(99, SIZE);
     await assertRejects(() => attempt(longer), RangeError, "it has 30730004");
-    // Also where the picture is not asked for.
+    // Also where the image is not asked for.
     whole[RECORD * 9_999] = 10;
     await assertRejects(
       () => attempt(whole),

@@ -20,7 +20,7 @@ describe("cropAndMirror()", () => {
     }
   });
 
-  it("mirrors half of the pictures, every channel alike", () => {
+  it("mirrors half of the images, every channel alike", () => {
     const augment = cropAndMirror({ pad: 0 });
     const x = tensor(new Float32Array(1000 * 2 * 4), [1000, 2, 2, 2]);
     for (let n = 0; n < 1000; n++) x.data.set([1, 2, 3, 4, 5, 6, 7, 8], n * 8);

@@ -86,7 +86,7 @@ describe("channelStatistics() and normalize()", () => {
     assertThrows(
       () => normalize(zeros([4, 2]), wrong),
       RangeError,
-      "mean must hold one number a channel",
+      "mean must hold one value per channel",
     );
     assertThrows(() => channelStatistics(zeros([4])), TypeError, "x must have 2 dimensions");
   });

@@ -27,7 +27,7 @@ describe("visualizeGrid()", () => {
     assertEquals([Math.min(...grid.data), Math.max(...grid.data)], [0, 255]);
   });
 
-  it("refuses what is no set of images", () => {
+  it("refuses what is not a set of images", () => {
     assertThrows(() => visualizeGrid(zeros([3, 4, 4])), TypeError, "xs must have 4 dimensions");
     assertThrows(() => visualizeGrid(zeros([0, 4, 4, 3])), RangeError, "[0,4,4,3]");
     assertThrows(() => visualizeGrid(zeros([1, 4, 4, 3]), 255, 0.5), RangeError, "padding");

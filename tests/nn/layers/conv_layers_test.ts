@@ -192,10 +192,10 @@ function poolReference({ xShape: [N, C, H, W], params }: PoolCase, x: Tensor, do
   return { out, dx, outShape: [N, C, OH, OW] };
 }
 
-/** The promised tolerances, relative to the largest number: sums of other orders round differently. */
+/** The promised tolerances, relative to the largest value: sums of other orders round differently. */
 const TOLERANCE = { float64: 1e-12, float32: 1e-5 } as const;
 
-/** Checks that no number is further off than the tolerance times the largest number. */
+/** Checks that no number is further off than the tolerance times the largest value. */
 function assertClose(
   { data }: Tensor,
   expected: ArrayLike<number>,
@@ -663,7 +663,7 @@ describe("The fast layers", () => {
     );
   });
 
-  it("match the naive ones in float32, to 1e-5 of the largest number", () => {
+  it("match the naive ones in float32, to 1e-5 of the largest value", () => {
     const random = new RandomState(231), params = { stride: 2, pad: 1 };
     const x = random.randn([10, 3, 31, 31], "float32"), w = random.randn([25, 3, 3, 3], "float32");
     const b = random.randn([25], "float32"), dout = random.randn([10, 25, 16, 16], "float32");

@@ -529,7 +529,7 @@ const badConv1dBackwards: readonly Bad[] = [
     "Tensors of one call must have one dtype: dout is float32 [2,6,7], x is float64 [2,4,9]",
   ],
   [
-    "a cache of pictures",
+    "a cache of images",
     [conv1d.out, conv.cache],
     TypeError,
     "The shape of x must have 3 dimensions: received [2,4,6,7]",

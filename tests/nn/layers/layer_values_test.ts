@@ -153,7 +153,7 @@ describe("Every layer", () => {
     assertThrows(() => conv(3, { strides: 1 }), TypeError, '"strides"');
     // @ts-expect-error: no such option of a depthwise convolution
     assertThrows(() => depthwiseConv({ groups: 2 }), TypeError, '"groups"');
-    // @ts-expect-error: a string is no size
+    // @ts-expect-error: a string is not a size
     assertThrows(() => conv("3"), TypeError, "conv.filters");
     assertThrows(() => convTranspose(1.5), RangeError, "convTranspose.filters");
     assertThrows(() => affine(0), RangeError, "affine.outputs");

@@ -76,9 +76,9 @@ describe("affineForward()", () => {
       TypeError,
       "x is float32",
     );
-    // @ts-expect-error: a plain array is no tensor's data
+    // @ts-expect-error: a plain array is not a tensor's data
     assertThrows(() => affineForward({ data: [1, 2], shape: [1, 2] }, w, b), TypeError, "Float32");
-    // @ts-expect-error: null is no tensor
+    // @ts-expect-error: null is not a tensor
     assertThrows(() => affineForward(x, null, b), TypeError, "w must be a tensor");
   });
 });
@@ -183,8 +183,8 @@ describe("reluForward()", () => {
     assertEquals([...view], [-1, 2, -3]);
   });
 
-  it("refuses what is no tensor", () => {
-    // @ts-expect-error: an array is no tensor
+  it("refuses what is not a tensor", () => {
+    // @ts-expect-error: an array is not a tensor
     assertThrows(() => reluForward([1, 2]), TypeError, "x must be a tensor");
     assertThrows(() => reluForward({ data: new Float64Array(3), shape: [2] }), RangeError);
   });
@@ -279,7 +279,7 @@ describe("dropoutForward()", () => {
     assertThrows(() => dropoutForward(x, { mode: "use", p: 1 }), TypeError, "dropoutParam.mode");
     // @ts-expect-error: no such option
     assertThrows(() => dropoutForward(x, { mode: "test", p: 1, keep: 1 }), TypeError, '"keep"');
-    // @ts-expect-error: a number is no generator
+    // @ts-expect-error: a number is not a generator
     assertThrows(() => dropoutForward(x, { mode: "train", p: 1, random: 1 }), TypeError, "random");
     const both = { mode: "train", p: 1, seed: 1, random: new RandomState(1) } as const;
     assertThrows(() => dropoutForward(x, both), TypeError, "not both");
@@ -400,7 +400,7 @@ describe("svmLoss() and softmaxLoss()", () => {
       assertThrows(() => loss(x, labels), TypeError, `y must ${what}`);
       // @ts-expect-error: strings are no labels
       assertThrows(() => loss(x, ["0", "1"]), TypeError, 'y[0] must be a number: received "0"');
-      // @ts-expect-error: null is no list of labels
+      // @ts-expect-error: null is not a list of labels
       assertThrows(() => loss(x, null), TypeError, "received null");
       assertThrows(() => loss(zeros([2]), [0, 0]), TypeError, "x must have 2 dimensions");
       assertThrows(() => loss(zeros([0, 3]), []), RangeError, "[0,3]");
@@ -447,7 +447,7 @@ describe("softmaxLoss() with soft targets", () => {
     assertEquals(softmaxLoss(scores, tensor(Float64Array.of(1, 0), [1, 2])).loss, 0);
   });
 
-  it("refuses rows that are no probabilities", () => {
+  it("refuses rows that are not probabilities", () => {
     const wrong = (...values: number[]) => () =>
       softmaxLoss(zeros([2, 2]), tensor(Float64Array.from(values), [2, 2]));
     assertThrows(

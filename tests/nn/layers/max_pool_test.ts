@@ -71,7 +71,7 @@ function reference({ xShape: [N, C, H, W], params }: PoolCase<PoolParams>, x: Te
 }
 
 describe("Max-pools with dilation and ceil mode", () => {
-  it("take the first largest number of each window", () => {
+  it("take the first largest value of each window", () => {
     fc.assert(
       fc.property(anyMaxPool, (c) => {
         const x = wholes(c.xShape);
@@ -145,7 +145,7 @@ describe("Max-pools with dilation and ceil mode", () => {
     }
   }
 
-  it("have no window that would start in the padding behind", () => {
+  it("have no window that would start in the bottom or right padding", () => {
     const x = linspace(1, 25, [1, 1, 5, 5]);
     // By rounding up there would be three: 1 + ceil((5 + 1 - 2) / 3).
     const { out } = maxPoolForward(x, {

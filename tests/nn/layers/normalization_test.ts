@@ -413,7 +413,7 @@ describe("spatialBatchnormBackward()", () => {
 });
 
 describe("spatialGroupnormForward()", () => {
-  it("gives each group of each picture mean 0 and deviation 1", () => {
+  it("gives each group of each image mean 0 and deviation 1", () => {
     const x = affinely(new RandomState(231).randn([2, 6, 4, 5]), 4, 10);
     const groups = ({ data }: Tensor) => tensor(data, [1, 4, 3 * 4 * 5]);
     const before = channelStatistics(groups(x));

@@ -74,7 +74,7 @@ const badMaxPoolForwards: readonly Bad[] = [
     "a window that holds padding alone",
     [zeros([1, 1, 1, 4]), { poolHeight: 2, poolWidth: 1, stride: 1, dilation: 2, pad: [1, 0] }],
     RangeError,
-    "Every window of a pool must hold a number of x: a window of [2,1] with dilation [2,1] and pad [1,0,1,0] misses x of shape [1,1,1,4]",
+    "Every window of a pool must hold a value of x: a window of [2,1] with dilation [2,1] and pad [1,0,1,0] misses x of shape [1,1,1,4]",
   ],
 ];
 
@@ -414,7 +414,7 @@ const badAveragePool1dBackwards: readonly Bad[] = [
     `cache has an unknown option "x": known are shape, poolParam`,
   ],
   [
-    "a cache of a picture",
+    "a cache of an image",
     [average1d.out, { ...average1d.cache, shape: [2, 4, 1, 9] }],
     TypeError,
     "cache.shape must have 3 dimensions: received [2,4,1,9]",

@@ -37,14 +37,14 @@ import {
 const tiers: readonly KernelChoice[] = ["auto", "generated", "naive"];
 const runs = { numRuns: 200, seed: SEED };
 
-// The 1-d layers run as pictures of one row. Here they are compared with pictures of one column.
+// The 1-d layers run as images of one row. Here they are compared with images of one column.
 
-/** A sequence, or 1-d filters, as a picture of one column. */
+/** A sequence, or 1-d filters, as an image of one column. */
 const column = ({ data, shape: [N, C, L] }: Tensor): Tensor => ({ data, shape: [N, C, L, 1] });
-/** A picture of one column as a sequence. */
+/** An image of one column as a sequence. */
 const sequence = ({ data, shape: [N, C, L] }: Tensor): Tensor => ({ data, shape: [N, C, L] });
 
-/** The columns of a picture's padding, for a sequence; the rows of a column's, for a picture. */
+/** The columns of an image's padding, for a sequence; the rows of a column's, for an image. */
 function padsOf(pad: Pad | undefined) {
   if (typeof pad !== "object") return { pad1d: pad, pad2d: pad };
   const [, left, , right] = pad as readonly [number, number, number, number];
@@ -53,7 +53,7 @@ function padsOf(pad: Pad | undefined) {
 
 const across = (value: unknown) => (value as readonly [number, number])[1];
 
-/** A pool of pictures' parameters for a sequence and for a column. */
+/** A pool of images' parameters for a sequence and for a column. */
 function poolsOf(
   { params }: PoolCase<
     { readonly poolWidth: number; readonly stride: unknown; readonly pad?: Pad }
@@ -66,7 +66,7 @@ function poolsOf(
   ] as const;
 }
 
-describe("1-d layers are equal to those of pictures of one column:", () => {
+describe("1-d layers are equal to those of images of one column:", () => {
   it("convolutions", () => {
     fc.assert(
       fc.property(anyConv, ({ xShape: [N, C, , L], wShape: [F, CG, , K], biases, params }) => {

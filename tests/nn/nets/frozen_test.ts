@@ -71,7 +71,7 @@ describe("A net told that parameters are frozen", () => {
     }
   });
 
-  it("does not go back behind the first layer that learns", () => {
+  it("does not go back after the first layer that learns", () => {
     const passes = (...names: string[]) => {
       const before = watched.passes.backward;
       gradsWith(...names);

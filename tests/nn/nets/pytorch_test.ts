@@ -44,7 +44,7 @@ function assertNear(actual: Tensor, expected: Doubles, what: string): void {
   for (const [i, value] of expected.data.entries()) {
     error = Math.max(error, Math.abs(actual.data[i] - value));
   }
-  assert(error <= 1e-10 * scale, `${what} is off by ${error}, its largest number is ${scale}`);
+  assert(error <= 1e-10 * scale, `${what} is off by ${error}, its largest value is ${scale}`);
 }
 
 const unit = (filters: number, options: { kernel?: number; stride?: number } = {}) =>

@@ -117,7 +117,7 @@ describe("A solver with an average", () => {
     });
   }
 
-  it("takes a checkpoint in the middle of a measurement from the training, not the averages", async () => {
+  it("takes a checkpoint in the middle of a measurement from the training run, not the averages", async () => {
     const net = new NoisyNet(), checkpoints: Checkpoint[] = [];
     const options: SolverOptions = { ...noisy, average: exponentialAverage({ decay: 0.5 }) };
     const solver: Solver<Float64Array> = new Solver(net, data, options);

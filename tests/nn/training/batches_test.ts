@@ -68,7 +68,7 @@ describe("shuffle", () => {
     for (let n = 0; n < count; n++) assertEquals(batch.filter((seen) => seen === n).length, 2);
   });
 
-  it("refuses a checkpoint of a training that did not shuffle", () => {
+  it("refuses a checkpoint of a training run that did not shuffle", () => {
     const plain = new Solver(linear(), data, quiet);
     plain.train();
     assertThrows(

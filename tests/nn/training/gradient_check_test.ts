@@ -139,7 +139,7 @@ describe("evalNumericalGradientArray()", () => {
 });
 
 describe("gradCheckSparse()", () => {
-  it("compares as many numbers as asked for, and names where they stand", () => {
+  it("compares as many values as asked for, and names where they stand", () => {
     const x = new RandomState(231).randn([3, 4, 5]), gradient = threeSquares(x);
     const checks = gradCheckSparse(sumOfCubes, x, gradient, 50);
     assertEquals(checks.length, 50);

@@ -29,7 +29,7 @@ describe("topKAccuracy()", () => {
     assertEquals(accuracy, solver.checkAccuracy(data.xVal, data.yVal));
   });
 
-  it("refuses a k that is no rank, and labels that are no classes", () => {
+  it("refuses a k that is not a rank, and labels that are not classes", () => {
     assertThrows(() => topKAccuracy(scores, [0, 0, 0, 0], 4), RangeError, "k must be");
     assertThrows(() => topKAccuracy(scores, [0, 0, 0, 3]), RangeError, "y[3]");
     assertThrows(() => topKAccuracy(scores, [0]), RangeError, "y must hold one label");

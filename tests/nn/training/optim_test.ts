@@ -99,7 +99,7 @@ describe("The update rules match the notebook's tables:", () => {
     ];
     for (let i = 0; i < 20; i++) assertAlmostEquals(nextW.data[i], expected[i], 5.001e-9);
     assertEquals(config.t, 6);
-    // Means of evenly spaced numbers are evenly spaced; those of squares are not.
+    // Means of evenly spaced values are evenly spaced; those of squares are not.
     assert(relError(config.m, linspace(0.48, 0.85, [4, 5])) < 1e-8);
     assertAlmostEquals(config.v.data[0], 0.69966, 5e-6);
     assertAlmostEquals(config.v.data[19], 0.49966, 5e-6);

@@ -25,7 +25,7 @@ function faultAt(...calls: number[]): () => void {
 }
 
 describe("An exception in the middle of an iteration", () => {
-  /** Trains with exceptions: each leaves all as it was, and the training is that without them. */
+  /** Trains with exceptions: each leaves all as it was, and the training run is that without them. */
   function assertUndone(make: (fault: () => void) => Solver<Float64Array>, calls: number[]): void {
     const whole = make(() => {}), solver = make(faultAt(...calls));
     whole.train();
@@ -191,7 +191,7 @@ describe("An exception in the middle of an iteration", () => {
   });
 });
 
-describe("A loss that is no finite number", () => {
+describe("A loss that is not a finite number", () => {
   /** A solver whose loss is such a one from an iteration on. */
   function diverging(value: number, at: number, options: SolverOptions = noisy) {
     const model = new NoisyNet(), loss = model.loss.bind(model) as (...args: unknown[]) => Result;
@@ -204,7 +204,7 @@ describe("A loss that is no finite number", () => {
   }
 
   for (const value of [NaN, Infinity, -Infinity]) {
-    it(`ends the training: ${value}`, () => {
+    it(`ends the training run: ${value}`, () => {
       const whole = new Solver(new NoisyNet(), data, noisy);
       let first: Checkpoint | undefined;
       whole.train({

@@ -136,7 +136,7 @@ describe("frozen", () => {
     assertEquals([...second.model.params.gamma1.data], gamma);
   });
 
-  it("refuses names that are no parameters, and to freeze all", () => {
+  it("refuses names that are not parameters, and to freeze all", () => {
     const solver = (frozen: unknown) => () =>
       new Solver(linear(), data, { ...quiet, frozen } as SolverOptions);
     assertThrows(solver("V"), RangeError, "frozen must name parameters: there is no V among W, b");

@@ -31,7 +31,7 @@ describe("Solver.resume()", () => {
   whole.train();
   const fresh = () => new Solver(new NoisyNet(), data, noisy);
 
-  it("gives bit for bit the losses of a training that was never interrupted", () => {
+  it("gives bit for bit the losses of a training run that was never interrupted", () => {
     // In the middle of an epoch, at its end, before the start and after the end.
     for (const at of [9, 12, 0, 24]) {
       const first = fresh();
@@ -111,7 +111,7 @@ describe("Solver.resume()", () => {
     assertNotEquals(kept[0].params.W1.data, kept[1].params.W1.data);
   });
 
-  /** All that a training can be told apart by. */
+  /** All that a training run can be told apart by. */
   const outcome = (solver: Solver<Float64Array>) => ({
     ...solver.checkpoint(),
     given: solver.model.params,
@@ -126,7 +126,7 @@ describe("Solver.resume()", () => {
     assertEquals(end, "stopped");
   }
 
-  it("gives the same best parameters too, wherever the training was stopped", () => {
+  it("gives the same best parameters too, wherever the training run was stopped", () => {
     let candidates = 0;
     for (const seed of [0, 1, 2]) {
       const make = () => new Solver(new NoisyNet(), data, { ...noisy, seed });
@@ -232,7 +232,7 @@ describe("Solver.resume()", () => {
     });
   }
 
-  it("waits for a better accuracy as long as a training that was never interrupted", () => {
+  it("waits for a better accuracy as long as a training run that was never interrupted", () => {
     const make = () => new Solver(new NoisyNet(), data, { ...noisy, numEpochs: 40, patience: 3 });
     const whole = make(), { end, epoch } = whole.train();
     const best = whole.valAccHistory.indexOf(whole.bestValAcc);
@@ -251,7 +251,7 @@ describe("Solver.resume()", () => {
     }
   });
 
-  it("serves trainings of any number of epochs, at the same cost for each iteration", () => {
+  it("serves training runs of any number of epochs, at the same cost for each iteration", () => {
     const epochs = 140_000;
     const make = () => {
       const one = { ...data, xTrain: zeros([1, 4]), yTrain: [0] };

@@ -45,7 +45,7 @@ function logged(run: () => void): string[] {
 
 describe("Solver", () => {
   it("gives the losses and accuracies of the course's solver in numpy", () => {
-    // One stream of random numbers for all, as numpy's global one. The numbers were computed with
+    // One stream of random numbers for all, as numpy's global one. The values were computed with
     // cs231n/solver.py and this net in numpy.
     const random = new RandomState(231);
     const x = random.randn([40, 5]), y = random.randint(0, 3, 40);
@@ -162,7 +162,7 @@ describe("Solver", () => {
     assertEquals(solver.bestParams!.W.data, kept);
   });
 
-  it("converts pictures to the model's dtype", () => {
+  it("converts images to the model's dtype", () => {
     const single = (t: Tensor) => tensor(Float32Array.from(t.data), t.shape);
     const exact = (t: Tensor) => tensor(Float64Array.from(t.data), t.shape);
     const run = (convert: (t: Tensor) => Tensor) => {
@@ -401,7 +401,7 @@ describe("cosineSchedule()", () => {
     assertAlmostEquals(schedule(0.25), 0.2 + 0.8 * (1 + Math.SQRT1_2) / 2, 1e-15);
   });
 
-  it("rises to 1 at the end of its warm-up, and falls to its floor at the end of the training", () => {
+  it("rises to 1 at the end of its warm-up, and falls to its floor at the end of the training run", () => {
     const schedule = cosineSchedule({ warmup: 0.25, floor: 0.2 });
     assertEquals([0, 0.125, 0.25].map(schedule), [0, 0.5, 1]);
     assertAlmostEquals(schedule(0.4375), 0.2 + 0.8 * (1 + Math.SQRT1_2) / 2, 1e-15);
@@ -412,7 +412,7 @@ describe("cosineSchedule()", () => {
     assertEquals(cosineSchedule()(0), 1);
   });
 
-  it("refuses what is no part", () => {
+  it("refuses what is not a part", () => {
     assertThrows(
       () => cosineSchedule({ warmup: 2 }),
       RangeError,
@@ -428,7 +428,7 @@ describe("stepSchedule()", () => {
     assertEquals([0, 0.1, 0.2, 0.49, 0.5, 0.79, 0.8].map(schedule), [0, 0.5, 1, 1, 0.5, 0.5, 0.25]);
   });
 
-  it("refuses what is no list of parts", () => {
+  it("refuses what is not a list of parts", () => {
     assertThrows(() => stepSchedule({ at: 0.5 as unknown as number[] }), TypeError, "at must be");
     assertThrows(() => stepSchedule({ at: [0.5, 5] }), RangeError, "at[1]");
   });

@@ -11,7 +11,7 @@ import {
 } from "../../../mod.ts";
 import { assertSameBits } from "../../support/bits.ts";
 
-/** Its scores are the upper left pixel and its right neighbour. */
+/** Its scores are the upper left pixel and its right neighbor. */
 class Corner implements Model<Float64Array> {
   params = { W: tensor(Float64Array.of(1), [1]) };
   readonly sizes: number[] = [];
@@ -29,11 +29,11 @@ class Corner implements Model<Float64Array> {
 }
 
 const x = new RandomState(0).randn([5, 1, 4, 4]);
-/** Pixel (row, column) of picture n. */
+/** Pixel (row, column) of image n. */
 const at = (n: number, row: number, column: number) => x.data[n * 16 + row * 4 + column];
 
 describe("testTimeScores()", () => {
-  it("is the mean of the scores of a picture and its mirror image", () => {
+  it("is the mean of the scores of an image and its mirror image", () => {
     const { data, shape } = testTimeScores(new Corner(), x);
     assertEquals(shape, [5, 2]);
     for (let n = 0; n < 5; n++) {
@@ -42,7 +42,7 @@ describe("testTimeScores()", () => {
     }
   });
 
-  it("counts shifted pictures half, with what comes in reflected", () => {
+  it("counts shifted images half, with what comes in reflected", () => {
     const { data } = testTimeScores(new Corner(), x, { mirror: false, shift: 1 });
     for (let n = 0; n < 5; n++) {
       // Shifted down and right, the pixel before the first is the reflected (1, 1).
@@ -65,7 +65,7 @@ describe("testTimeScores()", () => {
     assertSameBits(testTimeScores(new Corner(), read, { shift: 2, batchSize: 3 }).data, all.data);
   });
 
-  it("refuses what holds no pictures, and shifts larger than they are", () => {
+  it("refuses what holds no images, and shifts larger than they are", () => {
     const model = new Corner();
     assertThrows(() => testTimeScores(model, tensor(x.data, [5, 16])), TypeError, "(N, C, H, W)");
     assertThrows(() => testTimeScores(model, x, { shift: 4 }), RangeError, "shift must be");
