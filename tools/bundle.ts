@@ -28,13 +28,17 @@ const withoutSideEffects: Plugin = {
   },
 };
 
-/** Leaves the library's generated kernels out. */
+/** The condition under which the npm package is bundled without the generated tier. */
+export const NO_GENERATED = "no-generated-kernels";
+
+/** What the npm package does under {@linkcode NO_GENERATED}. */
 const withoutGenerated: Plugin = {
-  name: "without generated kernels",
+  name: NO_GENERATED,
   setup({ onLoad }) {
-    const contents =
-      "export const generatedConvs = [], generatedPools = [], generatedAveragePools = [];";
-    onLoad({ filter: /[\\/]generated[\\/]kernels[\\/]index\.ts$/ }, () => ({ contents }));
+    onLoad({ filter: /[\\/]generated[\\/]tier\.ts$/ }, async () => ({
+      contents: await Deno.readTextFile(`${ROOT}kernels/generated/none.ts`),
+      loader: "ts",
+    }));
   },
 };
 
@@ -42,7 +46,7 @@ const withoutGenerated: Plugin = {
  * Bundles and minifies a program. Call esbuild's `stop` in the end: a process of its own does the work.
  *
  * @param program The program's text, which imports {@linkcode PACKAGE}.
- * @param generated Whether the library's generated kernels belong to it. Default: true.
+ * @param generated Whether the generated tier belongs to it. Default: true.
  * @returns An ES module.
  */
 export async function bundled(program: string, generated = true): Promise<Uint8Array<ArrayBuffer>> {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { build, stop } from "esbuild";
+import { build, stop, transform } from "esbuild";
 import { packTar, unpackTar } from "modern-tar/fs";
 import { createReadStream, createWriteStream } from "node:fs";
 import { join, relative } from "node:path";
@@ -12,7 +12,7 @@ import { pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
 import { rollup } from "rollup";
 import { dts } from "rollup-plugin-dts";
-import { ROOT, TARGET } from "./bundle.ts";
+import { NO_GENERATED, ROOT, TARGET } from "./bundle.ts";
 import { path, runCommand, type Values } from "./options.ts";
 
 /** What package.json says beyond deno.json. */
@@ -23,6 +23,12 @@ const PACKAGE_JSON = {
   // No module does anything but define what it exports: bundlers may leave out what is not used.
   sideEffects: false,
   engines: { node: ">=20" },
+  imports: {
+    "#generated-tier": {
+      [NO_GENERATED]: "./kernels/generated/none.js",
+      default: "./kernels/generated/tier.js",
+    },
+  },
 };
 
 /** Where the type of what `using` takes is declared; TypeScript knows it from 5.2 on. */
@@ -76,11 +82,21 @@ async function writeFiles(folder: string): Promise<PackageJson> {
   const packageJson = { name, version, ...PACKAGE_JSON, ...rest };
   await Deno.writeTextFile(file, JSON.stringify(packageJson, null, 2) + "\n");
   for await (const path of filesOf(folder)) {
-    if (!path.endsWith(".d.ts")) continue;
-    const text = await Deno.readTextFile(path);
-    if (/\bDisposable\b/.test(text)) await Deno.writeTextFile(path, DISPOSABLE + text);
+    const text = await Deno.readTextFile(path), edited = editedFile(path, text);
+    if (edited !== text) await Deno.writeTextFile(path, edited);
   }
+  const none = await Deno.readTextFile(join(ROOT, "kernels", "generated", "none.ts"));
+  const { code } = await transform(none, { loader: "ts", target: TARGET });
+  await Deno.writeTextFile(join(folder, "kernels", "generated", "none.js"), code);
   return packageJson;
+}
+
+/** A file of the package as package.json means it. */
+function editedFile(path: string, text: string): string {
+  if (path.endsWith(".js")) {
+    return text.replaceAll(/"[./]+\/generated\/tier\.js"/g, `"#generated-tier"`);
+  }
+  return path.endsWith(".d.ts") && /\bDisposable\b/.test(text) ? DISPOSABLE + text : text;
 }
 
 /** Packs a folder of files as npm does. */
@@ -103,21 +119,17 @@ async function writeTarball(folder: string, tarball: string): Promise<void> {
 
 /** Writes everything that mod.ts exports as one minified module, with its source map. */
 async function writeModule(file: string, banner: string): Promise<void> {
-  try {
-    await build({
-      entryPoints: [join(ROOT, "mod.ts")],
-      outfile: file,
-      bundle: true,
-      minify: true,
-      format: "esm",
-      target: TARGET,
-      sourcemap: true,
-      banner: { js: banner },
-      logLevel: "error",
-    });
-  } finally {
-    await stop();
-  }
+  await build({
+    entryPoints: [join(ROOT, "mod.ts")],
+    outfile: file,
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: TARGET,
+    sourcemap: true,
+    banner: { js: banner },
+    logLevel: "error",
+  });
 }
 
 /** Writes the types of everything that mod.ts exports as one file. */
@@ -145,6 +157,7 @@ export async function makePackage(out: string): Promise<string> {
     await writeTypes(folder, join(out, "cnn-layers.d.ts"), banner);
     return tarball;
   } finally {
+    await stop();
     await Deno.remove(folder, { recursive: true });
   }
 }

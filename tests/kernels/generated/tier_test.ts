@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import * as none from "../../../kernels/generated/none.ts";
 import * as generatedTier from "../../../kernels/generated/tier.ts";
 import { naiveConv } from "../../../kernels/naive/conv.ts";
 import {
@@ -152,5 +153,15 @@ describe("the generated tier", () => {
       TypeError,
       "pools[0].name must be like maxpool-",
     );
+  });
+});
+
+describe("What takes the generated tier's place", () => {
+  it("has all that the tier exports, and no kernel", () => {
+    assertEquals(Object.keys(none), Object.keys(generatedTier));
+    const offers = [none.conv, none.maxPool, none.averagePool, none.affine];
+    assertEquals(offers.filter((offer) => offer !== undefined), []);
+    assertEquals(none.generatedNames(), []);
+    assertThrows(() => none.addKernels([], [], []), Error, "leaves the generated tier out");
   });
 });
