@@ -1,5 +1,5 @@
 /**
- * `deno bench`: the layers by tier, naive as the baseline of each group. Eight images a call, so that
+ * `deno bench`: the layers by tier, naive as the baseline of each group. Eight images per call, so that
  * the naive loops end; bench/table.ts times whole batches.
  *
  * @module

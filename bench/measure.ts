@@ -17,7 +17,7 @@ export interface Request {
   readonly workload: string;
   /** Number type of the tensors. */
   readonly dtype: DType;
-  /** Images a call; the workload's own number if left out. */
+  /** Images per call. Default: the workload's own number. */
   readonly images?: number;
   /** Milliseconds of measurement for each cell. */
   readonly budget: number;
@@ -37,7 +37,7 @@ export interface Timing {
   readonly gigaflops?: number;
 }
 
-/** The median time of a call in milliseconds, after enough calls for the optimiser. */
+/** The median time of a call in milliseconds, after enough calls for the optimizer. */
 function median(run: () => void, milliseconds: number, warmUp: () => void): number {
   const start = performance.now();
   do warmUp(); while (performance.now() - start < milliseconds / 2);

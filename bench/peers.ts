@@ -101,7 +101,7 @@ function median(values: number[]): number {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** The largest difference between two sets of arrays, relative to the largest number of each. */
+/** The largest difference between two sets of arrays, relative to the largest value of each. */
 function difference(results: Results, reference: Results): number {
   let worst = 0;
   for (const [name, expected] of Object.entries(reference)) {
@@ -137,7 +137,7 @@ async function check(
     const scaled = async (budget: number) =>
       Math.min(...await trial.sample(budget)) * job.workload.x[0] / job.N;
     const estimate = await scaled(BUDGET);
-    // Code that is not optimised yet looks slower than it will be.
+    // Code that is not optimized yet looks slower than it will be.
     return estimate > LIMIT ? Math.min(estimate, await scaled(10 * BUDGET)) : estimate;
   } finally {
     trial.dispose?.();
@@ -165,7 +165,7 @@ async function measure(
       }
       const runnable = await peer.prepare(whole);
       if (runnable === undefined) continue;
-      // Warm-up: optimised code arrives after some calls.
+      // Warm-up: optimized code arrives after some calls.
       const times = await runnable.sample(BUDGET);
       ready.push({ index, runnable, times: times[0] > 1000 ? times : [] });
     } catch (error) {

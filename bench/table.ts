@@ -19,7 +19,7 @@ const { images, only, budget } = scriptOptions({
     images: whole(
       undefined,
       [1, 1000],
-      "images a call; the workload's own number, 64 or 100, if left out",
+      "images per call; default: the workload's own number, 64 or 100",
     ),
     only: words(allNames, "workloads, separated by commas"),
     budget: whole(1000, [1, 3_600_000], "milliseconds of measurement for each cell"),

@@ -1,9 +1,9 @@
 /**
- * Where the time of a training iteration goes: ThreeLayerConvNet on pictures of CIFAR-10's size, layer
+ * Where the time of a training iteration goes: ThreeLayerConvNet on images of CIFAR-10's size, layer
  * by layer, forward, backward and update, in milliseconds and percent; and images per second.
  *
  * `deno task bench:training [--hidden 500] [--batch 100] [--dtype float64] [--kernels generated] ...`;
- * the options and what they are if left out stand below. Each number is the least of all rounds. The
+ * the options and their defaults stand below. Each time is the least of all rounds. The
  * row of a layer with weights holds their update: adam's square root and division, for each weight.
  *
  * @module
@@ -33,10 +33,10 @@ const options = scriptOptions({
   usage: "deno task bench:training",
   about: "Splits a training iteration of ThreeLayerConvNet on CIFAR-10's shapes by layer.",
   options: {
-    batch: whole(50, [1, 1000], "pictures in a batch"),
+    batch: whole(50, [1, 1000], "images in a batch"),
     filters: whole(32, [1, 256], "filters of the convolution"),
     "filter-size": odd(7, [1, 31], "height and width of the filters, an odd number"),
-    hidden: whole(100, [1, 4096], "numbers between the two fully-connected layers"),
+    hidden: whole(100, [1, 4096], "size of the hidden layer"),
     dtype: word("float32", ["float32", "float64"], "number type"),
     kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
     rounds: whole(25, [1, 100_000], "iterations that are timed"),

@@ -70,7 +70,7 @@ export function times(a: Expr, b: Expr): Expr {
   return typeof a === "number" ? `${factor(b)} * ${a}` : `${factor(a)} * ${factor(b)}`;
 }
 
-/** The sum of the terms, zeros left out and numbers added up. */
+/** The sum of the terms, without zeros, numbers added up. */
 export function sum(...terms: Expr[]): Expr {
   let constant = 0;
   const names: string[] = [];

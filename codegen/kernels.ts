@@ -64,7 +64,7 @@ function docComment(lines: readonly string[]): string {
   return ["/**", ...lines.map((line) => ` * ${line}`.trimEnd()), " */"].join("\n");
 }
 
-/** `export const name: type = { … };`, written as text: ts-morph indents initialisers further. */
+/** `export const name: type = { … };`, written as text: ts-morph indents initializers further. */
 export function constant(
   name: string,
   type: string,
@@ -211,7 +211,7 @@ export function maxPool(of: PoolWindow, row?: string): KernelSource {
     backward: {
       source: poolBackwardFunction(
         `backward_${suffix}`,
-        "dx += dy, each number at the maximum of its window of x.",
+        "dx += dy, each value at the maximum of its window of x.",
         schedule,
         sizes,
       ),
@@ -238,7 +238,7 @@ export function averagePool(of: PoolWindow, row?: string): KernelSource {
     backward: {
       source: averageBackwardFunction(
         `averageBackward_${suffix}`,
-        "dx += dy, each number shared out over its window of x.",
+        "dx += dy, each value shared out over its window of x.",
         schedule,
         sizes,
       ),

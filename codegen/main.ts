@@ -35,7 +35,7 @@ const options = {
   check: flag("write nothing, but fail if kernels/generated/kernels/ is not what would be written"),
   ...geometryOptions,
   out: path("folder to write; importing DIR/index.ts registers the kernel"),
-  module: path("what the files import the library from; this copy of it if left out"),
+  module: path("what the files import the library from (default: this copy)"),
 };
 
 const about = `Generates TypeScript kernels.

@@ -100,7 +100,7 @@ export interface ConvSchedule {
 }
 
 /**
- * The most multiply-adds that one function may hold in straight-line code. V8's optimiser slows long
+ * The most multiply-adds that one function may hold in straight-line code. V8's optimizer slows long
  * before it gives up at about 60 KB of bytecode: 1.7 ns a term at 200 terms, 4.8 at 1,000.
  */
 export const STRAIGHT_LINE_CAP = 500;
@@ -108,7 +108,7 @@ export const STRAIGHT_LINE_CAP = 500;
 /** So many weights stay in the 16 registers beside the sums without spilling. */
 const RESIDENT_WEIGHTS = 9;
 
-/** Planes at a time of a 1x1 kernel, which has no neighbouring taps to share a load with. */
+/** Planes at a time of a 1x1 kernel, which has no neighboring taps to share a load with. */
 const POINTWISE_BLOCK = 4;
 
 /** Sums at a time, where one row of taps leaves registers free. */
@@ -247,7 +247,7 @@ export interface PoolSchedule {
 }
 
 /**
- * The schedule of a max-pool. Neighbours meet first, so that matches of one round do not wait for each
+ * The schedule of a max-pool. Neighbors meet first, so that matches of one round do not wait for each
  * other; the earlier contender always stands first, so that the first maximum in row-major order wins.
  */
 export function poolSchedule(window: Family): PoolSchedule {

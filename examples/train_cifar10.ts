@@ -38,26 +38,26 @@ import { exitCode, kernelTable, outcome } from "../tools/report.ts";
 
 type Net = ReturnType<Recipe["net"]>;
 
-const ofRecipe = "the recipe's if left out";
+const ofRecipe = "default: the recipe's";
 const options = {
   recipe: word(
     "course",
     ["check", "overfit", "epoch", "course", "deep", "resnet20", "fast"],
     "what to do",
   ),
-  data: path("folder with CIFAR-10's binary files; data if left out"),
+  data: path("folder with CIFAR-10's binary files (default: data)"),
   download: flag("fetch CIFAR-10 into that folder if it is not there (170 MB)"),
-  epochs: whole(undefined, [1, 1_000_000], `passes over the training pictures; ${ofRecipe}`),
-  batch: whole(undefined, [1, 5000], `pictures in a batch; ${ofRecipe}`),
+  epochs: whole(undefined, [1, 1_000_000], `passes over the training images; ${ofRecipe}`),
+  batch: whole(undefined, [1, 5000], `images in a batch; ${ofRecipe}`),
   "learning-rate": number(undefined, [0, 1000], `how far a step goes; ${ofRecipe}`),
   reg: number(undefined, [0, 1000], `strength of the L2 penalty; ${ofRecipe}`),
-  crop: whole(undefined, [0, 32], `shift pictures by up to so many pixels; ${ofRecipe}`),
-  mirror: flag("mirror half of the pictures, whatever the recipe says"),
-  limit: whole(undefined, [1, 50_000], "train on at most so many pictures"),
+  crop: whole(undefined, [0, 32], `shift images by up to so many pixels; ${ofRecipe}`),
+  mirror: flag("mirror half of the images, whatever the recipe says"),
+  limit: whole(undefined, [1, 50_000], "train on at most so many images"),
   seed: whole(0, SEEDS, "seed of the weights and batches: the same one gives the same losses"),
   kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
-  checkpoint: path("file that the training is kept in after every epoch, and resumed from"),
-  out: path("folder for curves, filters and pictures with the classes they are taken for"),
+  checkpoint: path("file that the training run is kept in after every epoch, and resumed from"),
+  out: path("folder for curves, filters and images with the classes they are taken for"),
 };
 
 const about = "Trains nets on CIFAR-10. Recipes:\n\n  check    losses of untrained nets\n" +
@@ -139,17 +139,17 @@ async function readData(
   return { ...data, pixel: (value, i) => value * deviation[colour(i)] + mean[colour(i)] };
 }
 
-/** CIFAR-10, and the way back from number i of some pictures to the pixel's value. */
+/** CIFAR-10, and the way back from number i of some images to the pixel's value. */
 interface Pictures extends Cifar10Data<Float32Array> {
   readonly pixel: (value: number, i: number) => number;
 }
 
-/** What the test accuracy is of, if not of the pictures as they are. */
+/** What the test accuracy is of, if not of the images as they are. */
 function viewsOf({ testTime }: Recipe): string {
-  return testTime === undefined ? "" : " (mean over mirrored and shifted pictures)";
+  return testTime === undefined ? "" : " (mean over mirrored and shifted images)";
 }
 
-/** The recipe "check" trains nothing, so that what is for a training has no meaning. */
+/** The recipe "check" trains nothing, so that what is for a training run has no meaning. */
 function refuseTraining(read: Values<typeof options>): void {
   const names = [
     ...["epochs", "batch", "learning-rate", "reg", "crop", "limit", "checkpoint", "out"] as const,
@@ -179,7 +179,7 @@ function pictureNames(recipe: string): string[] {
   );
 }
 
-/** Curves, first-layer filters, and pictures with the classes that the net takes them for. */
+/** Curves, first-layer filters, and images with the classes that the net takes them for. */
 async function show(
   folder: string,
   recipe: string,
@@ -203,7 +203,7 @@ async function show(
   for (let i = 0; i < x.data.length; i++) x.data[i] = pixel(x.data[i], i);
   await writeCaptioned(`${folder}/${name}-pictures.png`, x, captions, 10);
   await writeCurves(folder, name, solver);
-  console.log(`\nfilters, pictures and curves are in ${folder}`);
+  console.log(`\nfilters, images and curves are in ${folder}`);
 }
 
 await runCommand({ usage: "deno task cifar10", about, options }, main);

@@ -33,11 +33,11 @@ const options = {
   limit: whole(undefined, [1, 60_000], "use at most so many digits of each kind"),
   kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
   data: path("folder with the four IDX files of MNIST, packed with gzip or not"),
-  checkpoint: path("file that the training is kept in after every epoch, and resumed from"),
-  out: path("folder for curves and pictures of the filters"),
+  checkpoint: path("file that the training run is kept in after every epoch, and resumed from"),
+  out: path("folder for curves and images of the filters"),
 };
 
-/** What a training may take, in bytes. */
+/** What a training run may take, in bytes. */
 const MEMORY = 4e9;
 
 async function main(values: Values<typeof options>): Promise<number> {

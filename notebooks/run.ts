@@ -74,7 +74,7 @@ async function checkCode(
   await run("deno", ["lint", "--config", config, ...lintOptions, file]);
 }
 
-/** What a cell printed and showed, every number replaced by #. */
+/** What a cell printed and showed, every value replaced by #. */
 function outline(cell: Cell): string[] {
   return (cell.outputs ?? []).map((output) =>
     output.output_type === "stream"

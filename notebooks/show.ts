@@ -25,7 +25,7 @@ export interface Displayable {
   [key: symbol]: () => Record<string, string>;
 }
 
-/** Paper and ink, and one colour for each of the things that a figure compares. */
+/** Paper and ink, and one color for each of the things that a figure compares. */
 export const colors = {
   paper: "#ffffff",
   ink: "#24292f",

@@ -43,7 +43,7 @@ const withoutGenerated: Plugin = {
 };
 
 /**
- * Bundles and minifies a program. Call esbuild's `stop` in the end: a process of its own does the work.
+ * Bundles and minifies a program. Call esbuild's `stop` at the end: a process of its own does the work.
  *
  * @param program The program's text, which imports {@linkcode PACKAGE}.
  * @param generated Whether the generated tier belongs to it. Default: true.

@@ -1,5 +1,5 @@
 /**
- * A training that is kept in a file, and resumed from it.
+ * A training run that is kept in a file, and resumed from it.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { type OwnFile, ownFile, replaceFile, statOf, systemReason } from "./file
 import { InputError } from "./options.ts";
 import { trainWithBar, warn } from "./progress.ts";
 
-/** The file of a training's checkpoint; no other process has it. */
+/** The file of a training run's checkpoint; no other process has it. */
 export class CheckpointFile implements AsyncDisposable {
   readonly #given: string;
   readonly #file: OwnFile;
@@ -41,7 +41,7 @@ export class CheckpointFile implements AsyncDisposable {
    * Continues where the file's training stopped; a missing file has nothing to continue.
    *
    * @param solver The solver.
-   * @throws {InputError} If the file is not a checkpoint of this training.
+   * @throws {InputError} If the file is not a checkpoint of this training run.
    */
   async resume(solver: Pick<Solver, "resume" | "iteration">): Promise<void> {
     if (await statOf(this.#file.path) === undefined) return;
@@ -53,7 +53,7 @@ export class CheckpointFile implements AsyncDisposable {
     console.error(`resumed from ${this.#given} after ${solver.iteration} iterations`);
   }
 
-  /** Keeps where a training stands; a disk that is full is no reason to end it. */
+  /** Keeps where a training run stands; a disk that is full is no reason to end it. */
   readonly keep = async (checkpoint: Checkpoint): Promise<void> => {
     try {
       await replaceFile(this.#file.path, encodeCheckpoint(checkpoint));
@@ -74,12 +74,12 @@ export class CheckpointFile implements AsyncDisposable {
 }
 
 /**
- * Trains from where a file's training stopped, and keeps it in that file: after every epoch and in the end.
+ * Trains from where a file's training stopped, and keeps it in that file: after every epoch and at the end.
  *
  * @param solver What trains, with a bar.
  * @param file The file; undefined to keep nothing.
  * @returns What was reached.
- * @throws {InputError} If the file is not a checkpoint of this training.
+ * @throws {InputError} If the file is not a checkpoint of this training run.
  */
 export async function trainAndKeep<A extends FloatArray>(
   solver: Solver<A>,

@@ -24,10 +24,10 @@ export const geometryOptions = {
   w: sizes(["F,C/groups,KH,KW"], MOST, "filters of a convolution"),
   pool: sizes(["KH,KW"], MOST, "window of a max-pool, in place of filters"),
   average: sizes(["KH,KW"], MOST, "window of an average pool, in place of filters"),
-  stride: sizes(["S", "vertical,horizontal"], MOST, "step between windows; 1 if left out"),
-  pad: sizes(["P", "vertical,horizontal", "top,left,bottom,right"], MOST, "0 if left out"),
-  dilation: sizes(["D", "vertical,horizontal"], MOST, "step between taps; 1 if left out"),
-  groups: whole<number | undefined>(undefined, [1, MOST], "groups of channels; 1 if left out"),
+  stride: sizes(["S", "vertical,horizontal"], MOST, "step between windows (default: 1)"),
+  pad: sizes(["P", "vertical,horizontal", "top,left,bottom,right"], MOST, "padding (default: 0)"),
+  dilation: sizes(["D", "vertical,horizontal"], MOST, "step between taps (default: 1)"),
+  groups: whole<number | undefined>(undefined, [1, MOST], "groups of channels (default: 1)"),
 };
 
 /** An operation and its geometry. */

@@ -127,14 +127,14 @@ export function word<const W extends string>(
   return { value, read, help: `${help}: ${words.join(", ")}` };
 }
 
-/** Some of a list of words, separated by commas; all of them if left out. */
+/** Some of a list of words, separated by commas. Default: all of them. */
 export function words<W extends string>(known: readonly W[], help: string): Option<readonly W[]> {
   const read = (text: string, name: string) =>
     text.split(",").map((part) => find(known, part, `--${name}`));
   return { value: known, read, help };
 }
 
-/** The words that hold one of some texts, separated by commas; all of them if left out. */
+/** The words that hold one of some texts, separated by commas. Default: all of them. */
 export function matching(known: readonly string[], help: string): Option<readonly string[]> {
   const read = (text: string, name: string) => {
     const parts = text.split(",");

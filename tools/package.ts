@@ -162,7 +162,7 @@ export async function makePackage(out: string): Promise<string> {
   }
 }
 
-const options = { out: path("the folder to write to; dist/ of the project if left out") };
+const options = { out: path("folder to write (default: dist/)") };
 
 const about =
   `Makes the npm package of the entry points in deno.json, cnn-layers-VERSION.tgz, and for

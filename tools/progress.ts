@@ -41,7 +41,7 @@ export function percent(part: number): string {
 
 /** A warning on a line of its own, in place of a bar, which goes on below it. */
 export function warn(message: string): void {
-  // The bar comes back in the end to the place that the terminal has saved.
+  // The bar comes back at the end to the place that the terminal has saved.
   const [clear, save] = process.stderr.isTTY ? ["\r\x1b[K", "\x1b7"] : ["", ""];
   process.stderr.write(`${clear}Warning: ${message}\n${save}`);
 }
@@ -49,7 +49,7 @@ export function warn(message: string): void {
 /**
  * Does what takes long, and hears Ctrl-C meanwhile.
  *
- * @param bar The bar that shows how far it is. It stops in the end, which gives the terminal its cursor
+ * @param bar The bar that shows how far it is. It stops at the end, which gives the terminal its cursor
  * and its line wrap back.
  * @param work What is done; it starts the bar. The signal is aborted by the first Ctrl-C; the next one ends the program.
  * @param patient Whether it heeds the signal. If not, the first Ctrl-C ends the program.

@@ -1,12 +1,12 @@
 /**
- * What the commands print in the end.
+ * What the commands print at the end.
  *
  * @module
  */
 
 import type { DType, LayeredNet, TrainResult } from "../mod.ts";
 
-/** How far a training came, and why no further. */
+/** How far a training run came, and why no further. */
 export function outcome({ end, iteration, iterations, epoch, loss, hint }: TrainResult): string {
   const why = {
     done: "",
@@ -18,7 +18,7 @@ export function outcome({ end, iteration, iterations, epoch, loss, hint }: Train
   return hint === undefined ? line : `${line}\n${hint}`;
 }
 
-/** The exit code of a training: 130 after Ctrl-C, as shells have it. */
+/** The exit code of a training run: 130 after Ctrl-C, as shells have it. */
 export function exitCode({ end }: TrainResult): number {
   return { done: 0, patience: 0, stopped: 130, diverged: 1 }[end];
 }

@@ -193,13 +193,13 @@ function transposed(
   return to;
 }
 
-/** The numbers in a dtype. */
+/** The values in a dtype. */
 export function cast(from: Float64Array, dtype: DType): FloatArray {
   return dtype === "float64" ? from : Float32Array.from(from);
 }
 
 /**
- * A package from npm. The name is no literal, so that neither the type check nor the lock file knows
+ * A package from npm. The name is not a literal, so that neither the type check nor the lock file knows
  * of the peers: they are fetched by who runs this bench, and by nobody else.
  */
 export async function load<T>(specifier: string): Promise<T> {

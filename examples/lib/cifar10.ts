@@ -26,8 +26,8 @@ const FILES = [FIRST, ...[2, 3, 4, 5].map((i) => `data_batch_${i}.bin`), "test_b
  *
  * @param folder The folder of the six files, or the one that holds that folder.
  * @param download Whether it may be fetched.
- * @param numTraining Pictures to train on.
- * @param options Pictures to test on, and whether the mean picture is subtracted.
+ * @param numTraining Images to train on.
+ * @param options Images to test on, and whether the mean image is subtracted.
  * @param source Where it is fetched from.
  * @returns The data, split as in the course.
  * @throws {InputError} If there is no data, or a file is damaged.

@@ -1,5 +1,5 @@
 /**
- * Loss and accuracies of a training as an SVG file.
+ * Loss and accuracies of a training run as an SVG file.
  *
  * @module
  */

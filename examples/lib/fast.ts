@@ -26,10 +26,10 @@ import { whiteningFilters } from "./whitening.ts";
 /** Filters of the three blocks. */
 const WIDTHS = [64, 256, 256];
 
-/** The first layer's filters are whitening ones and their negatives: 2 x 2 on 3 colours. */
+/** The first layer's filters are whitening ones and their negatives: 2 x 2 on 3 colors. */
 const WHITENING_SIZE = 2, WHITENING_FILTERS = 2 * 3 * WHITENING_SIZE ** 2;
 
-/** Pictures whose patches the whitening is made from. */
+/** Images whose patches the whitening is made from. */
 const WHITENED = 5000;
 
 /** What the scores are multiplied by. */
@@ -37,7 +37,7 @@ const SCORE_SCALE = 1 / 9;
 
 const LABEL_SMOOTHING = 0.2;
 
-/** Every number times a constant. */
+/** Every value times a constant. */
 export function scale(factor: number): LayerDefinition {
   const scaled = ({ data, shape }: Tensor) => tensor(data.map((v) => factor * v), shape);
   return {
@@ -60,7 +60,7 @@ function block(filters: number): LayerDefinition[] {
   ];
 }
 
-/** The net, with random weights but for the whitening, which needs pictures. */
+/** The net, with random weights but for the whitening, which needs images. */
 export function fastNet(random: RandomState, reg: number): Net<"float32"> {
   const net = new Net({
     inputDim: [3, 32, 32],

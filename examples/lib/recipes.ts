@@ -24,12 +24,12 @@ import { resnet } from "./resnet.ts";
 /** A net, how it is trained, and what it should reach. */
 export interface Recipe {
   readonly about: string;
-  /** Pictures to train on. */
+  /** Images to train on. */
   readonly numTraining: number;
   readonly net: (random: RandomState, reg: number) => LayeredNet<"float32">;
-  /** Whether each colour is brought to mean 0 and deviation 1; else the mean picture is subtracted. */
+  /** Whether each color is brought to mean 0 and deviation 1; else the mean image is subtracted. */
   readonly normalize?: boolean;
-  /** Gives a net what it takes from the pictures to train on. */
+  /** Gives a net what it takes from the images to train on. */
   readonly prepare?: (net: LayeredNet<"float32">, x: Tensor) => void;
   /** Strength of the L2 penalty. */
   readonly reg: number;
@@ -42,21 +42,21 @@ export interface Recipe {
   readonly solver:
     & Required<Pick<SolverOptions, "updateRule" | "batchSize" | "numEpochs">>
     & SolverOptions;
-  /** Whether pictures are shifted by up to so many pixels, what comes in, and whether they are mirrored. */
+  /** Whether images are shifted by up to so many pixels, what comes in, and whether they are mirrored. */
   readonly crop: number;
   readonly padding?: CropAndMirrorOptions["padding"];
   readonly mirror: NonNullable<CropAndMirrorOptions["mirror"]>;
-  /** Pictures to test on, and the views of each. 1,000, and itself, if left out. */
+  /** Images to test on, and the views of each. Default: 1,000, and the image itself. */
   readonly numTest?: number;
   readonly testTime?: TestTimeOptions;
-  /** What it should reach: an accuracy, and of which pictures. */
+  /** What it should reach: an accuracy, and of which images. */
   readonly goal: { readonly of: "training" | "validation" | "test"; readonly accuracy: number };
 }
 
 const dtype = "float32";
 
 /**
- * Settings of "fast" for a batch of so many. The paper's step for 1,024 pictures is 11.5 for the sum of
+ * Settings of "fast" for a batch of so many. The paper's step for 1,024 images is 11.5 for the sum of
  * their losses, over 1024 (1 + 1 / (1 - momentum)); for the mean it is 1,024 times as much. Its decay of
  * 0.0153, over the same, goes through the momentum, which makes it 1 / (1 - momentum) times larger.
  */
@@ -67,7 +67,7 @@ const FAST_DECAY = 0.0153 / 11.5 / (1 - FAST.momentum);
 /** The recipes by name. */
 export const recipes = {
   overfit: {
-    about: "100 pictures, learned by heart: shows that a net can learn at all",
+    about: "overfits 100 images: shows that a net can learn at all",
     numTraining: 100,
     net: (random, reg) => new ThreeLayerConvNet({ weightScale: 1e-2, reg, dtype, random }),
     reg: 0,
@@ -115,7 +115,7 @@ export const recipes = {
     goal: { of: "validation", accuracy: 0.65 },
   },
   deep: {
-    about: "a deeper net of six convolutions, augmented pictures: half an hour",
+    about: "a deeper net of six convolutions, augmented images: half an hour",
     numTraining: 49_000,
     net: (random, reg) =>
       new ConvNet({

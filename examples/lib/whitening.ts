@@ -1,5 +1,5 @@
 /**
- * Whitening: filters whose outputs, over the patches of some pictures, have variance 1 and nothing to do
+ * Whitening: filters whose outputs, over the patches of some images, have variance 1 and nothing to do
  * with each other.
  *
  * @module
@@ -18,7 +18,7 @@ const MAX_SWEEPS = 50;
  *
  * Source: section 3.2 of Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024).
  *
- * @param x Pictures of mean 0, (N, C, H, W).
+ * @param x Images of mean 0, (N, C, H, W).
  * @param size Height and width of a filter.
  * @returns The filters, (C * size * size, C, size, size), that of the largest variance first.
  */
@@ -34,7 +34,7 @@ export function whiteningFilters(x: Tensor, size: number): Tensor<Float64Array> 
   return tensor(filters, [D, C, size, size]);
 }
 
-/** The mean of products of a patch's numbers, over all patches of all pictures. */
+/** The mean of products of a patch's numbers, over all patches of all images. */
 function patchCovariance({ data, shape: [N, C, H, W] }: Tensor, size: number): Float64Array {
   const D = C * size * size, sums = new Float64Array(D * D), patch = new Float64Array(D);
   const rows = H - size + 1, columns = W - size + 1;
@@ -66,7 +66,7 @@ function patchCovariance({ data, shape: [N, C, H, W] }: Tensor, size: number): F
  *
  * Source: Golub and Van Loan, "Matrix Computations", section 8.5.
  *
- * @param matrix The D x D numbers; overwritten.
+ * @param matrix The D x D values; overwritten.
  * @param D How many rows it has.
  * @returns The values, and the vectors in the columns of a D x D matrix.
  */

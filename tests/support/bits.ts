@@ -8,7 +8,7 @@ import { assertEquals, AssertionError } from "@std/assert";
 
 /** How numbers are compared. */
 export interface BitOptions {
-  /** Whether the sign and the low bits of a NaN in a typed array count too. False if left out. */
+  /** Whether the sign and the low bits of a NaN in a typed array count too. Default: false. */
   readonly payloads?: boolean;
 }
 

@@ -29,7 +29,7 @@ export function assertSums(x: Tensor, expected: number, expectedSquares?: number
   }
 }
 
-/** Asserts that numbers are the expected ones, to a tolerance: that of 8 printed decimals if left out. */
+/** Asserts that numbers are the expected ones, to a tolerance. Default: that of 8 printed decimals. */
 export function assertNumbers(
   actual: ArrayLike<number>,
   expected: readonly number[],

@@ -9,7 +9,7 @@
  *
  * @param shape The size of each dimension.
  * @param data The values, as the file has them.
- * @param type The code of their type: bytes if left out.
+ * @param type The code of their type. Default: bytes.
  */
 export function idx(
   shape: readonly number[],

@@ -104,7 +104,7 @@ describe("readArguments()", () => {
     );
   });
 
-  it("prints each option in its help, with what it is if left out", () => {
+  it("prints each option in its help, with its default", () => {
     const options = {
       size: whole(5, [1, 8], "how large"),
       quick: flag("hurry"),

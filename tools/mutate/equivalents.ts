@@ -12,9 +12,9 @@ export interface Equivalent {
   readonly file: string;
   /** The line, without its indentation. */
   readonly snippet: string;
-  /** What stands there. Any mutant of the line if left out. */
+  /** What stands there. Default: any mutant of the line. */
   readonly from?: string;
-  /** What takes its place. Anything if left out. */
+  /** What takes its place. Default: anything. */
   readonly to?: string;
   /** Why it makes no difference. */
   readonly reason: string;

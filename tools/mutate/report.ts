@@ -41,7 +41,7 @@ export function scoreOf(area: string, tried: readonly Tried[]): Score {
   };
 }
 
-/** The score of each area that had mutants, and of all in the end. */
+/** The score of each area that had mutants, and of all at the end. */
 export function scores(tried: readonly Tried[]): Score[] {
   const groups = Map.groupBy(tried, ({ mutant }) => areaOf(mutant.file)?.folder ?? "none");
   const rows = [...groups].sort(([a], [b]) => a < b ? -1 : 1);

@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 import process from "node:process";
 import { type Mutant, mutate, parses } from "./mutants.ts";
 
-/** What became of a mutant. "invalid" is no TypeScript, and does not count. */
+/** What became of a mutant. "invalid" is not TypeScript, and does not count. */
 export type Outcome = "killed" | "timeout" | "survived" | "invalid";
 
 /** A command that has ended. */

@@ -25,7 +25,7 @@ function averageForward_2x2_s2(x: Numbers, y: Numbers, s: PoolSizes): void {
   }
 }
 
-/** dx += dy, each number shared out over its window of x. */
+/** dx += dy, each value shared out over its window of x. */
 function averageBackward_2x2_s2(dy: Numbers, dx: Numbers, s: PoolSizes): void {
   const { planes, rows, cols, xPitch, xPlane } = s;
   let yi = 0;

@@ -28,7 +28,7 @@ function forward_32x32_2x2_s2(x: Numbers, y: Numbers, s: PoolSizes): void {
   }
 }
 
-/** dx += dy, each number at the maximum of its window of x. */
+/** dx += dy, each value at the maximum of its window of x. */
 function backward_32x32_2x2_s2(x: Numbers, dy: Numbers, dx: Numbers, s: PoolSizes): void {
   const { planes } = s;
   let yi = 0;
@@ -91,7 +91,7 @@ function forward_28x28_2x2_s2(x: Numbers, y: Numbers, s: PoolSizes): void {
   }
 }
 
-/** dx += dy, each number at the maximum of its window of x. */
+/** dx += dy, each value at the maximum of its window of x. */
 function backward_28x28_2x2_s2(x: Numbers, dy: Numbers, dx: Numbers, s: PoolSizes): void {
   const { planes } = s;
   let yi = 0;
@@ -154,7 +154,7 @@ function forward_14x14_2x2_s2(x: Numbers, y: Numbers, s: PoolSizes): void {
   }
 }
 
-/** dx += dy, each number at the maximum of its window of x. */
+/** dx += dy, each value at the maximum of its window of x. */
 function backward_14x14_2x2_s2(x: Numbers, dy: Numbers, dx: Numbers, s: PoolSizes): void {
   const { planes } = s;
   let yi = 0;
@@ -217,7 +217,7 @@ function forward_2x2_s1(x: Numbers, y: Numbers, s: PoolSizes): void {
   }
 }
 
-/** dx += dy, each number at the maximum of its window of x. */
+/** dx += dy, each value at the maximum of its window of x. */
 function backward_2x2_s1(x: Numbers, dy: Numbers, dx: Numbers, s: PoolSizes): void {
   const { planes, rows, cols, xPitch, xPlane } = s;
   let yi = 0;
@@ -280,7 +280,7 @@ function forward_2x2_s2(x: Numbers, y: Numbers, s: PoolSizes): void {
   }
 }
 
-/** dx += dy, each number at the maximum of its window of x. */
+/** dx += dy, each value at the maximum of its window of x. */
 function backward_2x2_s2(x: Numbers, dy: Numbers, dx: Numbers, s: PoolSizes): void {
   const { planes, rows, cols, xPitch, xPlane } = s;
   let yi = 0;

@@ -43,7 +43,7 @@ function forward_3x3_s1(x: Numbers, y: Numbers, s: PoolSizes): void {
   }
 }
 
-/** dx += dy, each number at the maximum of its window of x. */
+/** dx += dy, each value at the maximum of its window of x. */
 function backward_3x3_s1(x: Numbers, dy: Numbers, dx: Numbers, s: PoolSizes): void {
   const { planes, rows, cols, xPitch, xPlane } = s;
   let yi = 0;
@@ -136,7 +136,7 @@ function forward_3x3_s2(x: Numbers, y: Numbers, s: PoolSizes): void {
   }
 }
 
-/** dx += dy, each number at the maximum of its window of x. */
+/** dx += dy, each value at the maximum of its window of x. */
 function backward_3x3_s2(x: Numbers, dy: Numbers, dx: Numbers, s: PoolSizes): void {
   const { planes, rows, cols, xPitch, xPlane } = s;
   let yi = 0;
@@ -229,7 +229,7 @@ function forward_3x3_s3(x: Numbers, y: Numbers, s: PoolSizes): void {
   }
 }
 
-/** dx += dy, each number at the maximum of its window of x. */
+/** dx += dy, each value at the maximum of its window of x. */
 function backward_3x3_s3(x: Numbers, dy: Numbers, dx: Numbers, s: PoolSizes): void {
   const { planes, rows, cols, xPitch, xPlane } = s;
   let yi = 0;

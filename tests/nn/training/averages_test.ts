@@ -160,7 +160,7 @@ describe("A solver with an average", () => {
 });
 
 describe("restoreBest", () => {
-  it("is true if left out; if false, the model has the last parameters", () => {
+  it("is true by default; if false, the model has the last parameters", () => {
     const options: SolverOptions = { ...quiet, optimConfig: { learningRate: 30 }, seed: 3 };
     const best = new Solver(linear(), data, options),
       last = new Solver(linear(), data, {

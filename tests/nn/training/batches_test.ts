@@ -59,7 +59,7 @@ describe("shuffle", () => {
     assert(shown({ shuffle: true, seed: 1 }).seen.join() !== seen.join());
   });
 
-  it("draws with replacement if left out", () => {
+  it("draws with replacement by default", () => {
     assertEquals(shown({}).seen[0], [...new RandomState(0).choice(10, 3)]);
   });
 

@@ -77,7 +77,7 @@ describe("numTrainSamples and numValSamples", () => {
 });
 
 describe("A solver's seed", () => {
-  it("decides which batches are drawn: 0 if left out", () => {
+  it("decides which batches are drawn: 0 by default", () => {
     const batches = (options: SolverOptions) => trained(options).trained;
     assertEquals(batches({ seed: 5 }), batches({ seed: 5 }));
     assertNotEquals(batches({ seed: 5 }), batches({ seed: 6 }));
