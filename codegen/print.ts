@@ -65,6 +65,14 @@ function importTypes(options: PrintOptions, names: string[]): StatementStructure
   };
 }
 
+/** Imports a file's kernels, in lines as `deno fmt` breaks them. */
+function importNames(path: string, kernels: readonly KernelSource[]): string {
+  const names = kernels.map(({ constant }) => constant).toSorted();
+  const line = `import { ${names.join(", ")} } from "./${path}";`;
+  if (line.length <= LINE_WIDTH) return line;
+  return `import {\n${names.map((name) => `  ${name},\n`).join("")}} from "./${path}";`;
+}
+
 /** A file of kernels. */
 export function kernelFile(
   path: string,
@@ -102,20 +110,11 @@ export function indexFile(
   options: PrintOptions,
   register?: string,
 ): GeneratedFile {
-  const all = files.map(({ path, kernels }) => ({
-    path,
-    module: path.replace(/\.ts$/, ""),
-    type: kernels[0].type,
-  }));
-  const imports = all.map(({ path, module }): StatementStructures => ({
-    kind: StructureKind.ImportDeclaration,
-    namespaceImport: module,
-    moduleSpecifier: `./${path}`,
-  }));
+  const imports = files.map(({ path, kernels }) => importNames(path, kernels));
+  // Lists of names alone: bundlers leave out those that are not used, with their kernels.
   const constants = lists.map(({ name, type, doc }) => {
-    const files = all.filter((file) => file.type === type);
-    const spread = files.map(({ module }) => `...Object.values(${module})`);
-    return constant(name, `readonly ${type}[]`, [doc], spread);
+    const kernels = files.flatMap((file) => file.kernels).filter((kernel) => kernel.type === type);
+    return constant(name, `readonly ${type}[]`, [doc], kernels.map(({ constant }) => constant));
   });
   const text = print(options, [
     importTypes(options, lists.map(({ type }) => type).toSorted()),

@@ -23,9 +23,10 @@ import { isDepthwise, MAX_NUMBERS, stagedNumbers } from "./staging.ts";
 
 const byName = <G extends { readonly name: string }>(kernels: readonly G[]) =>
   new Map(kernels.map((kernel) => [kernel.name, kernel]));
-const convs = byName(generatedConvs);
-const pools = byName(generatedPools);
-const averagePools = byName(generatedAveragePools);
+// A bundle holds the kernels of the operations that it uses.
+const convs = /* @__PURE__ */ byName(generatedConvs);
+const pools = /* @__PURE__ */ byName(generatedPools);
+const averagePools = /* @__PURE__ */ byName(generatedAveragePools);
 
 /** What kernels of a kind must have: a name that some shape or family asks for, and functions. */
 interface Kind {

@@ -2,29 +2,61 @@
 // Command: deno task codegen
 // Test: tests/kernels/generated/generated_test.ts
 import type { GeneratedAveragePool, GeneratedConv, GeneratedPool } from "../kernel.ts";
-import * as conv_3x3 from "./conv_3x3.ts";
-import * as conv_5x5 from "./conv_5x5.ts";
-import * as conv_1x1 from "./conv_1x1.ts";
-import * as conv_7x7 from "./conv_7x7.ts";
-import * as maxpool_2x2 from "./maxpool_2x2.ts";
-import * as maxpool_3x3 from "./maxpool_3x3.ts";
-import * as averagepool_2x2 from "./averagepool_2x2.ts";
+import {
+  conv_3x16x16_3x3x3_s1p1,
+  conv_3x31x31_25x3x3_s2p1,
+  conv_3x3_s1,
+  conv_3x3_s1_depthwise,
+  conv_3x3_s1d2,
+  conv_3x3_s2,
+  conv_3x3_s2_depthwise,
+  conv_3x8x8_3x3x3_s1p1,
+} from "./conv_3x3.ts";
+import { conv_5x5_s1, conv_5x5_s2, conv_8x14x14_16x5x5_s1p2 } from "./conv_5x5.ts";
+import { conv_1x1_s1, conv_1x1_s2 } from "./conv_1x1.ts";
+import { conv_7x7_s1, conv_7x7_s2 } from "./conv_7x7.ts";
+import {
+  maxpool_14x14_2x2_s2,
+  maxpool_28x28_2x2_s2,
+  maxpool_2x2_s1,
+  maxpool_2x2_s2,
+  maxpool_32x32_2x2_s2,
+} from "./maxpool_2x2.ts";
+import { maxpool_3x3_s1, maxpool_3x3_s2, maxpool_3x3_s3 } from "./maxpool_3x3.ts";
+import { averagepool_2x2_s2 } from "./averagepool_2x2.ts";
 
 /** Every generated convolution. */
 export const generatedConvs: readonly GeneratedConv[] = [
-  ...Object.values(conv_3x3),
-  ...Object.values(conv_5x5),
-  ...Object.values(conv_1x1),
-  ...Object.values(conv_7x7),
+  conv_3x31x31_25x3x3_s2p1,
+  conv_3x16x16_3x3x3_s1p1,
+  conv_3x8x8_3x3x3_s1p1,
+  conv_3x3_s1,
+  conv_3x3_s2,
+  conv_3x3_s1_depthwise,
+  conv_3x3_s2_depthwise,
+  conv_3x3_s1d2,
+  conv_8x14x14_16x5x5_s1p2,
+  conv_5x5_s1,
+  conv_5x5_s2,
+  conv_1x1_s1,
+  conv_1x1_s2,
+  conv_7x7_s1,
+  conv_7x7_s2,
 ];
 
 /** Every generated max-pool. */
 export const generatedPools: readonly GeneratedPool[] = [
-  ...Object.values(maxpool_2x2),
-  ...Object.values(maxpool_3x3),
+  maxpool_32x32_2x2_s2,
+  maxpool_28x28_2x2_s2,
+  maxpool_14x14_2x2_s2,
+  maxpool_2x2_s1,
+  maxpool_2x2_s2,
+  maxpool_3x3_s1,
+  maxpool_3x3_s2,
+  maxpool_3x3_s3,
 ];
 
 /** Every generated average pool. */
 export const generatedAveragePools: readonly GeneratedAveragePool[] = [
-  ...Object.values(averagepool_2x2),
+  averagepool_2x2_s2,
 ];
