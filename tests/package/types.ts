@@ -22,6 +22,13 @@ const compilerOptions = {
   types: [],
 };
 
+/** Compilers, the oldest that knows the types of typed arrays first, and how each resolves modules. */
+const compilers = [
+  ["typescript-5.7", "NodeNext"],
+  ["typescript-5.9", "Bundler"],
+  ["typescript-latest", "NodeNext"],
+] as const;
+
 /** A program that a user might write, with a mistake that the types must find. */
 const usage = (module: string) => `
 import { convForward, Solver, type Tensor, ThreeLayerConvNet, zeros } from "${module}";
@@ -39,27 +46,29 @@ export function testTypes({ folder, tarball, runtimes, run }: Installed): void {
   const node = runtimes["node latest"];
   const tool = (...path: string[]) => join(folder, "node_modules", ...path);
 
-  for (const typescript of ["typescript", "typescript-5.7"]) {
-    for (const [module, moduleResolution] of [["NodeNext", "NodeNext"], ["ESNext", "Bundler"]]) {
-      it(`compiles with ${typescript}, modules resolved as in ${moduleResolution}`, async () => {
-        const path = tool(PACKAGE, "package.json");
-        const { exports } = JSON.parse(await Deno.readTextFile(path));
-        const entries = Object.keys(exports).map((entry) => entry.replace(/^\./, PACKAGE));
-        const imports = entries.map((entry, i) =>
-          `import * as e${i} from "${entry}";\nexport { e${i} };`
-        );
-        await Deno.writeTextFile(join(folder, "entries.ts"), imports.join("\n"));
-        await Deno.writeTextFile(join(folder, "installed.ts"), usage(PACKAGE));
-        await Deno.writeTextFile(join(folder, "page.ts"), usage("./dist/cnn-layers.js"));
-        const config = {
-          compilerOptions: { ...compilerOptions, module, moduleResolution },
-          files: ["entries.ts", "installed.ts", "page.ts"],
-        };
-        await Deno.writeTextFile(join(folder, "tsconfig.json"), JSON.stringify(config));
-        const { stdout, success } = await run(node, tool(typescript, "lib", "tsc.js"), "-p", ".");
-        assertEquals({ stdout, success }, { stdout: "", success: true });
-      });
-    }
+  for (const [typescript, moduleResolution] of compilers) {
+    it(`compiles with ${typescript}, modules resolved as in ${moduleResolution}`, async () => {
+      const { exports } = JSON.parse(await Deno.readTextFile(tool(PACKAGE, "package.json")));
+      const imports = Object.keys(exports).map((entry, i) =>
+        `import * as e${i} from "${entry.replace(/^\./, PACKAGE)}";\nexport { e${i} };`
+      );
+      const module = moduleResolution === "Bundler" ? "ESNext" : moduleResolution;
+      const files = {
+        "entries.ts": imports.join("\n"),
+        "installed.ts": usage(PACKAGE),
+        "page.ts": usage("./dist/cnn-layers.js"),
+      };
+      const config = {
+        compilerOptions: { ...compilerOptions, module, moduleResolution },
+        files: Object.keys(files),
+      };
+      for (const [file, text] of Object.entries({ ...files, "tsconfig.json": config })) {
+        const content = typeof text === "string" ? text : JSON.stringify(text);
+        await Deno.writeTextFile(join(folder, file), content);
+      }
+      const { stdout, success } = await run(node, tool(typescript, "lib", "tsc.js"), "-p", ".");
+      assertEquals({ stdout, success }, { stdout: "", success: true });
+    });
   }
   it("has nothing that publint complains of", async () => {
     const path = tool("publint", "src", "cli.js");
