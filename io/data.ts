@@ -8,8 +8,8 @@
 export type { IdxArray, IdxNumbers, LabelledImages, MnistOptions } from "./idx.ts";
 export { decodeIdx, decodeMnist } from "./idx.ts";
 
-export type { DecodedPicture, PictureOptions, Pictures } from "./pictures.ts";
-export { decodePicture, openPictures } from "./pictures.ts";
+export type { DecodedPicture, ImageTensorOptions, PictureOptions, Pictures } from "./pictures.ts";
+export { decodePicture, imageToTensor, openPictures } from "./pictures.ts";
 export type { FloatArray } from "../kernels/tensor.ts";
 export type { ArrayOf, DType, Tensor } from "../nn/tensor.ts";
 export type { ByteTensor, Examples, ImageArray, Images, ImageType } from "../nn/data/examples.ts";

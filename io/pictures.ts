@@ -8,8 +8,8 @@ import { decode as decodePng } from "fast-png";
 import { decode as decodeJpeg } from "jpeg-js";
 import { checkType, isObject } from "../kernels/check.ts";
 import { ArgumentRangeError, ArgumentTypeError } from "../kernels/errors.ts";
-import type { FloatArray } from "../kernels/tensor.ts";
-import { option, readOptions } from "../nn/checks.ts";
+import { type ArrayOf, type DType, type FloatArray, type Tensor, zeros } from "../nn/tensor.ts";
+import { option, readDType, readOptions } from "../nn/checks.ts";
 import type { Examples } from "../nn/data/examples.ts";
 import { type NodeFs, nodeFs } from "../nn/data/node_fs.ts";
 import type { ChannelStatistics } from "../nn/data/split.ts";
@@ -69,10 +69,7 @@ export interface DecodedPicture {
  * another size than the first, or its file is damaged.
  */
 export function openPictures(folder: string, options: PictureOptions = {}): Pictures {
-  const { channels, statistics } = readOptions("options", options, {
-    channels: option(checkChannels, 3),
-    statistics: option(checkStatistics),
-  });
+  const { channels, statistics } = readOptions("options", options, PICTURE);
   const fs = nodeFs("folder", folder);
   const entries = (path: string) => fs.readdirSync(path, { withFileTypes: true });
   const classes = entries(folder)
@@ -98,12 +95,7 @@ export function openPictures(folder: string, options: PictureOptions = {}): Pict
       `${folder} must have folders of PNG or JPEG images, one per class`,
     );
   }
-  for (const [name, values] of Object.entries(statistics ?? {})) {
-    if (values.length === channels) continue;
-    throw new ArgumentRangeError(
-      `statistics.${name} must hold ${channels} numbers: it holds ${values.length}`,
-    );
-  }
+  checkCounts(statistics, channels);
   const { height, width } = readPicture(fs, files[0]);
   const size = channels * height * width;
   const read: Examples["read"] = (picks, to) => {
@@ -206,6 +198,58 @@ function opaque(picture: DecodedPicture): DecodedPicture {
     }
   }
   return picture;
+}
+
+/** How {@linkcode imageToTensor} reads an image. */
+export interface ImageTensorOptions<D extends DType = DType> extends PictureOptions {
+  /** The number type. Default: "float64". */
+  readonly dtype?: D;
+}
+
+/**
+ * A decoded image as a batch of one, for a net to predict.
+ *
+ * @example
+ * ```ts
+ * import { imageToTensor } from "@cnn-layers/cnn-layers/data";
+ *
+ * // One red pixel, as decodePicture gives it of a file.
+ * const image = { width: 1, height: 1, channels: 3, data: Uint8Array.of(255, 0, 0) };
+ * const { data, shape } = imageToTensor(image, { dtype: "float32" });
+ * console.log(shape, data); // [1, 3, 1, 1] Float32Array [255, 0, 0]
+ * ```
+ *
+ * @param image The image.
+ * @param options Colours or gray, how they are scaled, and the number type.
+ * @returns The tensor, (1, channels, H, W): red, green and blue, or gray.
+ * @throws {TypeError} If an option is unknown or has a wrong type.
+ * @throws {RangeError} If there are not as many statistics as channels.
+ */
+export function imageToTensor<D extends DType = "float64">(
+  image: DecodedPicture,
+  options: ImageTensorOptions<D> = {},
+): Tensor<ArrayOf<D>> {
+  const { channels, statistics, dtype } = readOptions("options", options, {
+    ...PICTURE,
+    dtype: readDType,
+  });
+  checkCounts(statistics, channels);
+  const result = zeros([1, channels, image.height, image.width], dtype as D);
+  toPlanes(image, channels, result.data, statistics);
+  return result;
+}
+
+/** The options that say how images are read. */
+const PICTURE = { channels: option(checkChannels, 3), statistics: option(checkStatistics) };
+
+/** Checks that there is a mean and a deviation for each channel. */
+function checkCounts(statistics: ChannelStatistics | undefined, channels: number): void {
+  for (const [name, values] of Object.entries(statistics ?? {})) {
+    if (values.length === channels) continue;
+    throw new ArgumentRangeError(
+      `statistics.${name} must hold ${channels} numbers: it holds ${values.length}`,
+    );
+  }
 }
 
 /** Writes an image plane by plane. Gray is the luma of ITU-R BT.601, as JPEG has it. */

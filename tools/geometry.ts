@@ -13,7 +13,7 @@ import {
   poolShape,
 } from "../kernels/shape.ts";
 import { sizeOf } from "../kernels/tensor.ts";
-import { InputError, sizes, type Values, whole } from "./options.ts";
+import { InputError, orRefused, sizes, type Values, whole } from "./options.ts";
 
 /** The most that one size may be. */
 const MOST = 65_536;
@@ -58,12 +58,7 @@ export function geometryOf(values: Values<typeof geometryOptions>): Geometry {
   if (average !== undefined && values.dilation !== undefined) {
     throw new InputError("--dilation is for convolutions and max-pools");
   }
-  try {
-    return checkIndices(shapeOf(values));
-  } catch (error) {
-    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
-    throw new InputError(error.message);
-  }
+  return checkIndices(orRefused(() => shapeOf(values)));
 }
 
 function shapeOf({ x = [], w, pool, average, ...given }: Values<typeof geometryOptions>): Geometry {
@@ -91,5 +86,5 @@ function checkIndices(geometry: Geometry): Geometry {
   }
   const large = shapes.find((shape) => sizeOf(shape) >= 2 ** 31);
   if (large === undefined) return geometry;
-  throw new RangeError(`an array must have fewer than 2^31 numbers: [${large}] has more`);
+  throw new InputError(`an array must have fewer than 2^31 numbers: [${large}] has more`);
 }

@@ -6,9 +6,32 @@
  */
 
 import { parseArgs, type ParseArgsConfig } from "node:util";
+import { ArgumentRangeError, ArgumentTypeError } from "../kernels/errors.ts";
 
 /** Something that the user can put right: told in one line, exit code 2. */
 export class InputError extends Error {}
+
+/**
+ * What the library says of wrong input is for the user to put right; every other error stays what it is.
+ *
+ * @param error The error.
+ * @param what What the line begins with.
+ * @returns What to throw.
+ */
+export function asInputError(error: unknown, what = ""): unknown {
+  const isInput = error instanceof ArgumentTypeError || error instanceof ArgumentRangeError ||
+    error instanceof SyntaxError;
+  return isInput ? new InputError(what + error.message) : error;
+}
+
+/** Does what the library may refuse: see {@linkcode asInputError}. */
+export function orRefused<T>(work: () => T, what = ""): T {
+  try {
+    return work();
+  } catch (error) {
+    throw asInputError(error, what);
+  }
+}
 
 /** One option: its value if it is left out, how its text is read, and what help says of it. */
 export interface Option<T> {

@@ -2,7 +2,7 @@ import { after, describe, it } from "@std/testing/bdd";
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { encode as encodePng } from "fast-png";
 import { encode as encodeJpeg } from "jpeg-js";
-import { decodePicture, openPictures } from "../../io/data.ts";
+import { decodePicture, imageToTensor, openPictures } from "../../io/data.ts";
 import { affine, channelStatistics, Net, RandomState, Solver, splitData } from "../../mod.ts";
 
 const folder = await Deno.makeTempDir();
@@ -164,5 +164,29 @@ describe("decodePicture()", () => {
       depth: 16,
     });
     assertThrows(() => decodePicture(deep), TypeError, "up to 8 bits a color: it has 16");
+  });
+});
+
+describe("imageToTensor()", () => {
+  const picture = { width: 2, height: 1, channels: 3, data: Uint8Array.of(10, 20, 30, 40, 50, 60) };
+
+  it("gives a batch of one, plane by plane", () => {
+    assertEquals(imageToTensor(picture), {
+      data: Float64Array.of(10, 40, 20, 50, 30, 60),
+      shape: [1, 3, 1, 2],
+    });
+  });
+  it("makes it gray, scales it, and takes a number type", () => {
+    const statistics = { mean: [10], deviation: [2] };
+    const { data, shape } = imageToTensor(picture, { channels: 1, statistics, dtype: "float32" });
+    const gray = [[10, 20, 30], [40, 50, 60]].map(([r, g, b]) => 0.299 * r + 0.587 * g + 0.114 * b);
+    assertEquals(data, Float32Array.from(gray, (value) => (value - 10) / 2));
+    assertEquals(shape, [1, 1, 1, 2]);
+  });
+  it("refuses options that do not fit", () => {
+    const statistics = { mean: [10], deviation: [2] };
+    assertThrows(() => imageToTensor(picture, { statistics }), RangeError, "must hold 3 numbers");
+    const wrong = { dtype: "uint8" } as unknown as { dtype: "float32" };
+    assertThrows(() => imageToTensor(picture, wrong), TypeError, "dtype must be");
   });
 });

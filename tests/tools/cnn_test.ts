@@ -1,0 +1,210 @@
+import { after, before, describe, it } from "@std/testing/bdd";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { encode as encodePng } from "fast-png";
+import { encode as encodeJpeg } from "jpeg-js";
+import { affine, conv, globalAverage, Net, relu } from "../../mod.ts";
+import { openDataSet } from "../../tools/cnn/dataset.ts";
+import { InputError } from "../../tools/options.ts";
+import { idx } from "../support/idx.ts";
+import { type Finished, run } from "../support/command.ts";
+
+const SCRIPT = "tools/cnn/main.ts", SIDE = 8;
+let folder = "";
+
+const cnn = (...args: string[]): Promise<Finished> => run(SCRIPT, args);
+
+/** What a command prints with --json; it must have gone well. */
+async function json(...args: string[]) {
+  const { code, stdout, stderr } = await cnn(...args, "--json");
+  assertEquals(code, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+/** Asserts that a command says in one line what is wrong, and exits with 2. */
+async function assertRefused(args: string[], message: string): Promise<void> {
+  const { code, stdout, stderr } = await cnn(...args);
+  assertEquals([code, stdout], [2, ""], stderr);
+  assertMatch(stderr, /^Error: [^\n]*\n$/);
+  assert(stderr.includes(message), stderr);
+}
+
+/** An image of one colour, a little different for each number. */
+function pixels(color: readonly number[], i: number): Uint8Array {
+  return Uint8Array.from({ length: SIDE * SIDE * 3 }, (_, k) => color[k % 3] + (i * 7 + k) % 20);
+}
+
+const COLORS = { blue: [20, 40, 200], red: [200, 30, 20] };
+
+before(async () => {
+  folder = await Deno.makeTempDir();
+  for (const [name, color] of Object.entries(COLORS)) {
+    await Deno.mkdir(`${folder}/images/${name}`, { recursive: true });
+    for (let i = 0; i < 12; i++) {
+      const png = encodePng({ width: SIDE, height: SIDE, channels: 3, data: pixels(color, i) });
+      await Deno.writeFile(`${folder}/images/${name}/${i}.png`, png);
+    }
+  }
+  const rgba = new Uint8Array(SIDE * SIDE * 4).fill(255);
+  for (let i = 0; i < SIDE * SIDE; i++) rgba.set(COLORS.red, 4 * i);
+  const { data } = encodeJpeg({ width: SIDE, height: SIDE, data: rgba }, 95);
+  await Deno.writeFile(`${folder}/red.jpg`, data);
+});
+
+after(async () => await Deno.remove(folder, { recursive: true }));
+
+describe("deno task cnn", () => {
+  it("trains on a folder of images, measures the model, and predicts PNG and JPEG images", async () => {
+    const model = `${folder}/model.safetensors`;
+    const trained = await json(
+      ...["train", "--data", `${folder}/images`, "--out", model, "--epochs", "8", "--batch", "6"],
+      ...["--mirror", "--crop", "1", "--learning-rate", "0.01", "--validation", "6"],
+    );
+    assertEquals(trained.end, "done");
+    assertEquals(trained.classes, ["blue", "red"]);
+    assertEquals([trained.epochs, trained.iterations, trained.model], [8, 24, model]);
+    assertEquals(trained.validationAccuracy, 1);
+
+    const measured = await json("eval", model, "--data", `${folder}/images`);
+    assertEquals([measured.examples, measured.accuracy, measured.top5], [24, 1, 1]);
+    assertEquals(measured.confusion, [[12, 0], [0, 12]]);
+    assertEquals(measured.reports[1], { class: "red", precision: 1, recall: 1, support: 12 });
+
+    const { code, stdout } = await cnn(
+      ...["predict", model, `${folder}/images/blue/3.png`, `${folder}/red.jpg`],
+    );
+    assertEquals(code, 0);
+    assertMatch(
+      stdout,
+      /^\S+\/blue\/3\.png +blue \d+\.\d% +red .*\n\S+\/red\.jpg +red \d+\.\d% +blue .*\n$/,
+    );
+    const [blue, red] = await json(
+      ...["predict", model, `${folder}/images/blue/3.png`, `${folder}/red.jpg`, "--top", "1"],
+    );
+    assertEquals([blue.class, red.class, red.top.length], ["blue", "red", 1]);
+    assert(red.probability > 0.5 && red.probability <= 1);
+    assertEquals(red.file, `${folder}/red.jpg`);
+
+    await assertRefused(["predict", model, `${folder}/nowhere.png`], "nowhere.png cannot be read");
+    await Deno.writeTextFile(`${folder}/text.png`, "text");
+    await assertRefused(["predict", model, `${folder}/text.png`], "must be a PNG or JPEG image");
+    const large = { width: 9, height: 8, channels: 3, data: new Uint8Array(9 * 8 * 3) } as const;
+    await Deno.writeFile(`${folder}/large.png`, encodePng(large));
+    await assertRefused(
+      ["predict", model, `${folder}/large.png`],
+      "large.png must be of [3,8,8], as the model takes images: it is of [3,8,9]",
+    );
+    await assertRefused(
+      ["predict", `${folder}/red.jpg`, "x.png"],
+      "must be a model of deno task cnn",
+    );
+  });
+
+  it("trains a net of a JSON file on the files of MNIST, and resumes from a checkpoint", async () => {
+    const N = 30, mnist = `${folder}/mnist`, model = `${folder}/digits.safetensors`;
+    await Deno.mkdir(mnist);
+    const images = Uint8Array.from({ length: N * 36 }, (_, i) => (Math.floor(i / 36) % 3) * 100);
+    const labels = Uint8Array.from({ length: N }, (_, i) => i % 3);
+    for (const part of ["train", "t10k"]) {
+      await Deno.writeFile(`${mnist}/${part}-images-idx3-ubyte`, idx([N, 6, 6], images));
+      await Deno.writeFile(`${mnist}/${part}-labels-idx1-ubyte`, idx([N], labels));
+    }
+    const net = new Net({
+      inputDim: [1, 6, 6],
+      layers: [conv(3), relu(), globalAverage(), affine(10)],
+      dtype: "float32",
+    });
+    await Deno.writeTextFile(`${folder}/net.json`, JSON.stringify(net));
+    const args = ["train", "--data", mnist, "--net", `${folder}/net.json`, "--out", model];
+    const checkpoint = ["--checkpoint", `${folder}/run.checkpoint`, "--batch", "10"];
+    const once = await cnn(...args, ...checkpoint, "--epochs", "2");
+    assertEquals(once.code, 0, once.stderr);
+    assertMatch(once.stdout, /4 of 4 iterations, 2 epochs/);
+    const { code, stdout, stderr } = await cnn(...args, ...checkpoint, "--epochs", "2");
+    assertEquals(code, 0, stderr);
+    assertMatch(stderr, /resumed from .*run.checkpoint after 4 iterations/);
+    assertEquals(stdout, once.stdout);
+    const text = await cnn("eval", model, "--data", mnist, "--limit", "20");
+    assertMatch(text.stdout, /^images +20\naccuracy +\d+\.\d%\ntop-5 accuracy +\d+\.\d%\n/);
+    assertMatch(text.stdout, /\n +0 +1 +2 +3 +4 +5 +6 +7 +8 +9\n0 /);
+    await assertRefused(
+      ["eval", model, "--data", `${folder}/images`],
+      `${folder}/images must have classes that the model knows`,
+    );
+    await assertRefused(
+      ["train", "--data", `${folder}/images`, "--net", `${folder}/net.json`, "--out", model],
+      "net.json must take images of [3,8,8], as the data has them: it has [1,6,6]",
+    );
+  });
+
+  it("says what is wrong with its arguments", async () => {
+    const out = ["--out", `${folder}/x.safetensors`];
+    await Promise.all([
+      assertRefused([], "the command must be one of train, eval, predict, explain, bench"),
+      assertRefused(["trian"], 'received "trian"'),
+      assertRefused(["train", ...out], "--data DIR is missing"),
+      assertRefused(
+        ["train", "--data", `${folder}/images`, "--net", "vgg", ...out],
+        "--net must be linear",
+      ),
+      assertRefused(["train", "--data", `${folder}/red.jpg`, ...out], "it is a file"),
+      assertRefused(
+        ["train", "--data", `${folder}/images/red`, ...out],
+        "must have folders of PNG",
+      ),
+      assertRefused(["eval", "--data", folder], "give one model file: received 0"),
+      assertRefused(["predict", "model"], "give a model file and one image or more"),
+      assertRefused(["explain", "--x", "1,3,8,8"], "give one of --w"),
+      assertRefused(["explain", "--x", "1,3,8,8", "--w", "4,2,3,3"], "channels must match"),
+      assertRefused(["bench", "--bogus"], "Unknown option '--bogus' (see --help)"),
+    ]);
+  });
+
+  it("opens the files of CIFAR-10, and draws as many as are wanted", async () => {
+    const SIZE = 10_000, RECORD = 3073, parent = `${folder}/cifar`;
+    await Deno.mkdir(`${parent}/cifar-10-batches-bin`, { recursive: true });
+    const bytes = new Uint8Array(SIZE * RECORD);
+    for (let i = 0; i < SIZE; i++) bytes.fill(i % 10, i * RECORD, (i + 1) * RECORD);
+    await Deno.writeFile(`${parent}/cifar-10-batches-bin/test_batch.bin`, bytes);
+    const wanted = { part: "test", channels: 3, limit: 25, seed: 0 } as const;
+    const { x, y, classes } = await openDataSet(parent, wanted);
+    assertEquals([x.shape, classes.length, classes[9]], [[25, 3, 32, 32], 10, "truck"]);
+    assertEquals(Array.from(y), Array.from({ length: 25 }, (_, i) => i % 10));
+    await assertRejects(
+      () => openDataSet(parent, { ...wanted, part: "train" }),
+      InputError,
+      "data_batch_1.bin",
+    );
+  });
+
+  it("explains and times a convolution, a pool and a fully-connected layer", async () => {
+    const quick = ["--budget", "5"];
+    const convolution = ["--x", "2,3,9,9", "--w", "4,3,3,3", "--stride", "2"];
+    const [conv, pool, affine, text] = await Promise.all([
+      json("explain", ...convolution, ...quick),
+      json("explain", "--x", "2,3,8,8", "--average", "2,2", "--stride", "2", ...quick),
+      json("explain", "--x", "5,8", "--w", "8,3", "--dtype", "float64", ...quick),
+      // The two dashes are Deno's.
+      cnn("--", "explain", ...convolution, ...quick),
+    ]);
+    assertEquals([conv.layer, conv.tier, conv.dtype], ["convolution", "simd", "float32"]);
+    assertMatch(conv.name, /^conv-3x9x9-4x3x3-s2-f32-simd$/);
+    assert(conv.forward.gigaflops > 0 && conv.backward.milliseconds > 0);
+    assertEquals([pool.layer, pool.forward.gigaflops], ["average pool", null]);
+    assertEquals([affine.layer, affine.dtype], ["fully-connected layer", "float64"]);
+    assertMatch(text.stdout, /tier +simd\nkernel +conv-3x9x9-4x3x3-s2-f32-simd\nreason +simd: /);
+    assertMatch(text.stdout, /\nforward +[\d.]+ +[\d.]+\nbackward +[\d.]+ +[\d.]+\n$/);
+  });
+
+  it("times every tier that serves a shape", async () => {
+    const shape = ["--x", "2,3,31,31", "--w", "25,3,3,3", "--stride", "2", "--pad", "1"];
+    const [all, text] = await Promise.all([
+      json("bench", ...shape, "--budget", "5"),
+      cnn("bench", ...shape, "--dilation", "3", "--tiers", "generated,simd", "--budget", "5"),
+    ]);
+    const tiers = all.results.map(({ tier, name }: { tier: string; name: string }) => [tier, name]);
+    assertEquals(tiers.map(([tier]: string[]) => tier), ["naive", "generated", "simd"]);
+    assertEquals(tiers[1][1], "conv-3x31x31-25x3x3-s2p1-generated");
+    assertMatch(text.stdout, /^A convolution of float32\n\n\| direction/);
+    assertMatch(text.stdout, /\nNot served by: generated\n$/);
+  });
+});
