@@ -34,7 +34,7 @@ type Options = Partial<Pick<Workload, "stride" | "pad" | "dilation" | "groups">>
 
 const PLAIN = { stride: 1, pad: 0, dilation: 1, groups: 1 };
 
-function conv(name: string, x: Shape, w: Shape, options: Options): Workload {
+export function conv(name: string, x: Shape, w: Shape, options: Options): Workload {
   return { ...PLAIN, name, kind: "conv", x, w, size: w[2], ...options };
 }
 
@@ -42,12 +42,19 @@ function convTranspose(name: string, x: Shape, w: Shape, options: Options): Work
   return { ...conv(name, x, w, options), kind: "convTranspose" };
 }
 
-function depthwise(name: string, x: Shape, size: number, stride: number): Workload {
+export function depthwise(name: string, x: Shape, size: number, stride: number): Workload {
   const C = x[1];
   return conv(name, x, [C, 1, size, size], { stride, pad: (size - 1) / 2, groups: C });
 }
 
-function pool(name: string, kind: Kind, x: Shape, size: number, stride: number, pad = 0): Workload {
+export function pool(
+  name: string,
+  kind: Kind,
+  x: Shape,
+  size: number,
+  stride: number,
+  pad = 0,
+): Workload {
   return { ...PLAIN, name, kind, x, size, stride, pad };
 }
 
