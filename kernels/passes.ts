@@ -233,6 +233,26 @@ export function phasesOf({ targetStep: step, source, target, taps }: Axis): Phas
   });
 }
 
+/** A target of an axis, and a source that it takes a tap's product of. */
+export interface Meeting {
+  readonly k: number;
+  readonly source: number;
+  readonly target: number;
+}
+
+/** Every product along an axis: what meets padding alone is left out. */
+export function meetingsOf(axis: Axis): Meeting[] {
+  return phasesOf(axis).flatMap(({ rest, count, taps }) =>
+    taps.flatMap(({ k, from }) =>
+      Array.from({ length: count }, (_, i) => ({
+        k,
+        source: i * axis.sourceStep + from,
+        target: rest + i * axis.targetStep,
+      })).filter(({ source }) => source >= 0 && source < axis.source.size)
+    )
+  );
+}
+
 /** Rows or columns that the phases read: how many before the source's first, and how many in all. */
 export function haloOf(
   { sourceStep }: Axis,

@@ -12,14 +12,16 @@ import { type ImageRun, runImages, runWeights, type WeightRun } from "../runner.
 import { convLabel, type ConvShape } from "../shape.ts";
 import type { DType } from "../tensor.ts";
 import type { Answer } from "../tier.ts";
+import { panelImages, planBatched } from "./batched.ts";
+import { planBatchedWeights } from "./batched_weights.ts";
 import { planDepthwise } from "./depthwise.ts";
 import { planDirect } from "./direct.ts";
 import { planDirectWeights } from "./direct_weights.ts";
 import type { Features } from "./features.ts";
 import { MEMORY_LIMIT, type Plan, reserve } from "./memory.ts";
-import { type ConvSchedule, type Schedule, scheduleConv } from "./schedule.ts";
+import { type Algorithm, type ConvSchedule, type Schedule, scheduleConv } from "./schedule.ts";
 import { type ImageProgram, imageRun, type WeightProgram, weightRun } from "./program.ts";
-import { vectors } from "./vector.ts";
+import { type Vector, vectors } from "./vector.ts";
 import { planWinograd } from "./winograd.ts";
 import { planWinogradWeights } from "./winograd_weights.ts";
 
@@ -62,6 +64,23 @@ function weightAttempt({ layout, make }: Plan<WeightProgram>): Attempt<WeightRun
   return { size: layout.size, run: (...args) => (run ??= weightRun(make(NO_EPILOGUE)))(...args) };
 }
 
+/** Attempts with images in the lanes: too few, or a rest of few, are left to the next attempt. */
+function batchedAttempts(vector: Vector, fewest: number) {
+  const together = panelImages(vector);
+  return {
+    images({ size, run }: Attempt<ImageRun>): Attempt<ImageRun> {
+      const most: ImageRun = (N, ...args) => {
+        const rest = N % together, count = 2 * rest < together ? N - rest : N;
+        return count < fewest || count === 0 ? 0 : run(count, ...args);
+      };
+      return { size, run: most };
+    },
+    weights({ size, run }: Attempt<WeightRun>): Attempt<WeightRun> {
+      return { size, run: (N, ...args) => N >= fewest && run(N, ...args) };
+    },
+  };
+}
+
 /** A plan of direct sums behind another attempt: it is made only if it ever runs. */
 function later<Args extends unknown[], R>(
   plan: () => Attempt<(...args: Args) => R>,
@@ -86,44 +105,51 @@ export function simdConv(
   const schedule = ownSchedule ?? scheduleConv(shape, vector, features);
   const forward = forwardPass(shape), gradient = gradientPass(shape);
 
-  // What is planned counts for the memory. Winograd's algorithm goes first where it is scheduled and
-  // fits, and leaves to direct sums what is not finite.
+  // What is planned counts for the memory. Other algorithms go before direct sums where they are scheduled
+  // and fit, and leave to them what they are not for: few images, or numbers that are not finite.
   let size = 0;
   const algorithms = new Set<string>();
   function attempts<Run extends ImageRun | WeightRun>(
-    { algorithm }: Schedule,
-    winograd: () => Attempt<Run>,
-    direct: () => Attempt<Run>,
+    { algorithm, batched }: Schedule,
+    plans: Readonly<Record<Algorithm, () => Attempt<Run>>>,
   ): Run[] {
-    const first = algorithm === "winograd" ? winograd() : undefined;
-    if (first === undefined || first.size > MEMORY_LIMIT) {
-      const only = direct();
-      size = Math.max(size, only.size);
-      if (algorithm === "depthwise") algorithms.add(algorithm);
-      return [only.run];
+    const runs: Run[] = [];
+    for (const name of batched !== undefined ? ["batched", algorithm] as const : [algorithm]) {
+      if (name === "direct") continue;
+      const attempt = plans[name]();
+      if (attempt.size > MEMORY_LIMIT) continue;
+      size = Math.max(size, attempt.size);
+      algorithms.add(name);
+      runs.push(attempt.run);
+      if (name === "depthwise") return runs;
     }
-    size = Math.max(size, first.size);
-    algorithms.add(algorithm);
-    return [first.run, later(direct as () => Attempt<never>) as Run];
+    if (runs.length > 0) return [...runs, later(plans.direct as () => Attempt<never>) as Run];
+    const only = plans.direct();
+    size = Math.max(size, only.size);
+    return [only.run];
   }
   const imageAttempts = (pass: Pass, schedule: Schedule) =>
-    attempts(
-      schedule,
-      () => imageAttempt(planWinograd(pass, vector, fused, schedule)),
-      () =>
-        imageAttempt(
-          schedule.algorithm === "depthwise"
-            ? planDepthwise(pass, vector, fused)
-            : planDirect(pass, vector, fused, schedule),
+    attempts(schedule, {
+      batched: () =>
+        batchedAttempts(vector, schedule.batched!).images(
+          imageAttempt(planBatched(pass, vector, fused)),
         ),
-    );
+      winograd: () => imageAttempt(planWinograd(pass, vector, fused, schedule)),
+      depthwise: () => imageAttempt(planDepthwise(pass, vector, fused)),
+      direct: () => imageAttempt(planDirect(pass, vector, fused, schedule)),
+    });
   const forwardAttempts = imageAttempts(forward, schedule.forward);
   const gradientAttempts = imageAttempts(gradient, schedule.dx);
-  const weightAttempts = attempts(
-    schedule.dw,
-    () => weightAttempt(planWinogradWeights(forward, vector, fused, schedule.dw)),
-    () => weightAttempt(planDirectWeights(forward, vector, fused, schedule.dw)),
-  );
+  const directWeights = () => weightAttempt(planDirectWeights(forward, vector, fused, schedule.dw));
+  const weightAttempts = attempts(schedule.dw, {
+    batched: () =>
+      batchedAttempts(vector, schedule.dw.batched!).weights(
+        weightAttempt(planBatchedWeights(forward, vector, fused)),
+      ),
+    winograd: () => weightAttempt(planWinogradWeights(forward, vector, fused, schedule.dw)),
+    depthwise: directWeights,
+    direct: directWeights,
+  });
   const missing = reserve(size);
   if (missing !== undefined) return { reason: missing };
 
@@ -135,7 +161,7 @@ export function simdConv(
   const forwardSizes = { source: xSize, target: outSize };
   const gradientSizes = { source: outSize, target: xSize };
   gradientAttempts.push(naive);
-  const special = [...algorithms].map((name) => `-${name}`).join("");
+  const special = [...algorithms].sort().map((name) => `-${name}`).join("");
   const kernel: WeightedKernel = {
     name: `conv-${convLabel(given)}-${dtype === "float32" ? "f32" : "f64"}${special}-simd`,
     tier: "simd",

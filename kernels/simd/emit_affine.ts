@@ -74,7 +74,7 @@ export function writeTransposed(f: Func, { bytes, lanes, storeLane }: Vector, wi
 }
 
 /** Transposes a square of vectors; the result is in the locals that are returned. */
-function writeTranspose(f: Func, square: Local[], mixed: Local[]): Local[] {
+export function writeTranspose(f: Func, square: Local[], mixed: Local[]): Local[] {
   const pick = (a: Local, b: Local, lanes: number[], to: Local) =>
     f.get(a).get(b).shuffle(lanes).set(to);
   if (square.length === 2) {

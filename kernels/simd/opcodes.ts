@@ -55,6 +55,7 @@ export const plain = {
 
 /** Loads and stores: an address on the stack, and an offset in the code. */
 export const memory = {
+  "i32.load": 0x28,
   "f32.load": 0x2a,
   "f64.load": 0x2b,
   "i32.store": 0x36,

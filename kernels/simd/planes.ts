@@ -266,7 +266,7 @@ export interface Padded {
  * The bytes from one image to the next: images a multiple of 4 KB apart would share their places in the
  * first-level cache.
  */
-function skewed(bytes: number): number {
+export function skewed(bytes: number): number {
   return Math.ceil(bytes / 4096) * 4096 + 192;
 }
 

@@ -7,17 +7,20 @@
 
 import { forwardPass, gradientPass, type Pass } from "../passes.ts";
 import type { ConvShape } from "../shape.ts";
+import { fewestBatched } from "./costs.ts";
 import type { Features } from "./features.ts";
 import { DEPTHWISE_STRIDE, DEPTHWISE_TAPS, MAX_UNROLLED_TAPS, type Tile } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
 import { winogradPays, winogradServes, winogradServesWeights } from "./winograd_tiles.ts";
 
 /** How sums are formed. */
-export type Algorithm = "direct" | "depthwise" | "winograd";
+export type Algorithm = "direct" | "depthwise" | "winograd" | "batched";
 
 /** How one pass runs. */
 export interface Schedule {
   readonly algorithm: Algorithm;
+  /** The fewest images that are summed up with images in the lanes, if that is ever done. */
+  readonly batched?: number;
   /** The register tile. Default: the cheapest by the rule of tiles.ts. */
   readonly tile?: Tile;
   /** Taps of a kernel that are written out; the rows of a larger one are looped over. */
@@ -60,13 +63,18 @@ export function scheduleConv(
     Math.ceil(VECTORS / (OH * Math.ceil(OW / vector.lanes))),
   );
   const common = { unrolledTaps: depthwise ? DEPTHWISE_TAPS : MAX_UNROLLED_TAPS, imageBatch };
+  const scheduled = (pass: Pass, chosen: Algorithm): Schedule => ({
+    algorithm: chosen,
+    ...common,
+    batched: depthwise ? undefined : fewestBatched(pass, vector, chosen === "winograd"),
+  });
   const forForward = algorithm(forward);
   const forDw = forForward === "winograd" && !winogradServesWeights(forward)
     ? "direct"
     : forForward;
   return {
-    forward: { algorithm: forForward, ...common },
-    dx: { algorithm: algorithm(gradient), ...common },
-    dw: { algorithm: forDw, ...common },
+    forward: scheduled(forward, forForward),
+    dx: scheduled(gradient, algorithm(gradient)),
+    dw: scheduled(forward, forDw),
   };
 }

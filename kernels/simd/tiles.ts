@@ -47,7 +47,7 @@ const FILTERS = 5;
  * Cuts filters into fives and a rest; a rest of one makes two threes with the last five. Even pieces would
  * often be fours, whose eight sums leave the multipliers no slack: they run a tenth slower than fives.
  */
-function filterBlocks(filters: number): Run[] {
+export function filterBlocks(filters: number): Run[] {
   const rest = filters % FILTERS;
   const fives = (filters - rest) / FILTERS;
   const runs = rest === 1 && fives > 0

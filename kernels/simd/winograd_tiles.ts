@@ -205,16 +205,23 @@ export function weightGrid(vector: Vector, pass: Pass): TileGrid {
   return tileGrid(vector, OH, OW, KH, KW, WEIGHT_VECTORS);
 }
 
-/** Whether Winograd's algorithm should be at least 15 % faster than direct sums. */
-export function winogradPays(vector: Vector, pass: Pass): boolean {
+/** What an image costs, in multiplications of vectors. */
+export function winogradCost(vector: Vector, pass: Pass): number {
   const { inputs: channels, outputs: filters } = pass;
-  const { KH, KW, OH, OW } = sizesOf(pass);
+  const { KH, KW } = sizesOf(pass);
   const { outputs, inputs, blocks } = forwardGrid(vector, pass);
   const products = tileProducts(KH, KW) * filters * channels;
   const cost = outputs.rows * outputs.vectors * (products + TRANSFORM_COST * filters) +
     inputs.rows * inputs.vectors * TRANSFORM_COST * channels;
+  return blocks * cost;
+}
+
+/** Whether Winograd's algorithm should be at least 15 % faster than direct sums. */
+export function winogradPays(vector: Vector, pass: Pass): boolean {
+  const { inputs: channels, outputs: filters } = pass;
+  const { KH, KW, OH, OW } = sizesOf(pass);
   const direct = KH * KW * filters * channels * OH * Math.ceil(OW / vector.lanes);
-  return 1.15 * blocks * cost < direct;
+  return 1.15 * winogradCost(vector, pass) < direct;
 }
 
 /** Whether a pass is one that the algorithm is for: at stride 1, without dilation or groups. */

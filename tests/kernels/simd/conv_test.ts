@@ -141,7 +141,7 @@ function simdKernel(shape: ConvShape, dtype: DType): WeightedKernel {
   if (kernel === undefined) throw new Error(reason);
   assertEquals(kernel.tier, "simd");
   const name = new RegExp(
-    `^conv-.*-${dtype === "float32" ? "f32" : "f64"}(-winograd|-depthwise)?-simd$`,
+    `^conv-.*-${dtype === "float32" ? "f32" : "f64"}(-batched)?(-winograd|-depthwise)?-simd$`,
   );
   assertMatch(kernel.name, name);
   return kernel;
@@ -352,6 +352,79 @@ describe(`SIMD convolution with groups and dilation over ${GEOMETRIES} geometrie
       }
     });
   }
+});
+
+/** Maps and batches for images in the lanes: whole panels, parts of one, and more than the memory holds. */
+const batchedGeometries: fc.Arbitrary<Case> = fc.record({
+  N: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 120, max: 140 })),
+  groups: fc.integer({ min: 1, max: 3 }),
+  C: fc.oneof(fc.integer({ min: 1, max: 5 }), fc.constant(70)),
+  F: fc.integer({ min: 1, max: 11 }),
+  size: fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 6 })),
+  kernel: fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })),
+  stride: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
+  dilation: fc.tuple(fc.integer({ min: 1, max: 2 }), fc.integer({ min: 1, max: 2 })),
+  pad: fc.tuple(fc.nat(3), fc.nat(3), fc.nat(3), fc.nat(3)),
+}).filter(({ size: [H, W], kernel: [KH, KW], dilation: [dy, dx], pad: [t, l, b, r] }) =>
+  dy * (KH - 1) + 1 <= H + t + b && dx * (KW - 1) + 1 <= W + l + r
+).map(({ N, C, F, size, groups, kernel, ...params }) => ({
+  N,
+  shape: convShape([N, C * groups, ...size], [F * groups, C, ...kernel], { ...params, groups }),
+}));
+
+describe(`images in the lanes, over ${GEOMETRIES / 10} geometries, seed ${SEED}`, () => {
+  /** A kernel whose every pass lays images in the lanes. */
+  function batchedKernel(shape: ConvShape, dtype: DType): WeightedKernel {
+    const { forward, dx, dw } = scheduleConv(shape, vectors[dtype], features());
+    const batched = { algorithm: "direct", batched: 1 } as const;
+    const { kernel, reason } = simdConv(shape, dtype, features(), {
+      forward: { ...forward, ...batched },
+      dx: { ...dx, ...batched },
+      dw: { ...dw, ...batched },
+    });
+    assert(kernel, reason);
+    assertMatch(kernel!.name, /-batched-simd$/);
+    return kernel!;
+  }
+
+  for (const dtype of dtypes) {
+    it(`give the definition's numbers, ${dtype}`, () => {
+      const fill = fc.constantFrom("integers" as const, "reals" as const);
+      const property = fc.property(batchedGeometries, fill, ({ N, shape }, fill) => {
+        assertConv(batchedKernel(shape, dtype), shape, N, dtype, fill);
+      });
+      fc.assert(property, { numRuns: Math.ceil(GEOMETRIES / 20), seed: SEED });
+    });
+
+    it(`give the same without relaxed instructions, ${dtype}`, () => {
+      using _ = useArithmetic("reproducible");
+      const property = fc.property(batchedGeometries, ({ N, shape }) => {
+        assertConv(batchedKernel(shape, dtype), shape, N, dtype, "integers");
+      });
+      fc.assert(property, { numRuns: Math.ceil(GEOMETRIES / 50), seed: SEED });
+    });
+
+    it(`meet padding with weights and gradients that are not finite, ${dtype}`, () => {
+      // Padding times them is NaN by the definition, forward and in dw, and no term of dx.
+      const N = 8, shape = convShape([N, 2, 3, 3], [3, 2, 3, 3], { pad: 1 });
+      for (const wrong of ["x", "w", "dout"] as const) {
+        const inputs = inputsFor({ N, shape }, dtype, (u) => Math.floor(u * 17) - 8);
+        inputs[wrong][4] = Infinity;
+        const actual = runPasses(batchedKernel(shape, dtype), N, inputs);
+        const expected = runPasses(naiveConv(shape), N, inputs);
+        for (const name of directions) assertEquals(actual[name], expected[name], name);
+      }
+    });
+  }
+
+  it("are chosen for narrow maps, and only where many images come", () => {
+    const shape = convShape([1, 64, 3, 3], [64, 64, 3, 3], { pad: 1 });
+    assertMatch(simdKernel(shape, "float32").name, /-batched-simd$/);
+    const { forward } = scheduleConv(shape, vectors.float32, features());
+    assert(forward.batched! >= 4, `from ${forward.batched} images on`);
+    const wide = convShape([1, 64, 32, 32], [64, 64, 3, 3], { pad: 1 });
+    assertEquals(scheduleConv(wide, vectors.float32, features()).forward.batched, undefined);
+  });
 });
 
 describe(`schedules handed in, over ${GEOMETRIES / 10} geometries, seed ${SEED}`, () => {

@@ -96,6 +96,7 @@ describe("interpret()", () => {
 
   it("loads and stores the same bits, NaN's too", () => {
     const stores: Partial<Record<MemoryOp, MemoryOp>> = {
+      "i32.load": "i32.store",
       "f32.load": "f32.store",
       "f64.load": "f64.store",
     };

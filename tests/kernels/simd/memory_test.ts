@@ -7,6 +7,8 @@ import { type ConvShape, convShape } from "../../../kernels/shape.ts";
 import type { DType, FloatArray } from "../../../kernels/tensor.ts";
 import { forwardPass, gradientPass } from "../../../kernels/passes.ts";
 import { Assembly } from "../../../kernels/simd/assembler.ts";
+import { planBatched } from "../../../kernels/simd/batched.ts";
+import { planBatchedWeights } from "../../../kernels/simd/batched_weights.ts";
 import { planDepthwise } from "../../../kernels/simd/depthwise.ts";
 import { planDirect } from "../../../kernels/simd/direct.ts";
 import { planDirectWeights } from "../../../kernels/simd/direct_weights.ts";
@@ -124,6 +126,9 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
         run(planDirect(forward, vector, fused, schedule.forward), x, expectedOut, { bias });
         run(planDirect(gradient, vector, fused, schedule.dx), dout, expectedDx, {});
         runWeights(planDirectWeights(forward, vector, fused, schedule.dw));
+        run(planBatched(forward, vector, fused), x, expectedOut, { bias });
+        run(planBatched(gradient, vector, fused), dout, expectedDx, {});
+        runWeights(planBatchedWeights(forward, vector, fused));
         if (!winogradServes(forward) || schedule.dw.algorithm !== "winograd") return;
         run(planWinograd(forward, vector, fused, schedule.forward), x, expectedOut, { bias });
         runWeights(planWinogradWeights(forward, vector, fused, schedule.dw));

@@ -1,0 +1,129 @@
+/**
+ * The register tile of a matrix product: some rows of A, packed together, times two vectors of B's columns.
+ *
+ * @module
+ */
+
+import type { Func, Local } from "./assembler.ts";
+import { multiplyAdd, pushZero, splatLane, type Vector } from "./vector.ts";
+
+/** Vectors of a tile. */
+export const TILE_VECTORS = 2;
+/** Bytes of a row of a tile. */
+export const TILE_BYTES: number = TILE_VECTORS * 16;
+/** Steps of the inner loop that are written out. */
+const UNROLL = 4;
+
+/** Where a tile's operands lie. */
+export interface ProductTile {
+  /** Rows of the tile: numbers of A that are neighbours. */
+  readonly rows: number;
+  /** Bytes of B from one step to the next. */
+  readonly step: number;
+  /** Bytes of C from one row to the next. */
+  readonly row: number;
+}
+
+/** Locals that the tiles of a function share. */
+export interface ProductLocals {
+  readonly sums: readonly Local[];
+  readonly columns: readonly Local[];
+  readonly packed: Local;
+  readonly weight: Local;
+  /** Pointers into A and B, which move on by the tile's steps, and the end of A's. */
+  readonly a: Local;
+  readonly b: Local;
+  readonly end: Local;
+  readonly wholeEnd: Local;
+}
+
+/** Makes the locals for tiles of so many rows. */
+export function productLocals(f: Func, rows: number): ProductLocals {
+  const [packed, weight] = f.locals("v128", 2);
+  const [a, b, end, wholeEnd] = f.locals("i32", 4);
+  return {
+    sums: f.locals("v128", rows * TILE_VECTORS),
+    columns: f.locals("v128", TILE_VECTORS),
+    packed,
+    weight,
+    a,
+    b,
+    end,
+    wholeEnd,
+  };
+}
+
+/**
+ * Writes C += A B for one tile, from the locals' pointers on. The sums over the steps are whole before they
+ * are added to C. It leaves the pointer into A at the tile's end.
+ *
+ * @param f The function to write into.
+ * @param vector The kind of vector.
+ * @param fused Whether relaxed multiply-add may be used.
+ * @param tile The tile.
+ * @param locals Its locals.
+ * @param c Points at C.
+ * @param steps How many steps there are: at least one.
+ */
+export function writeProductTile(
+  f: Func,
+  vector: Vector,
+  fused: boolean,
+  { rows, step, row }: ProductTile,
+  { sums, columns, packed, weight, a, b, end, wholeEnd }: ProductLocals,
+  c: Local,
+  steps: Local,
+): void {
+  const { bytes, lanes } = vector;
+  const aStep = rows * bytes;
+
+  function writeSteps(count: number): void {
+    for (let k = 0; k < count; k++) {
+      for (let v = 0; v < TILE_VECTORS; v++) {
+        f.get(b).at("v128.load", k * step + v * 16).set(columns[v]);
+      }
+      for (let i = 0; i < rows; i++) {
+        const index = k * rows + i;
+        if (fused) {
+          // One load serves as many numbers as it has lanes.
+          if (index % lanes === 0) f.get(a).at("v128.load", index * bytes).set(packed);
+          splatLane(f, vector, packed, index % lanes);
+        } else {
+          // Multiply and add apart are twice the arithmetic: here a load each is cheaper.
+          f.get(a).at(vector.loadSplat, index * bytes);
+        }
+        f.set(weight);
+        for (let v = 0; v < TILE_VECTORS; v++) {
+          const sum = sums[i * TILE_VECTORS + v];
+          multiplyAdd(f, vector, fused, sum, () => f.get(weight), () => f.get(columns[v]));
+        }
+      }
+    }
+    f.advance(a, count * aStep).advance(b, count * step);
+  }
+
+  /** Repeats some steps while the pointer into A is before an end. */
+  function writeLoop(count: number, until: Local): void {
+    f.get(a).get(until).op("i32.lt_u").if(() => {
+      f.loop(() => {
+        writeSteps(count);
+        f.get(a).get(until).op("i32.lt_u").branchIf(0);
+      });
+    });
+  }
+
+  const used = sums.slice(0, rows * TILE_VECTORS);
+  for (const sum of used) {
+    pushZero(f);
+    f.set(sum);
+  }
+  f.get(a).get(steps).const(-UNROLL).op("i32.and").const(aStep).op("i32.mul").op("i32.add");
+  f.set(wholeEnd);
+  f.get(a).get(steps).const(aStep).op("i32.mul").op("i32.add").set(end);
+  writeLoop(UNROLL, wholeEnd);
+  writeLoop(1, end);
+  for (const [i, sum] of used.entries()) {
+    const at = Math.floor(i / TILE_VECTORS) * row + (i % TILE_VECTORS) * 16;
+    f.get(c).get(c).at("v128.load", at).get(sum).op(vector.add).at("v128.store", at);
+  }
+}
