@@ -140,6 +140,18 @@ export function sizes(
   return { value: undefined, read, help: `${forms.join(", or ")}: ${help}` };
 }
 
+/** Any numbers, separated by commas. */
+export function numbers(help: string): Option<readonly number[] | undefined> {
+  const read = (text: string, name: string) => {
+    const list = text.split(",").map((part) => part.trim() === "" ? NaN : Number(part));
+    if (list.every(Number.isFinite)) return list;
+    throw new InputError(
+      `--${name} takes numbers, separated by commas: received ${JSON.stringify(text)}`,
+    );
+  };
+  return { value: undefined, read, help };
+}
+
 /** One of some words. */
 export function word<const W extends string>(
   value: W,

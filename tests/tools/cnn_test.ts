@@ -2,6 +2,8 @@ import { after, before, describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { encode as encodePng } from "fast-png";
 import { encode as encodeJpeg } from "jpeg-js";
+import { decodeNpz, encodeNpz } from "../../io/npz.ts";
+import { decodeSafetensors } from "../../io/safetensors.ts";
 import { affine, conv, globalAverage, Net, relu } from "../../mod.ts";
 import { openDataSet } from "../../tools/cnn/dataset.ts";
 import { InputError } from "../../tools/options.ts";
@@ -84,6 +86,33 @@ describe("deno task cnn", () => {
     assert(red.probability > 0.5 && red.probability <= 1);
     assertEquals(red.file, `${folder}/red.jpg`);
 
+    const other = `${folder}/other.safetensors`, npz = `${folder}/weights.npz`;
+    const exported = await json(
+      "export",
+      model,
+      npz,
+      `${folder}/net.json`,
+      `${folder}/w.safetensors`,
+    );
+    assertEquals(exported.files.length, 3);
+    const { mean, deviation } = exported;
+    assertEquals(mean.length, 3);
+    const net = ["--net", `${folder}/net.json`, "--classes", "blue,red", "--mean", mean.join()];
+    await json("import", npz, ...net, "--deviation", deviation.join(), "--out", other);
+    // All that makes a model is there again.
+    assertEquals(
+      decodeSafetensors(await Deno.readFile(other)),
+      decodeSafetensors(await Deno.readFile(model)),
+    );
+    const { tensors, metadata } = decodeSafetensors(await Deno.readFile(`${folder}/w.safetensors`));
+    assertEquals([tensors, metadata], [decodeNpz(await Deno.readFile(npz)), { format: "pt" }]);
+    const { W1, ...rest } = tensors;
+    await Deno.writeFile(`${folder}/part.npz`, encodeNpz({ ...rest, W9: W1 }));
+    await assertRefused(
+      ["import", `${folder}/part.npz`, "--like", model, "--out", other],
+      "missing: W1; extra: W9",
+    );
+
     await assertRefused(["predict", model, `${folder}/nowhere.png`], "nowhere.png cannot be read");
     await Deno.writeTextFile(`${folder}/text.png`, "text");
     await assertRefused(["predict", model, `${folder}/text.png`], "must be a PNG or JPEG image");
@@ -123,6 +152,11 @@ describe("deno task cnn", () => {
     assertEquals(code, 0, stderr);
     assertMatch(stderr, /resumed from .*run.checkpoint after 4 iterations/);
     assertEquals(stdout, once.stdout);
+    const best = ["--net", `${folder}/net.json`, "--out", `${folder}/best.safetensors`];
+    const imported = await json("import", `${folder}/run.checkpoint`, ...best);
+    assertEquals([imported.classes.length, imported.parameters], [10, 3 * 9 + 3 + 3 * 10 + 10]);
+    const tensorsOf = async (file: string) => decodeSafetensors(await Deno.readFile(file)).tensors;
+    assertEquals(await tensorsOf(imported.model), await tensorsOf(model));
     const text = await cnn("eval", model, "--data", mnist, "--limit", "20");
     assertMatch(text.stdout, /^images +20\naccuracy +\d+\.\d%\ntop-5 accuracy +\d+\.\d%\n/);
     assertMatch(text.stdout, /\n +0 +1 +2 +3 +4 +5 +6 +7 +8 +9\n0 /);
@@ -139,7 +173,10 @@ describe("deno task cnn", () => {
   it("says what is wrong with its arguments", async () => {
     const out = ["--out", `${folder}/x.safetensors`];
     await Promise.all([
-      assertRefused([], "the command must be one of train, eval, predict, explain, bench"),
+      assertRefused(
+        [],
+        "the command must be one of train, eval, predict, export, import, explain, bench",
+      ),
       assertRefused(["trian"], 'received "trian"'),
       assertRefused(["train", ...out], "--data DIR is missing"),
       assertRefused(
@@ -153,6 +190,10 @@ describe("deno task cnn", () => {
       ),
       assertRefused(["eval", "--data", folder], "give one model file: received 0"),
       assertRefused(["predict", "model"], "give a model file and one image or more"),
+      assertRefused(["export", "model"], "give a model file and a file to write"),
+      assertRefused(["export", "model", "a.pt"], "a.pt must end in .safetensors, .npz"),
+      assertRefused(["import", "a.npz", ...out], "give one of --like MODEL and --net NET"),
+      assertRefused(["import", "a.npz", "--net", "mlp", ...out], "--input C,H,W is missing"),
       assertRefused(["explain", "--x", "1,3,8,8"], "give one of --w"),
       assertRefused(["explain", "--x", "1,3,8,8", "--w", "4,2,3,3"], "channels must match"),
       assertRefused(["bench", "--bogus"], "Unknown option '--bogus' (see --help)"),

@@ -6,6 +6,7 @@ import {
   InputError,
   matching,
   number,
+  numbers,
   odd,
   type Option,
   path,
@@ -64,6 +65,14 @@ describe("readArguments()", () => {
     }
   });
 
+  it("reads any numbers, separated by commas", () => {
+    assertEquals(read(numbers(""), "7"), [7]);
+    assertEquals(read(numbers(""), "-1.5, 2e3,0"), [-1.5, 2000, 0]);
+    for (const text of ["", "1,", "a", "1;2", "Infinity", "NaN"]) {
+      refused(numbers(""), text, `takes numbers, separated by commas: received "${text}"`);
+    }
+  });
+
   it("reads words, lists of them, and parts of them", () => {
     const known = ["one", "two", "three"] as const;
     assertEquals(read(word("one", known, ""), "two"), "two");
@@ -97,6 +106,8 @@ describe("readArguments()", () => {
     assertThrows(attempt("word"), InputError, "word");
     const operands = ["one", "two"];
     assertEquals(readArguments({ ...command, operands }, ["two"])!.operands, ["two"]);
+    const any = { ...command, operands: "any" } as const;
+    assertEquals(readArguments(any, ["a.png", "--quick", "b.png"])!.operands, ["a.png", "b.png"]);
     assertThrows(
       () => readArguments({ ...command, operands }, ["three"]),
       InputError,

@@ -11,6 +11,8 @@ const commands: Readonly<Record<string, { about: string; load: () => Promise<Com
   train: { about: "train a net on images", load: () => import("./train.ts") },
   eval: { about: "measure how well a model does", load: () => import("./eval.ts") },
   predict: { about: "say what images show", load: () => import("./predict.ts") },
+  export: { about: "write a model in other formats", load: () => import("./export.ts") },
+  import: { about: "make a model of other programs' weights", load: () => import("./import.ts") },
   explain: {
     about: "say which kernel runs a shape, and how fast",
     load: () => import("./explain.ts"),

@@ -73,19 +73,31 @@ export async function makeNet(net: string, needs: NetNeeds): Promise<LayeredNet<
       `${net} makes no net: `,
     );
   }
-  if (!net.endsWith(".json")) {
-    const names = Object.keys(namedNets).join(", ");
-    throw new InputError(`--net must be ${names}, or a .json file: received "${net}"`);
-  }
-  const text = await orInputError(`${net} cannot be read`, () => Deno.readTextFile(net));
-  const made = orRefused(() => {
-    const description: NetDescription = JSON.parse(text);
-    return Net.fromJSON(description, { random: needs.random });
-  }, `${net} makes no net: `);
+  const made = await readNet(net, needs.random);
   const { inputDim, numClasses } = sizesOf(made);
   checkSame(net, "take images of", show(needs.inputDim), show(inputDim));
   checkSame(net, "give as many scores as there are classes,", needs.numClasses, numClasses);
   return made;
+}
+
+/**
+ * Reads a net's description.
+ *
+ * @param path A .json file.
+ * @param random Draws the weights.
+ * @returns The net.
+ * @throws {InputError} If it is missing, or something else.
+ */
+export async function readNet(path: string, random: RandomState): Promise<LayeredNet<DType>> {
+  if (!path.endsWith(".json")) {
+    const names = Object.keys(namedNets).join(", ");
+    throw new InputError(`--net must be ${names}, or a .json file: received "${path}"`);
+  }
+  const text = await orInputError(`${path} cannot be read`, () => Deno.readTextFile(path));
+  return orRefused(() => {
+    const description: NetDescription = JSON.parse(text);
+    return Net.fromJSON(description, { random });
+  }, `${path} makes no net: `);
 }
 
 function checkSame(net: string, what: string, needed: unknown, found: unknown): void {
