@@ -1,193 +1,184 @@
 /**
- * Where the time of a training iteration goes: ThreeLayerConvNet on images of CIFAR-10's size, layer
- * by layer, forward, backward and update, in milliseconds and percent; and images per second.
+ * Where the time of a training iteration goes: a recipe's net on images of CIFAR-10's size, by kinds of
+ * layers, forward and backward; drawing the batch, the update, and what is left; and images per second.
  *
- * `deno task bench:training [--hidden 500] [--batch 100] [--dtype float64] [--kernels generated] ...`;
- * the options and their defaults stand below. Each time is the least of all rounds. The
- * row of a layer with weights holds their update: adam's square root and division, for each weight.
+ * `deno task bench:training [--recipe resnet20] [--batch 100] [--dtype float64] [--kernels generated] ...`;
+ * the options and their defaults stand below. Each time is the least of all rounds. A layer
+ * that the kernel before it does, such as a relu, counts there; what is left of it has its own row.
  *
  * @module
  */
 
-import { odd, scriptOptions, whole, word } from "../tools/options.ts";
+import { recipes } from "../examples/lib/recipes.ts";
+import { scriptOptions, whole, word } from "../tools/options.ts";
 import {
-  adam,
-  affineBackward,
-  affineForward,
-  affineReluForward,
-  convBackward,
-  convReluForward,
-  maxPoolBackward,
-  maxPoolForward,
+  cropAndMirror,
+  type FloatArray,
+  type LayerDefinition,
+  type LayerPlan,
+  Net,
   type OptimConfig,
+  type Planner,
   RandomState,
-  reluBackward,
-  softmaxLoss,
   type Tensor,
-  ThreeLayerConvNet,
+  tensor,
+  updateRules,
   useKernels,
 } from "../mod.ts";
-import { penalize } from "../nn/nets/layered_net.ts";
 
+const names = Object.keys(recipes) as (keyof typeof recipes)[];
 const options = scriptOptions({
   usage: "deno task bench:training",
-  about: "Splits a training iteration of ThreeLayerConvNet on CIFAR-10's shapes by layer.",
+  about: "Splits a training iteration of a recipe on CIFAR-10's shapes by kinds of layers.",
   options: {
-    batch: whole(50, [1, 1000], "images in a batch"),
-    filters: whole(32, [1, 256], "filters of the convolution"),
-    "filter-size": odd(7, [1, 31], "height and width of the filters, an odd number"),
-    hidden: whole(100, [1, 4096], "size of the hidden layer"),
+    recipe: word("course", names, "whose net and update rule"),
+    batch: whole(undefined, [1, 1000], "images in a batch; default: the recipe's"),
     dtype: word("float32", ["float32", "float64"], "number type"),
     kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
-    rounds: whole(25, [1, 100_000], "iterations that are timed"),
+    rounds: whole(10, [1, 100_000], "iterations that are timed"),
   },
 });
 
-type Numbers = Float32Array | Float64Array;
-type Params = Record<string, Tensor<Numbers>>;
-const phases = ["forward", "backward", "update"] as const;
-type Phase = typeof phases[number];
-
 /** Iterations before the timed ones, for the compiler. */
-const WARMUP = 5;
-const REG = 1e-3;
+const WARMUP = 2;
+/** Images that batches are drawn from. */
+const IMAGES = 2000;
 
-useKernels(options.kernels);
-const random = new RandomState(0);
-const { dtype } = options;
-const { batch, "filter-size": filterSize } = options;
-const net = new ThreeLayerConvNet({
-  numFilters: options.filters,
-  filterSize,
-  hiddenDim: options.hidden,
-  reg: REG,
-  dtype,
-  random,
-});
-const params: Params = net.params;
-const x = random.randn([batch, 3, 32, 32], dtype), y = random.randint(0, 10, batch);
-const convParam = { stride: 1, pad: Math.floor((filterSize - 1) / 2) };
-const poolParam = { poolHeight: 2, poolWidth: 2, stride: 2 };
+type Phase = "forward" | "backward" | "other";
 
-/** The milliseconds of each layer in each phase, one a round. */
-const times = new Map<string, Record<Phase, number[]>>();
+/** The milliseconds of this iteration by rows and phases, without what other rows within them took. */
+let spent = new Map<string, Map<Phase, number>>();
+/** What rows within the present one have taken. */
+let within = 0;
 
-function timed<T>(layer: string, phase: Phase, run: () => T): T {
+function timed<T>(row: string, phase: Phase, run: () => T): T {
+  const around = within;
+  within = 0;
   const start = performance.now();
   const result = run();
   const passed = performance.now() - start;
-  const row = times.get(layer) ?? { forward: [], backward: [], update: [] };
-  row[phase].push(passed);
-  times.set(layer, row);
+  const phases = spent.get(row) ?? new Map<Phase, number>();
+  phases.set(phase, (phases.get(phase) ?? 0) + passed - within);
+  spent.set(row, phases);
+  within = around + passed;
   return result;
 }
 
+/** A layer that counts its time, and that of the layers inside it. */
+function watched({ type, args, plan }: LayerDefinition): LayerDefinition {
+  const count = (forward: LayerPlan["forward"]): LayerPlan["forward"] => (x, params, run) => {
+    const { out, backward } = timed(type, "forward", () => forward(x, params, run));
+    return { out, backward: (...args) => timed(type, "backward", () => backward(...args)) };
+  };
+  return {
+    type,
+    args,
+    plan(inShape, planner) {
+      const inner: Planner = {
+        dtype: planner.dtype,
+        get path() {
+          return planner.path;
+        },
+        plan: (layer, ...rest) => planner.plan(watched(layer), ...rest),
+      };
+      const planned = plan(inShape, inner);
+      const { withEpilogue, passOf } = planned;
+      return {
+        ...planned,
+        forward: count(planned.forward),
+        withEpilogue: withEpilogue && ((epilogue) => count(withEpilogue(epilogue))),
+        passOf: passOf && ((out) => {
+          const { backward } = passOf(out);
+          return { out, backward: (...args) => timed(type, "backward", () => backward(...args)) };
+        }),
+      };
+    },
+  };
+}
+
+const { kernels, dtype, rounds, recipe: name } = options;
+useKernels(kernels);
+const recipe = recipes[name], { solver, crop, mirror, reg } = recipe;
+const { batch = solver.batchSize } = options;
+const random = new RandomState(0);
+const { layers } = recipe.net(random, reg);
+const net = new Net({
+  inputDim: [3, 32, 32],
+  layers: layers.map(({ layer }) => watched(layer)),
+  ...{ reg, dtype, random },
+});
+const frozen = new Set(
+  Object.keys(net.params).filter((param) =>
+    ("frozen" in solver ? solver.frozen : []).some((one) =>
+      typeof one === "string" ? one === param : one.test(param)
+    )
+  ),
+);
+const padding = "padding" in recipe ? recipe.padding : undefined;
+const augment = crop > 0 || mirror ? cropAndMirror({ pad: crop, mirror, padding }) : undefined;
+const images = random.randn([IMAGES, 3, 32, 32], dtype);
+const labels = random.randint(0, 10, IMAGES);
+const size = images.data.length / IMAGES;
+const rule = updateRules[solver.updateRule];
+const optimConfig = "optimConfig" in recipe ? recipe.optimConfig : {};
 const configs: Record<string, OptimConfig> = {};
 
-function update(grads: Params, ...names: readonly string[]): void {
-  for (const name of names) {
-    const { nextW, config } = adam(params[name], grads[name], configs[name] ?? {});
-    params[name] = nextW;
-    configs[name] = config;
-  }
-}
-
-/** One iteration as the net and the solver go about it, but each layer on its own and timed. */
-function layers(): void {
-  const { W1, b1, W2, b2, W3, b3 } = params;
-  const conv = timed(
-    "conv + relu",
-    "forward",
-    () => convReluForward<Numbers>(x, W1, b1, convParam),
-  );
-  const pool = timed("max pool", "forward", () => maxPoolForward(conv.out, poolParam));
-  const hidden = timed("affine + relu", "forward", () => affineReluForward(pool.out, W2, b2));
-  const scores = timed("affine", "forward", () => affineForward(hidden.out, W3, b3));
-  const { dx: dscores } = timed("softmax", "backward", () => softmaxLoss(scores.out, y));
-
-  const last = timed("affine", "backward", () => affineBackward(dscores, scores.cache));
-  const drelu2 = timed("relu 2", "backward", () => reluBackward(last.dx, hidden.cache.relu));
-  const first = timed(
-    "affine + relu",
-    "backward",
-    () => affineBackward(drelu2, hidden.cache.affine),
-  );
-  const drelu1 = timed(
-    "relu 1",
-    "backward",
-    () => reluBackward(first.dx, { out: pool.out }),
-  );
-  const dconv = timed("max pool", "backward", () => maxPoolBackward(drelu1, pool.cache));
-  const filters = timed(
-    "conv + relu",
-    "backward",
-    () => convBackward(dconv, conv.cache.conv, { dx: false }),
-  );
-
-  const grads = {
-    ...{ W1: filters.dw, b1: filters.db, W2: first.dw, b2: first.db, W3: last.dw, b3: last.db },
-  };
-  timed("penalty", "backward", () => penalize(REG, params, grads));
-  timed("conv + relu", "update", () => update(grads, "W1", "b1"));
-  timed("affine + relu", "update", () => update(grads, "W2", "b2"));
-  timed("affine", "update", () => update(grads, "W3", "b3"));
-}
-
-/** The same iteration, as a user calls it. */
+/** An iteration as the solver goes about it. */
 function iterate(): void {
-  timed("whole", "forward", () => {
-    const { grads } = net.loss(x, y);
-    update(grads, ...Object.keys(grads));
+  const picks = random.randint(0, IMAGES, batch), y = picks.map((pick) => labels[pick]);
+  const x = timed("batch", "other", () => {
+    const data: FloatArray = images.data.slice(0, batch * size);
+    for (const [n, pick] of picks.entries()) {
+      data.set(images.data.subarray(pick * size, (pick + 1) * size), n * size);
+    }
+    const drawn: Tensor = tensor(data, [batch, 3, 32, 32]);
+    augment?.(drawn, random, { picks, y, epoch: 0 });
+    return drawn;
+  });
+  const { grads } = timed("loss, penalty", "other", () => net.loss(x, y, { frozen }));
+  timed("update", "other", () => {
+    for (const [param, grad] of Object.entries(grads)) {
+      // A step of next to nothing: the numbers stay those of a net at its start.
+      configs[param] ??= { ...optimConfig, learningRate: 1e-6 };
+      rule(net.params[param], grad, configs[param]);
+    }
   });
 }
 
-/** The least is what the work takes; all above it is the machine's other work. */
-function fastest(numbers: readonly number[]): number {
-  return numbers.length === 0 ? 0 : Math.min(...numbers);
-}
-
-for (let i = 0; i < WARMUP; i++) {
-  layers();
+const least = new Map<string, Map<Phase, number>>();
+let iteration = Infinity;
+for (let i = -WARMUP; i < rounds; i++) {
+  spent = new Map();
+  const start = performance.now();
   iterate();
-}
-times.clear();
-for (let i = 0; i < options.rounds; i++) {
-  layers();
-  iterate();
+  if (i < 0) continue;
+  iteration = Math.min(iteration, performance.now() - start);
+  for (const [row, phases] of spent) {
+    const best = least.get(row) ?? new Map<Phase, number>();
+    for (const [phase, ms] of phases) best.set(phase, Math.min(ms, best.get(phase) ?? Infinity));
+    least.set(row, best);
+  }
 }
 
-const iteration = fastest(times.get("whole")!.forward);
-times.delete("whole");
-const rows = [...times].map(([layer, row]) => {
-  const [forward, backward, update] = phases.map((phase) => fastest(row[phase]));
-  return { layer, forward, backward, update, all: forward + backward + update };
-});
-const all = rows.reduce((total, row) => total + row.all, 0);
-const share = (part: number) => `${(100 * part / all).toFixed(1)} %`;
-const sum = (numbers: readonly number[]) => numbers.reduce((total, value) => total + value, 0);
-const others = sum(rows.map(({ layer, all }) => /conv|affine/.test(layer) ? 0 : all));
-const updates = sum(rows.map(({ update }) => update));
-
-const inputs = `${batch} x ${x.shape.slice(1).join(" x ")}`;
-console.log(
-  `ThreeLayerConvNet, ${dtype}, x ${inputs}, filters ${params.W1.shape.join(" x ")}, ` +
-    `hidden ${options.hidden}, adam`,
-);
+const sum = (numbers: Iterable<number>) => [...numbers].reduce((total, value) => total + value, 0);
+const rows = [...least].map(([row, phases]) => ({ row, phases, ms: sum(phases.values()) }))
+  .sort((a, b) => b.ms - a.ms);
+const all = sum(rows.map(({ ms }) => ms));
+const cell = (value: number | undefined, digits = 2) => (value?.toFixed(digits) ?? "").padStart(10);
+console.log(`${name}, ${dtype}, ${batch} x 3 x 32 x 32, ${solver.updateRule}`);
 for (const { layer, name } of net.explain()) console.log(`  ${layer}: ${name}`);
 console.log();
-const cell = (value: number) => (value === 0 ? "" : value.toFixed(2)).padStart(9);
-console.log(
-  "layer".padEnd(14) +
-    ["forward", "backward", "update", "ms", "%"].map((s) => s.padStart(9)).join(""),
-);
-for (const { layer, forward, backward, update, all: ms } of rows) {
-  const cells = [forward, backward, update, ms, 100 * ms / all].map(cell);
-  console.log(layer.padEnd(14) + cells.join(""));
+console.log("".padEnd(14) + ["forward", "backward", "ms", "%"].map((s) => s.padStart(10)).join(""));
+for (const { row, phases, ms } of rows) {
+  const cells = [cell(phases.get("forward")), cell(phases.get("backward")), cell(ms)];
+  console.log(row.padEnd(14) + cells.join("") + cell(100 * ms / all, 1));
 }
 console.log();
-console.log(`outside convolution and affine layers: ${share(others)}`);
-console.log(`in these layers, the update of the weights: ${share(updates)}`);
+const outside = rows.filter(({ row }) => !/^(conv|affine)/.test(row)).map(({ ms }) => ms);
 console.log(
-  `sum of the layers ${all.toFixed(1)} ms; whole iteration ${iteration.toFixed(1)} ms: ` +
+  `outside convolutions and fully-connected layers: ${(100 * sum(outside) / all).toFixed(1)} %`,
+);
+console.log(
+  `sum of the rows ${all.toFixed(1)} ms; whole iteration ${iteration.toFixed(1)} ms: ` +
     `${Math.round(1000 * batch / iteration)} images/s`,
 );

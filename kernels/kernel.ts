@@ -59,21 +59,27 @@ export interface MapKernel extends KernelInfo {
 }
 
 /**
- * What normalizations need of planes of P values. The other arrays have one value per plane; sums are
- * float64 and in the same order in every tier.
+ * What normalizations need of planes of P values. The other arrays have one value per plane; sums have
+ * the same order in every tier.
  */
 export interface NormKernel extends KernelInfo {
   /** sums = the sum of each plane of x. */
   sum(x: FloatArray, sums: Float64Array): void;
+  /**
+   * sums = the sum of each plane of x, squares = that of its squares: left out where the variance must not come
+   * from them, as it would lose digits. In float64 sums of float32 values it loses none that x has.
+   */
+  moments?(x: FloatArray, sums: Float64Array, squares: Float64Array): void;
   /** sums = the sum of each plane's squares of x - mean. */
   squares(x: FloatArray, mean: Float64Array, sums: Float64Array): void;
-  /** out = (x - mean) * scale + shift. */
+  /** out = (x - mean) * scale + shift, or 0 if relu says so where that is negative. */
   scale(
     x: FloatArray,
     mean: Float64Array,
     scale: Float64Array,
     shift: Float64Array,
     out: FloatArray,
+    relu: boolean,
   ): void;
   /** sums = the sum of each plane of dout, products = the sum of its (x - mean) * dout. */
   products(

@@ -26,7 +26,12 @@ export interface NumberMap {
   /** The number type that {@linkcode NumberMap.lanes} is precise enough for. Default: both. */
   readonly only?: DType;
   /**
-   * The same on lanes of float64.
+   * Whether lanes of float32 are precise enough for float32 arrays, if results need not be reproducible.
+   * Default: false, lanes are float64.
+   */
+  readonly narrow?: boolean;
+  /**
+   * The same on lanes of float64, or of what the arrays hold if that is precise enough.
    *
    * @param lanes Writes the steps.
    * @param inputs The arrays that are read, in order.

@@ -9,6 +9,7 @@
  * @module
  */
 
+import { relu } from "../kernels/maps/relu.ts";
 import { type ConvParams, type PoolParams, poolShape } from "../kernels/shape.ts";
 import type { FloatArray, Tensor } from "../kernels/tensor.ts";
 import { checkCache } from "./checks.ts";
@@ -22,7 +23,8 @@ import { convBackward, type ConvCache, convForward, convForwardFusedRelu } from 
 import type { BackwardOptions, Gradients, OptionalDx } from "./layers/gradients.ts";
 import { maxPoolBackward, maxPoolForward, type PoolCache } from "./layers/max_pool.ts";
 import type { NormCache } from "./layers/normalization.ts";
-import { rectify, reluBackward, type ReluCache } from "./layers/relu.ts";
+import { reluBackward, type ReluCache } from "./layers/relu.ts";
+import { runMap } from "./layers/run_map.ts";
 
 /** What the backward pass of conv - relu needs of its forward pass. */
 export interface ConvReluCache<A extends FloatArray = FloatArray> {
@@ -238,7 +240,7 @@ export function convBatchnormReluForward<A extends FloatArray>(
 ): { out: Tensor<A>; cache: ConvBatchnormReluCache<A> } {
   const { out: linear, cache: conv } = convForward(x, w, b, convParam);
   const { out, cache: norm } = spatialBatchnormForward(linear, gamma, beta, bnParam);
-  rectify(out.data, out.data);
+  runMap(relu, [out, out]);
   return { out, cache: { conv, norm, relu: { out } } };
 }
 
@@ -336,7 +338,7 @@ export function convBatchnormReluPoolForward<A extends FloatArray>(
   const { out: normal, cache: norm } = spatialBatchnormForward(linear, gamma, beta, bnParam);
   const { out, cache: pool } = maxPoolForward(normal, poolParam);
   // Relu after the pool is relu before it, and has less to do.
-  rectify(out.data, out.data);
+  runMap(relu, [out, out]);
   return { out, cache: { conv, norm, relu: { out }, pool } };
 }
 

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { relu } from "../kernels/maps/relu.ts";
 import type { FloatArray, Tensor } from "../kernels/tensor.ts";
 import { checkCache } from "./checks.ts";
 import {
@@ -23,7 +24,8 @@ import type { BackwardOptions, Gradients, OptionalDx } from "./layers/gradients.
 import { layernormBackward, layernormForward } from "./layers/layernorm.ts";
 import type { NormGradients } from "./layers/norm_loops.ts";
 import type { LayernormParams, NormCache } from "./layers/normalization.ts";
-import { rectify, reluBackward, type ReluCache } from "./layers/relu.ts";
+import { reluBackward, type ReluCache } from "./layers/relu.ts";
+import { runMap } from "./layers/run_map.ts";
 
 /** What the backward pass of affine - relu needs of its forward pass. */
 export interface AffineReluCache<A extends FloatArray = FloatArray> {
@@ -146,7 +148,7 @@ export function affineBatchnormReluForward<A extends FloatArray>(
 ): { out: Tensor<A>; cache: AffineNormReluCache<A, "batchnorm"> } {
   const { out: scores, cache: affine } = affineForward(x, w, b);
   const { out, cache: norm } = batchnormForward(scores, gamma, beta, bnParam);
-  rectify(out.data, out.data);
+  runMap(relu, [out, out]);
   return { out, cache: { affine, norm, relu: { out } } };
 }
 
@@ -232,7 +234,7 @@ export function affineLayernormReluForward<A extends FloatArray>(
 ): { out: Tensor<A>; cache: AffineNormReluCache<A, "layernorm"> } {
   const { out: scores, cache: affine } = affineForward(x, w, b);
   const { out, cache: norm } = layernormForward(scores, gamma, beta, lnParam);
-  rectify(out.data, out.data);
+  runMap(relu, [out, out]);
   return { out, cache: { affine, norm, relu: { out } } };
 }
 

@@ -13,5 +13,6 @@ export const product: MapShape = /* @__PURE__ */ mapShape({
   loop([a, b, out]) {
     for (let i = 0; i < out.length; i++) out[i] = a[i] * b[i];
   },
+  narrow: true,
   lanes: (lanes, [a, b]) => [lanes.mul(a, b)],
 });

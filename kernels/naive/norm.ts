@@ -70,11 +70,14 @@ export function naiveNorm({ P }: NormShape): NormKernel {
     squares(x, mean, sums) {
       for (let i = 0; i < sums.length; i++) sums[i] = sumOfSquares(x, i * P, P, mean[i]);
     },
-    scale(x, mean, scale, shift, out) {
+    scale(x, mean, scale, shift, out, relu) {
       for (let plane = 0; plane < mean.length; plane++) {
         const m = mean[plane], by = scale[plane], plus = shift[plane];
         const end = (plane + 1) * P;
-        for (let i = plane * P; i < end; i++) out[i] = (x[i] - m) * by + plus;
+        for (let i = plane * P; i < end; i++) {
+          const scaled = (x[i] - m) * by + plus;
+          out[i] = relu ? Math.max(0, scaled) : scaled;
+        }
       }
     },
     products(x, dout, mean, sums, products) {

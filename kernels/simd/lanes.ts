@@ -1,42 +1,51 @@
 /**
  * Arithmetic on several numbers at once, written as expressions: the values are locals, and every step
- * makes a new one. They are float64, whatever is stored, so that the steps round as a loop in JavaScript does.
+ * makes a new one. In float64, whatever is stored, the steps round as a loop in JavaScript does.
  *
  * @module
  */
 
 import type { Func, Local } from "./assembler.ts";
 import type { PlainOp } from "./opcodes.ts";
-import type { Vector } from "./vector.ts";
+import { type DType, zerosOf } from "../tensor.ts";
+import { pushMask, type Vector } from "./vector.ts";
 
-/** Some numbers: vectors of two float64 each. */
+/** Some numbers: vectors, in locals. */
 export type Value = readonly Local[];
 
-/** Every bit but the sign's is 0, in two lanes. */
-const SIGN = new Uint8Array(new Float64Array([-0, -0]).buffer);
-/** The lower lane's bits are 1, the upper one's 0. */
-const LOWER = new Uint8Array(16).fill(0xff, 0, 8);
-
-/** Writes steps on a number of float64 vectors, from and to arrays of a dtype. */
+/** Writes steps on some numbers at once, from and to arrays of a dtype. */
 export class Lanes {
   readonly #f: Func;
+  /** What arrays hold, and what the steps compute with. */
   readonly #stored: Vector;
+  readonly #vector: Vector;
   readonly #count: number;
   readonly #constants: Map<number, Local>;
-  /** How many numbers: twice the vectors, or one. */
+  /** What the steps compute with. */
+  readonly dtype: DType;
+  /** How many numbers: as many as some vectors have lanes, or one. */
   readonly numbers: number;
 
   /**
    * @param f The function to write into.
    * @param stored What arrays hold.
-   * @param numbers How many numbers: 4, 2, or 1, which leaves a lane empty.
+   * @param vector What the steps compute with: the same, or float64.
+   * @param numbers How many numbers. One leaves the other lanes empty.
    * @param constants Locals that hold constants already: before a loop is the place to set them.
    */
-  constructor(f: Func, stored: Vector, numbers: 4 | 2 | 1, constants = new Map<number, Local>()) {
+  constructor(
+    f: Func,
+    stored: Vector,
+    vector: Vector,
+    numbers: number,
+    constants = new Map<number, Local>(),
+  ) {
     this.#f = f;
     this.#stored = stored;
+    this.#vector = vector;
+    this.#count = Math.ceil(numbers / vector.lanes);
     this.#constants = constants;
-    this.#count = Math.ceil(numbers / 2);
+    this.dtype = vector.dtype;
     this.numbers = numbers;
   }
 
@@ -50,13 +59,18 @@ export class Lanes {
     });
   }
 
+  #unary(op: PlainOp, a: Value): Value {
+    return this.#each((i) => this.#f.get(a[i]).op(op));
+  }
+
   #binary(op: PlainOp, a: Value, b: Value): Value {
     return this.#each((i) => this.#f.get(a[i]).get(b[i]).op(op));
   }
 
-  /** One local for every vector. */
-  #same(local: Local): Value {
-    return Array<Local>(this.#count).fill(local);
+  /** Pushes a number in every lane. */
+  #splat(value: number): void {
+    const { dtype, lanes } = this.#vector;
+    this.#f.vector(new Uint8Array(zerosOf(dtype, lanes).fill(value).buffer));
   }
 
   /** One number in every lane. */
@@ -64,83 +78,116 @@ export class Lanes {
     let local = this.#constants.get(value);
     if (local === undefined) {
       local = this.#f.local("v128");
-      this.#f.vector(new Uint8Array(new Float64Array([value, value]).buffer)).set(local);
+      this.#splat(value);
+      this.#f.set(local);
       this.#constants.set(value, local);
     }
-    return this.#same(local);
+    return this.same([local]);
   }
 
-  /** The float64 at an offset from an address in a local, in every lane. */
+  /** The float64 at an offset from an address in a local, in every lane of one vector. */
   splat(address: Local, offset: number): Value {
     const local = this.#f.local("v128");
     this.#f.get(address).at("v128.load64_splat", offset).set(local);
-    return this.#same(local);
+    return [local];
+  }
+
+  /** A float64 in every lane of one vector as what the steps compute with, and what that leaves of it. */
+  rounded([local]: Value): readonly [high: Value, low: Value] {
+    const f = this.#f, [high, low] = f.locals("v128", 2);
+    const narrow = () =>
+      f.op("f32x4.demote_f64x2_zero").set(low).get(low).get(low).shuffle([0, 0, 0, 0]);
+    f.get(local);
+    narrow();
+    f.set(high).get(local).get(high).op("f64x2.promote_low_f32x4").op("f64x2.sub");
+    narrow();
+    f.set(low);
+    return [this.same([high]), this.same([low])];
   }
 
   /** What is the same in every lane, for these vectors. */
   same([local]: Value): Value {
-    return this.#same(local);
+    return Array<Local>(this.#count).fill(local);
   }
 
   /** Neighbours from an address in a local, plus an offset. Empty lanes are 0. */
   load(address: Local, offset = 0): Value {
-    const { bytes, loadLane } = this.#stored, f = this.#f;
+    const { bytes, loadLane } = this.#stored, { lanes } = this.#vector, f = this.#f;
+    const isWider = this.#vector.bytes > bytes;
     return this.#each((i) => {
       f.get(address);
-      const at = offset + 2 * i * bytes;
+      const at = offset + i * lanes * bytes;
       if (this.numbers === 1) f.vector(new Uint8Array(16)).laneAt(loadLane, 0, at);
-      else f.at(bytes === 4 ? "v128.load64_splat" : "v128.load", at);
-      if (bytes === 4) f.op("f64x2.promote_low_f32x4");
+      else f.at(isWider ? "v128.load64_splat" : "v128.load", at);
+      if (isWider) f.op("f64x2.promote_low_f32x4");
     });
   }
 
   /** Stores neighbours from an address in a local, plus an offset. */
   store(address: Local, value: Value, offset = 0): void {
-    const { bytes, storeLane } = this.#stored, f = this.#f;
+    const { bytes, storeLane } = this.#stored, { lanes } = this.#vector, f = this.#f;
+    const isWider = this.#vector.bytes > bytes;
     for (const [i, local] of value.entries()) {
       f.get(address).get(local);
-      if (bytes === 4) f.op("f32x4.demote_f64x2_zero");
-      const at = offset + 2 * i * bytes;
+      if (isWider) f.op("f32x4.demote_f64x2_zero");
+      const at = offset + i * lanes * bytes;
       if (this.numbers === 1) f.laneAt(storeLane, 0, at);
-      else if (bytes === 4) f.laneAt("v128.store64_lane", 0, at);
+      else if (isWider) f.laneAt("v128.store64_lane", 0, at);
       else f.at("v128.store", at);
     }
   }
 
   add(a: Value, b: Value): Value {
-    return this.#binary("f64x2.add", a, b);
+    return this.#binary(this.#vector.add, a, b);
   }
 
   sub(a: Value, b: Value): Value {
-    return this.#binary("f64x2.sub", a, b);
+    return this.#binary(this.#vector.sub, a, b);
   }
 
   mul(a: Value, b: Value): Value {
-    return this.#binary("f64x2.mul", a, b);
+    return this.#binary(this.#vector.mul, a, b);
   }
 
   div(a: Value, b: Value): Value {
-    return this.#binary("f64x2.div", a, b);
+    return this.#binary(this.#vector.div, a, b);
+  }
+
+  sqrt(a: Value): Value {
+    return this.#unary(this.#vector.sqrt, a);
   }
 
   /** b where a is below it, else a: NaN stays NaN in a. */
   pmax(a: Value, b: Value): Value {
-    return this.#binary("f64x2.pmax", a, b);
+    return this.#binary(this.#vector.pmax, a, b);
   }
 
   /** The absolute values. */
   abs(a: Value): Value {
-    return this.#each((i) => this.#f.get(a[i]).vector(SIGN).op("v128.andnot"));
+    return this.#each((i) => {
+      this.#f.get(a[i]);
+      this.#splat(-0);
+      this.#f.op("v128.andnot");
+    });
   }
 
   /** The absolute values, negated. */
   negativeAbs(a: Value): Value {
-    return this.#each((i) => this.#f.get(a[i]).vector(SIGN).op("v128.or"));
+    return this.#each((i) => {
+      this.#f.get(a[i]);
+      this.#splat(-0);
+      this.#f.op("v128.or");
+    });
   }
 
   /** A mask: every bit where two numbers are equal. */
   equal(a: Value, b: Value): Value {
-    return this.#binary("f64x2.eq", a, b);
+    return this.#binary(this.#vector.eq, a, b);
+  }
+
+  /** A mask: every bit where a is above b. */
+  above(a: Value, b: Value): Value {
+    return this.#binary(this.#vector.gt, a, b);
   }
 
   /** The numbers where a mask says so, else 0. */
@@ -160,27 +207,18 @@ export class Lanes {
   /** The numbers that there are, and 0 in an empty lane. */
   filled(a: Value): Value {
     if (this.numbers > 1) return a;
-    return this.#each((i) => this.#f.get(a[i]).vector(LOWER).op("v128.and"));
+    return this.#each((i) => {
+      this.#f.get(a[i]);
+      pushMask(this.#f, this.#vector, 0, 1);
+      this.#f.op("v128.and");
+    });
   }
 
-  /** a times 2 to a power, which the lowest bits of another number hold. The result must be normal. */
+  /** float64 times 2 to a power, which the lowest bits of another hold. The result must be normal. */
   scale(a: Value, powers: Value): Value {
     const f = this.#f;
     return this.#each((i) => {
       f.get(a[i]).get(powers[i]).const(52).op("i64x2.shl").op("i64x2.add");
     });
-  }
-
-  /** A polynomial, its coefficients from the constant one: even and odd powers apart, which is faster. */
-  polynomial(coefficients: readonly Value[], x: Value): Value {
-    const square = this.mul(x, x);
-    const [even, odd] = [0, 1].map((first) => {
-      const part = coefficients.filter((_, i) => i % 2 === first);
-      return part.slice(0, -1).reduceRight(
-        (sum, c) => this.add(this.mul(sum, square), c),
-        part.at(-1)!,
-      );
-    });
-    return this.add(even, this.mul(odd, x));
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Operations number by number, four numbers at a time. Arrays are copied into the memory in blocks that
+ * Operations number by number, two vectors at a time. Arrays are copied into the memory in blocks that
  * the cache holds.
  *
  * @module
@@ -18,18 +18,21 @@ import { type Vector, vectors } from "./vector.ts";
 
 /** Numbers of a block: a multiple of a step's. */
 const BLOCK = 8192;
-/** Numbers of a step. */
-const STEP = 4;
+/** Vectors of a step. */
+const VECTORS = 2;
 
 /** The SIMD kernel of a map, or why there is none. */
 export function simdMap(
   { map }: MapShape,
   dtype: DType,
-  { interpreted, reason }: Features,
+  { interpreted, reassociate, reason }: Features,
 ): Answer<MapKernel> {
   const { name, arrays, only = dtype, settings = 0 } = map;
   if (only !== dtype) return { reason: `precise enough for ${only} alone` };
   const vector = vectors[dtype], { bytes } = vector;
+  // Reproducible arithmetic has the bits of the loops, which compute in float64.
+  const computed = map.narrow && reassociate ? vector : vectors.float64,
+    step = VECTORS * computed.lanes;
   const layout = new Layout();
   const at = arrays.map((_, i) => layout.region(`array ${i}`, BLOCK * bytes));
   const set = layout.region("settings", Math.max(1, settings) * 8);
@@ -40,7 +43,7 @@ export function simdMap(
   function assemble(): Module {
     const assembly = new Assembly();
     const f = assembly.func("map", ["i32"]);
-    writeMap(f, map, vector, at, set);
+    writeMap(f, map, vector, computed, at, set);
     for (const start of at) f.writes(start, BLOCK * bytes);
     f.reads(set, settings * 8);
     return compile(assembly, layout);
@@ -63,7 +66,7 @@ export function simdMap(
             for (let i = 0; i < at.length; i++) {
               if (arrays[i] !== "write") queue.load(at[i], data[i], first, end);
             }
-            queue.call("map", Math.ceil((end - first) / STEP));
+            queue.call("map", Math.ceil((end - first) / step));
             for (let i = 0; i < at.length; i++) {
               if (arrays[i] !== "read") queue.store(data[i], first, end - first, at[i]);
             }
@@ -80,18 +83,26 @@ export function simdMap(
 function writeMap(
   f: Func,
   map: NumberMap,
-  vector: Vector,
+  stored: Vector,
+  computed: Vector,
   at: readonly number[],
   set: number,
 ): void {
   const constants = new Map<number, Local>();
-  const lanes = new Lanes(f, vector, STEP, constants);
+  const step = VECTORS * computed.lanes;
+  const lanes = new Lanes(f, stored, computed, step, constants);
   const [pointer, base] = f.locals("i32", 2);
   f.const(set).set(base);
-  const settings = Array.from({ length: map.settings ?? 0 }, (_, i) => lanes.splat(base, i * 8));
+  const settings = Array.from(
+    { length: map.settings ?? 0 },
+    (_, i) => {
+      const setting = lanes.splat(base, i * 8);
+      return computed.dtype === "float32" ? lanes.rounded(setting)[0] : lanes.same(setting);
+    },
+  );
   // Once into the air, to learn which constants there are.
   const known = new Map<number, Local>();
-  const air = new Lanes(new Assembly().func(map.name), vector, STEP, known);
+  const air = new Lanes(new Assembly().func(map.name), stored, computed, step, known);
   map.lanes(air, at.map(() => [0, 0]), settings);
   for (const constant of known.keys()) lanes.constant(constant);
 
@@ -101,6 +112,6 @@ function writeMap(
     const inputs = places("write").map((start) => lanes.load(pointer, start));
     const outputs = map.lanes(lanes, inputs, settings);
     for (const [i, start] of places("read").entries()) lanes.store(pointer, outputs[i], start);
-    f.advance(pointer, STEP * vector.bytes);
+    f.advance(pointer, step * stored.bytes);
   });
 }

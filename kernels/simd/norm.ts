@@ -1,11 +1,12 @@
 /**
- * What normalisations need of planes: sums, and numbers scaled and shifted. Both dtypes are computed in
- * float64, in the order of the naive loops: the same bits.
+ * What normalizations need of planes: sums, in float64 and in the order of the naive loops, and values
+ * scaled and shifted, in the dtype of x.
  *
  * @module
  */
 
 import type { NormKernel } from "../kernel.ts";
+import { rectified } from "../maps/relu.ts";
 import type { NormShape } from "../shape.ts";
 import type { DType, FloatArray } from "../tensor.ts";
 import type { Answer } from "../tier.ts";
@@ -18,26 +19,41 @@ import { type Vector, vectors } from "./vector.ts";
 
 /** Bytes of an array that are held at once, if a plane has not more; and the most planes. */
 const BLOCK = 1 << 16, MOST_PLANES = 1024;
-/** Numbers of a step. */
-const STEP = 4;
+/** The fewest values in a plane: a step of float64. */
+const LEAST = 4;
+/** Steps that a loop does each time. */
+const UNROLL = 4;
+
+/** One number a plane, in every lane: as the lanes compute, and what rounding has left of it. */
+interface Entry {
+  readonly high: Value;
+  readonly low?: Value;
+}
 
 /** Steps over planes. They read one array or two, and one number a plane of each table. */
 interface Steps {
   readonly arrays: 1 | 2;
   readonly tables: number;
-  /** How many results are sums over a plane. Without any, the result is an array. */
+  /** How many results are sums over a plane, in float64. Without any, the result is an array. */
   readonly sums: number;
-  readonly lanes: (lanes: Lanes, arrays: readonly Value[], tables: readonly Value[]) => Value[];
+  readonly lanes: (lanes: Lanes, arrays: readonly Value[], tables: readonly Entry[]) => Value[];
+}
+
+/** x - mean. A mean that is large beside the differences keeps its digits. */
+function centred(lanes: Lanes, x: Value, { high, low }: Entry): Value {
+  const difference = lanes.sub(x, high);
+  return low === undefined ? difference : lanes.sub(difference, low);
 }
 
 const SUM: Steps = { arrays: 1, tables: 0, sums: 1, lanes: (_, [x]) => [x] };
+const MOMENTS: Steps = { ...SUM, sums: 2, lanes: (lanes, [x]) => [x, lanes.mul(x, x)] };
 const SQUARES: Steps = {
   arrays: 1,
   tables: 1,
   sums: 1,
   lanes(lanes, [x], [mean]) {
-    const centred = lanes.sub(x, mean);
-    return [lanes.mul(centred, centred)];
+    const difference = centred(lanes, x, mean);
+    return [lanes.mul(difference, difference)];
   },
 };
 const SCALE: Steps = {
@@ -45,22 +61,26 @@ const SCALE: Steps = {
   tables: 3,
   sums: 0,
   lanes: (lanes, [x], [mean, scale, shift]) => [
-    lanes.add(lanes.mul(lanes.sub(x, mean), scale), shift),
+    lanes.add(lanes.mul(centred(lanes, x, mean), scale.high), shift.high),
   ],
+};
+const RECTIFIED: Steps = {
+  ...SCALE,
+  lanes: (lanes, ...inputs) => [rectified(lanes, SCALE.lanes(lanes, ...inputs)[0])],
 };
 const PRODUCTS: Steps = {
   arrays: 2,
   tables: 1,
   sums: 2,
-  lanes: (lanes, [x, dout], [mean]) => [dout, lanes.mul(lanes.sub(x, mean), dout)],
+  lanes: (lanes, [x, dout], [mean]) => [dout, lanes.mul(centred(lanes, x, mean), dout)],
 };
 const GRADIENT: Steps = {
   arrays: 2,
   tables: 4,
   sums: 0,
   lanes(lanes, [x, dout], [mean, scale, slope, shift]) {
-    const sloped = lanes.mul(lanes.sub(x, mean), slope);
-    return [lanes.sub(lanes.sub(lanes.mul(dout, scale), sloped), shift)];
+    const sloped = lanes.mul(centred(lanes, x, mean), slope.high);
+    return [lanes.sub(lanes.sub(lanes.mul(dout, scale.high), sloped), shift.high)];
   },
 };
 
@@ -75,10 +95,12 @@ interface Places {
 export function simdNorm(
   { P }: NormShape,
   dtype: DType,
-  { interpreted, reason }: Features,
+  { interpreted, reassociate, reason }: Features,
 ): Answer<NormKernel> {
-  if (P < STEP) return { reason: `a plane of ${P} is less than the ${STEP} numbers of a step` };
+  if (P < LEAST) return { reason: `a plane of ${P} is less than the ${LEAST} values of a step` };
   const vector = vectors[dtype], { bytes } = vector;
+  // Reproducible arithmetic has the bits of the loops, which compute in float64.
+  const computed = reassociate ? vector : vectors.float64;
   const planes = Math.min(MOST_PLANES, Math.max(1, Math.floor(BLOCK / (P * bytes))));
   const layout = new Layout();
   const regions = (name: string, count: number, size: number) =>
@@ -97,7 +119,7 @@ export function simdNorm(
     const assemble = () => {
       const assembly = new Assembly();
       const f = assembly.func("planes", ["i32"]);
-      writeSteps(f, steps, P, vector, places);
+      writeSteps(f, steps, P, vector, steps.sums > 0 ? vectors.float64 : computed, places);
       for (const start of places.arrays) f.writes(start, planes * P * bytes);
       for (const start of [...places.tables, ...places.sums]) f.writes(start, planes * 8);
       return compile(assembly, layout);
@@ -135,14 +157,19 @@ export function simdNorm(
     };
   }
 
-  const [sum, squares, scale, products, gradient] = [SUM, SQUARES, SCALE, PRODUCTS, GRADIENT]
-    .map(runner);
+  const [sum, moments, squares, scale, rectified, products, gradient] = [
+    ...[SUM, MOMENTS, SQUARES, SCALE, RECTIFIED, PRODUCTS, GRADIENT],
+  ].map(runner);
   const kernel: NormKernel = {
     name: `norm-${P}-${dtype === "float32" ? "f32" : "f64"}-simd`,
     tier: "simd",
     sum: (x, sums) => sum([x], [], [sums]),
     squares: (x, mean, sums) => squares([x], [mean], [sums]),
-    scale: (x, mean, by, shift, out) => scale([x], [mean, by, shift], [out]),
+    moments: dtype === "float32" && reassociate
+      ? (x, ...sums) => moments([x], [], sums)
+      : undefined,
+    scale: (x, mean, by, shift, out, relu) =>
+      (relu ? rectified : scale)([x], [mean, by, shift], [out]),
     products: (x, dout, mean, sums, more) => products([x, dout], [mean], [sums, more]),
     gradient: (x, dout, mean, by, slope, shift, dx) =>
       gradient([x, dout], [mean, by, slope, shift], [dx]),
@@ -151,35 +178,69 @@ export function simdNorm(
 }
 
 /** Writes steps over planes, whose number is the parameter. */
-function writeSteps(f: Func, steps: Steps, P: number, vector: Vector, places: Places): void {
-  const { bytes } = vector;
-  const [x, entry, step] = f.locals("i32", 3);
-  const whole = new Lanes(f, vector, STEP), one = new Lanes(f, vector, 1);
-  const accumulators = Array.from({ length: steps.sums }, () => f.locals("v128", 2));
+function writeSteps(
+  f: Func,
+  steps: Steps,
+  P: number,
+  stored: Vector,
+  vector: Vector,
+  places: Places,
+): void {
+  const { bytes } = stored, isSum = steps.sums > 0;
+  const [x, entry, counter] = f.locals("i32", 3);
+  const sums = Array.from({ length: steps.sums }, () => f.locals("v128", 2));
+  const lanesOf = (numbers: number) => new Lanes(f, stored, vector, numbers);
+  // Sums have the order of the loops: four parts, and the rest to the first of them.
+  const whole = lanesOf(2 * vector.lanes);
+  const parts = isSum ? [whole, lanesOf(1)] : [whole, lanesOf(vector.lanes), lanesOf(1)];
+
+  function readTables(): Entry[] {
+    return places.tables.slice(0, steps.tables).map((start) => {
+      const number = whole.splat(entry, start);
+      if (vector.dtype === "float64") return { high: whole.same(number) };
+      const [high, low] = whole.rounded(number);
+      return { high, low };
+    });
+  }
+
+  function writeStep(lanes: Lanes, tables: readonly Entry[], offset: number): void {
+    const arrays = places.arrays.slice(0, steps.arrays);
+    const inputs = arrays.map((start) => lanes.load(x, start + offset));
+    const results = steps.lanes(lanes, inputs, tables);
+    if (!isSum) return lanes.store(x, results[0], places.arrays[0] + offset);
+    for (const [i, sum] of sums.entries()) {
+      for (const [k, term] of lanes.filled(results[i]).entries()) {
+        f.get(sum[k]).get(term).op("f64x2.add").set(sum[k]);
+      }
+    }
+  }
+
   f.const(0).set(x).const(0).set(entry);
   f.countDown(0, 0, () => {
-    const tables = places.tables.slice(0, steps.tables).map((start) => whole.splat(entry, start));
-    for (const local of accumulators.flat()) f.vector(new Uint8Array(16)).set(local);
-    const run = (lanes: Lanes) => {
-      const arrays = places.arrays.slice(0, steps.arrays).map((start) => lanes.load(x, start));
-      const results = steps.lanes(lanes, arrays, tables);
-      if (steps.sums === 0) lanes.store(x, results[0], places.arrays[0]);
-      for (const [i, sums] of accumulators.entries()) {
-        for (const [k, term] of lanes.filled(results[i]).entries()) {
-          f.get(sums[k]).get(term).op("f64x2.add").set(sums[k]);
-        }
+    const tables = readTables();
+    for (const local of sums.flat()) f.vector(new Uint8Array(16)).set(local);
+    const unrolled = UNROLL * whole.numbers, rounds = Math.floor(P / unrolled);
+    f.repeat(counter, rounds, () => {
+      for (let i = 0; i < UNROLL; i++) writeStep(whole, tables, i * whole.numbers * bytes);
+      f.advance(x, unrolled * bytes);
+    });
+    let done = 0;
+    const rest = P - rounds * unrolled;
+    for (const lanes of parts) {
+      for (; done + lanes.numbers <= rest; done += lanes.numbers) {
+        writeStep(lanes, tables, done * bytes);
       }
-      f.advance(x, lanes.numbers * bytes);
-    };
-    f.repeat(step, Math.floor(P / STEP), () => run(whole));
-    for (let i = 0; i < P % STEP; i++) run(one);
-    for (const [i, sums] of accumulators.entries()) {
-      f.get(entry);
-      for (const local of sums) f.get(local).get(local).get(local).shuffle([1, 0]).op("f64x2.add");
-      f.op("f64x2.add");
-      const total: Local = f.local("v128");
-      f.set(total).get(total).laneAt("v128.store64_lane", 0, places.sums[i]);
     }
+    f.advance(x, rest * bytes);
+    for (const [i, sum] of sums.entries()) writeTotal(f, entry, sum, places.sums[i]);
     f.advance(entry, 8);
   });
+}
+
+/** Stores the total of two vectors' four parts. */
+function writeTotal(f: Func, entry: Local, sum: readonly Local[], place: number): void {
+  const total = f.local("v128");
+  for (const local of sum) f.get(local).get(local).get(local).shuffle([1, 0]).op("f64x2.add");
+  f.op("f64x2.add").set(total);
+  f.get(entry).get(total).laneAt("v128.store64_lane", 0, place);
 }

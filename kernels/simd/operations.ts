@@ -48,6 +48,13 @@ export function operations(i: Int32Array<ArrayBuffer>): Readonly<Record<string, 
         }
       };
     };
+  /** The square root of each lane: rounded once, as a root of a float32 in float64 is when it is stored. */
+  const roots = (numbers: Numbers, count: number): Operation => (to, a) => {
+    const width = widthOf(numbers);
+    return () => {
+      for (let k = 0; k < count; k++) numbers[to / width + k] = Math.sqrt(numbers[a / width + k]);
+    };
+  };
   /** The first operand's lane, bit by bit, unless the second's is larger. */
   const pmax = (numbers: Numbers): Operation => (to, a, b) => {
     const width = widthOf(numbers);
@@ -88,6 +95,8 @@ export function operations(i: Int32Array<ArrayBuffer>): Readonly<Record<string, 
     },
     "f32x4.eq": masks(s, (a, b) => a === b),
     "f32x4.ne": masks(s, (a, b) => a !== b),
+    "f32x4.gt": masks(s, (a, b) => a > b),
+    "f32x4.sqrt": roots(s, 4),
     "f32x4.add": (to, a, b) => () => {
       s[to] = s[a] + s[b];
       s[to + 1] = s[a + 1] + s[b + 1];
@@ -107,6 +116,8 @@ export function operations(i: Int32Array<ArrayBuffer>): Readonly<Record<string, 
     "f32x4.pmax": pmax(s),
     "f64x2.eq": masks(d, (a, b) => a === b),
     "f64x2.ne": masks(d, (a, b) => a !== b),
+    "f64x2.gt": masks(d, (a, b) => a > b),
+    "f64x2.sqrt": roots(d, 2),
     "f64x2.add": (to, a, b) => () => {
       d[to >> 1] = d[a >> 1] + d[b >> 1];
       d[(to >> 1) + 1] = d[(a >> 1) + 1] + d[(b >> 1) + 1];

@@ -46,7 +46,7 @@ export const affine: Offer<"affine"> = {
   plan: (shape, dtype) => ifAvailable((available) => simdAffine(shape, dtype, available)),
 };
 
-/** What normalisations need of planes. */
+/** What normalizations need of planes. */
 export const norm: Offer<"norm"> = {
   fields: ["P"],
   plan: (shape, dtype) => ifAvailable((available) => simdNorm(shape, dtype, available)),

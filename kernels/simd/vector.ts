@@ -29,6 +29,8 @@ export interface Vector {
   readonly relaxedMadd: PlainOp;
   readonly max: PlainOp;
   readonly pmax: PlainOp;
+  readonly sqrt: PlainOp;
+  readonly gt: PlainOp;
   readonly eq: PlainOp;
   readonly ne: PlainOp;
   readonly loadSplat: MemoryOp;
@@ -53,6 +55,8 @@ export const vectors: Readonly<Record<DType, Vector>> = {
     relaxedMadd: "f32x4.relaxed_madd",
     max: "f32x4.max",
     pmax: "f32x4.pmax",
+    sqrt: "f32x4.sqrt",
+    gt: "f32x4.gt",
     eq: "f32x4.eq",
     ne: "f32x4.ne",
     loadSplat: "v128.load32_splat",
@@ -73,6 +77,8 @@ export const vectors: Readonly<Record<DType, Vector>> = {
     relaxedMadd: "f64x2.relaxed_madd",
     max: "f64x2.max",
     pmax: "f64x2.pmax",
+    sqrt: "f64x2.sqrt",
+    gt: "f64x2.gt",
     eq: "f64x2.eq",
     ne: "f64x2.ne",
     loadSplat: "v128.load64_splat",

@@ -21,7 +21,7 @@ import {
   within,
 } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
-import { type LayerDefinition, layerOf } from "./layer.ts";
+import { type LayerDefinition, layerOf, type LayerPlan } from "./layer.ts";
 import { groupByChannel, normalize, normalizeBackward, type NormGradients } from "./norm_loops.ts";
 import {
   checkBackward,
@@ -68,6 +68,7 @@ function runBatchnorm<A extends FloatArray, L extends NormLayer>(
   gamma: Tensor<A>,
   beta: Tensor<A>,
   bnParam: BatchnormParams<A>,
+  relu = false,
 ): { out: Tensor<A>; cache: NormCache<A, L> } {
   checkInputs(rank, x, gamma, beta);
   const { mode, eps, momentum, ...running } = readOptions("bnParam", bnParam, BATCHNORM_PARAMS);
@@ -76,10 +77,10 @@ function runBatchnorm<A extends FloatArray, L extends NormLayer>(
   const layout = groupByChannel(...planesOf(x));
   if (mode === "test") {
     const fixed = { mean: runningMean.data, variance: runningVar.data };
-    const { out, normalized } = normalize(layout, x, gamma, beta, eps, fixed);
+    const { out, normalized } = normalize(layout, x, gamma, beta, eps, fixed, relu);
     return { out, cache: { layer, ...normalized } };
   }
-  const { out, variance, normalized } = normalize(layout, x, gamma, beta, eps);
+  const { out, variance, normalized } = normalize(layout, x, gamma, beta, eps, undefined, relu);
   // A batch of nothing has no statistics.
   if (x.shape[0] > 0) {
     bnParam.runningMean = mix(runningMean, normalized.mean, momentum);
@@ -314,20 +315,24 @@ export function batchnorm(options: BatchnormOptions = {}): LayerDefinition {
     }
     const zeros = { shape: [C], init: 0 };
     const layer = rank === 1 ? "batchnorm" : "spatialBatchnorm";
-    return {
-      outShape: inShape,
-      params: normParams(C),
-      state: { runningMean: zeros, runningVar: zeros },
-      ownsOut: true,
-      forward(x, { gamma, beta }, { mode, state: { runningMean, runningVar } }) {
+    const forward =
+      (relu: boolean): LayerPlan["forward"] =>
+      (x, { gamma, beta }, { mode, state: { runningMean, runningVar } }) => {
         const bnParam: BatchnormParams = { ...read, mode, runningMean, runningVar };
-        const pass = normPass(runBatchnorm(layer, rank + 1, x, gamma, beta, bnParam));
+        const pass = normPass(runBatchnorm(layer, rank + 1, x, gamma, beta, bnParam, relu));
         if (mode === "train") {
           runningMean.data.set(bnParam.runningMean!.data);
           runningVar.data.set(bnParam.runningVar!.data);
         }
         return pass;
-      },
+      };
+    return {
+      outShape: inShape,
+      params: normParams(C),
+      state: { runningMean: zeros, runningVar: zeros },
+      ownsOut: true,
+      withEpilogue: ({ relu = false }) => forward(relu),
+      forward: forward(false),
     };
   });
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { NormKernel } from "../../kernels/kernel.ts";
 import { normKernels } from "../../kernels/operations.ts";
 import { select } from "../../kernels/select.ts";
 import { dtypeOf, type FloatArray, type Tensor } from "../../kernels/tensor.ts";
@@ -116,6 +117,55 @@ function inChunks({ groups, planes, P, C, byChannel }: Layout, call: (chunk: Chu
   }
 }
 
+/** Computes the mean and the variance of each group, which are 0 so far. */
+function computeStatistics(
+  kernel: NormKernel,
+  layout: Layout,
+  { data }: Tensor,
+  mean: Float64Array,
+  variance: Float64Array,
+): void {
+  const { groups, planes, P } = layout;
+  const divide = (totals: Float64Array) => {
+    for (let group = 0; group < groups; group++) totals[group] /= planes * P;
+  };
+  if (kernel.moments !== undefined) {
+    inChunks(layout, ({ tables: [sums, squares], part, forEach }) => {
+      kernel.moments!(part(data), sums, squares);
+      forEach((i, group) => {
+        mean[group] += sums[i];
+        variance[group] += squares[i];
+      });
+    });
+    divide(mean);
+    divide(variance);
+    // The mean of squares less the square of the mean, where rounding may leave less than 0.
+    for (let group = 0; group < groups; group++) {
+      const square = variance[group] - mean[group] ** 2;
+      variance[group] = square < 0 ? 0 : square;
+    }
+    return;
+  }
+  // The mean first: to sum values and their squares in one pass would lose digits.
+  inChunks(layout, ({ tables: [sums], part, forEach }) => {
+    kernel.sum(part(data), sums);
+    forEach((i, group) => {
+      mean[group] += sums[i];
+    });
+  });
+  divide(mean);
+  inChunks(layout, ({ tables: [means, sums], part, forEach }) => {
+    forEach((i, group) => {
+      means[i] = mean[group];
+    });
+    kernel.squares(part(data), means, sums);
+    forEach((i, group) => {
+      variance[group] += sums[i];
+    });
+  });
+  divide(variance);
+}
+
 /**
  * out = gamma * (x - mean) / sqrt(variance + eps) + beta.
  *
@@ -125,6 +175,7 @@ function inChunks({ groups, planes, P, C, byChannel }: Layout, call: (chunk: Chu
  * @param beta Shifts, one per channel.
  * @param eps Added to the variance.
  * @param fixed Mean and variance of each group. Default: computed from x.
+ * @param relu Whether negative results become 0. Default: false.
  * @returns `out`, the variances, and what the backward pass needs.
  */
 export function normalize<A extends FloatArray>(
@@ -134,32 +185,16 @@ export function normalize<A extends FloatArray>(
   beta: Tensor<A>,
   eps: number,
   fixed?: { readonly mean: FloatArray; readonly variance: FloatArray },
+  relu = false,
 ): { out: Tensor<A>; variance: Float64Array; normalized: Normalized<A> } {
-  const { groups, planes, P } = layout, size = planes * P;
+  const { groups, planes, P } = layout;
   const kernel = select(normKernels, { P }, dtypeOf(x.data));
   const out = zerosLike(x);
   const mean = new Float64Array(groups);
   const variance = new Float64Array(groups);
   const inverseStd = new Float64Array(groups);
   if (fixed === undefined) {
-    // The mean first: to sum numbers and their squares in one pass would lose digits.
-    inChunks(layout, ({ tables: [sums], part, forEach }) => {
-      kernel.sum(part(x.data), sums);
-      forEach((i, group) => {
-        mean[group] += sums[i];
-      });
-    });
-    for (let group = 0; group < groups; group++) mean[group] /= size;
-    inChunks(layout, ({ tables: [means, sums], part, forEach }) => {
-      forEach((i, group) => {
-        means[i] = mean[group];
-      });
-      kernel.squares(part(x.data), means, sums);
-      forEach((i, group) => {
-        variance[group] += sums[i];
-      });
-    });
-    for (let group = 0; group < groups; group++) variance[group] /= size;
+    computeStatistics(kernel, layout, x, mean, variance);
   } else {
     mean.set(fixed.mean);
     variance.set(fixed.variance);
@@ -173,9 +208,9 @@ export function normalize<A extends FloatArray>(
       scales[i] = gamma.data[channel] * inverseStd[group];
       shifts[i] = beta.data[channel];
     });
-    kernel.scale(part(x.data), means, scales, shifts, part(out.data));
+    kernel.scale(part(x.data), means, scales, shifts, part(out.data), relu);
   });
-  const count = fixed === undefined ? size : Infinity;
+  const count = fixed === undefined ? planes * P : Infinity;
   return { out, variance, normalized: { x, gamma, mean, inverseStd, count } };
 }
 

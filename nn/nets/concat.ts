@@ -4,12 +4,13 @@
  * @module
  */
 
+import { sum } from "../../kernels/maps/sum.ts";
+import { runMap } from "../layers/run_map.ts";
 import { ArgumentRangeError } from "../../kernels/errors.ts";
 import type { Tensor } from "../../kernels/tensor.ts";
 import { show, sizeOf } from "../../kernels/tensor.ts";
 import type { LayerDefinition } from "../layers/layer.ts";
 import { zerosLike } from "../tensor.ts";
-import { add } from "./residual.ts";
 
 /**
  * What branches make of one input, their channels one after another: from (N, C1, H, W) and
@@ -75,7 +76,7 @@ export function concat(...branches: readonly LayerDefinition[]): LayerDefinition
               const back = passes.map(({ backward }, i) => backward(douts[i], options).dx);
               if (options.dx === false) return {};
               const dx = zerosLike(x);
-              for (const part of back) add(dx, part as Tensor, dx);
+              for (const part of back) runMap(sum, [dx, part as Tensor, dx]);
               return { dx };
             },
           };

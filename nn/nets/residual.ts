@@ -5,9 +5,11 @@
  */
 
 import { ArgumentRangeError } from "../../kernels/errors.ts";
-import type { Tensor } from "../../kernels/tensor.ts";
+import type { MapShape } from "../../kernels/map.ts";
+import { rectifiedSum, sum } from "../../kernels/maps/sum.ts";
 import { show } from "../../kernels/tensor.ts";
-import type { LayerDefinition } from "../layers/layer.ts";
+import type { LayerDefinition, LayerPlan } from "../layers/layer.ts";
+import { runMap } from "../layers/run_map.ts";
 import { zerosLike } from "../tensor.ts";
 import { sequential } from "./sequence.ts";
 
@@ -50,29 +52,28 @@ export function residual(branch: LayerDefinition, shortcut?: LayerDefinition): L
         const shapes = `gives ${show(outShape)}, its shortcut ${show(b.plan.outShape)}`;
         throw new ArgumentRangeError(`${planner.path}.branch ${shapes}`);
       }
+      const forward = (map: MapShape): LayerPlan["forward"] => (x, _, run) => {
+        const first = a.forward(x, run), second = b.forward(x, run);
+        const out = ownsOut ? first.out : zerosLike(x, first.out.shape);
+        runMap(map, [first.out, second.out, out]);
+        return {
+          out,
+          backward(dout, options) {
+            const one = first.backward(dout, options).dx, other = second.backward(dout, options).dx;
+            if (options.dx === false) return {};
+            const dx = zerosLike(x);
+            runMap(sum, [one!, other!, dx]);
+            return { dx };
+          },
+        };
+      };
       return {
         outShape,
         parts: shortcut === undefined ? [a] : [a, b],
         ownsOut: true,
-        forward(x, _, run) {
-          const first = a.forward(x, run), second = b.forward(x, run);
-          return {
-            out: add(first.out, second.out, ownsOut ? first.out : zerosLike(x, first.out.shape)),
-            backward(dout, options) {
-              const { dx } = first.backward(dout, options),
-                more = second.backward(dout, options).dx;
-              return options.dx === false ? {} : { dx: add(dx!, more!, zerosLike(x)) };
-            },
-          };
-        },
+        withEpilogue: ({ relu = false }) => forward(relu ? rectifiedSum : sum),
+        forward: forward(sum),
       };
     },
   });
-}
-
-/** out = a + b. All may be one array. */
-export function add(a: Tensor, b: Tensor, out: Tensor): Tensor {
-  const x = a.data, y = b.data, to = out.data;
-  for (let i = 0; i < to.length; i++) to[i] = x[i] + y[i];
-  return out;
 }

@@ -12,7 +12,7 @@
 
 import { checkSameDType, checkTensor, checkTensorShape, checkWithin } from "../../kernels/check.ts";
 import { ArgumentRangeError } from "../../kernels/errors.ts";
-import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
+import { dtypeOf, type FloatArray, type Tensor } from "../../kernels/tensor.ts";
 import {
   option,
   type Read,
@@ -24,6 +24,9 @@ import {
   within,
 } from "../checks.ts";
 import { power } from "../../kernels/elementary.ts";
+import { adamStep } from "../../kernels/maps/adam.ts";
+import { mapKernels } from "../../kernels/operations.ts";
+import { select } from "../../kernels/select.ts";
 
 /**
  * A rule's settings, and what it remembers of one parameter: the course's `config`.
@@ -431,9 +434,9 @@ export const prepareStep: Readonly<Record<UpdateRuleName, PrepareStep>> = {
       }
     },
   ),
-  adam: rule(ADAM, (w, dw, settings, config) => adamStep(w, dw, settings, config, 1)),
+  adam: rule(ADAM, (w, dw, settings, config) => runAdam(w, dw, settings, config, 1)),
   adamw: rule(ADAMW, (w, dw, settings, config) => {
-    adamStep(w, dw, settings, config, keepOf(settings));
+    runAdam(w, dw, settings, config, keepOf(settings));
   }),
 };
 
@@ -443,26 +446,19 @@ function keepOf({ learningRate, weightDecay }: Read<typeof SGD>): number {
 }
 
 /** A step of adam for a parameter of which `keep` is kept. */
-function adamStep(
+function runAdam(
   w: FloatArray,
   dw: FloatArray,
   settings: Read<typeof ADAM>,
   config: OptimConfig,
   keep: number,
 ): void {
-  const { learningRate, beta1, beta2, epsilon } = settings;
+  const { learningRate, beta1, beta2, epsilon, m, v } = settings;
   const t = settings.t + 1;
-  const means = settings.m.data, squares = settings.v.data;
-  const newMean = 1 - beta1, newSquare = 1 - beta2;
-  // Both corrections are the same for every value: divide here, multiply in the loop.
+  // Both corrections are the same for every number: divide here, multiply for each.
   const rate = learningRate / (1 - power(beta1, t)), correction = 1 / (1 - power(beta2, t));
-  for (let i = 0; i < w.length; i++) {
-    const d = dw[i];
-    const mean = beta1 * means[i] + newMean * d;
-    const square = beta2 * squares[i] + newSquare * (d * d);
-    means[i] = mean;
-    squares[i] = square;
-    w[i] = keep * w[i] - rate * mean / (Math.sqrt(square * correction) + epsilon);
-  }
+  const kernel = select(mapKernels, adamStep, dtypeOf(w));
+  const means = [beta1, 1 - beta1, beta2, 1 - beta2];
+  kernel.run([w, dw, m.data, v.data], [keep, rate, ...means, correction, epsilon]);
   config.t = t;
 }

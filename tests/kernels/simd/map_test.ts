@@ -1,8 +1,11 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { MapShape } from "../../../kernels/map.ts";
+import { adamStep } from "../../../kernels/maps/adam.ts";
 import { geluForward, geluWithSlope } from "../../../kernels/maps/gelu.ts";
 import { product } from "../../../kernels/maps/product.ts";
+import { relu, reluMask } from "../../../kernels/maps/relu.ts";
+import { rectifiedSum, sum } from "../../../kernels/maps/sum.ts";
 import { mapKernels } from "../../../kernels/operations.ts";
 import { naiveMap } from "../../../kernels/naive/map.ts";
 import { explain, select } from "../../../kernels/select.ts";
@@ -18,8 +21,12 @@ const dtypes: readonly DType[] = ["float32", "float64"];
 /** One number less, one and more than a block, and a few. */
 const LENGTHS = [0, 1, 3, 4, 7, 8191, 8192, 8193, 20_001];
 
+/** Numbers, special ones among them. */
 function numbers(length: number, dtype: DType, seed = 231): FloatArray {
-  return new RandomState(seed).randn([length], dtype).data;
+  const special = [0, -0, NaN, Infinity, -Infinity, 1e-45, -1e-45, 1, -1, 3e38];
+  const random = new RandomState(seed);
+  const { data } = random.randn([length], dtype);
+  return data.map((value) => random.rand() < 0.1 ? special[random.randint(10)] : value);
 }
 
 /** The SIMD kernel, which must exist. */
@@ -31,19 +38,62 @@ function simdKernel(map: MapShape, dtype: DType) {
 
 describe("SIMD maps", () => {
   for (const dtype of dtypes) {
-    it(`give the bits of the definition for a product of any length, ${dtype}`, () => {
-      for (const length of LENGTHS) {
-        const a = numbers(length, dtype), b = numbers(length, dtype, 1);
-        const actual = a.slice(), expected = a.slice();
-        naiveMap(product).run([a, b, expected]);
-        simdKernel(product, dtype).run([a, b, actual]);
-        assertSameBits(actual, expected);
-        // Written over what is read.
-        simdKernel(product, dtype).run([a, b, b]);
-        assertSameBits(b, expected);
-      }
-    });
+    for (const map of [product, sum, rectifiedSum, relu, reluMask]) {
+      it(`give the bits of the definition for arrays of any length, ${map.map.name} ${dtype}`, () => {
+        for (const length of LENGTHS) {
+          const arrays = () => map.map.arrays.map((_, i) => numbers(length, dtype, i));
+          const [actual, expected, inPlace] = [arrays(), arrays(), arrays()];
+          naiveMap(map).run(expected);
+          simdKernel(map, dtype).run(actual);
+          assertSameBits(actual, expected);
+          // Written over what is read.
+          simdKernel(map, dtype).run([...inPlace.slice(0, -1), inPlace[0]]);
+          assertSameBits(inPlace[0], expected.at(-1));
+        }
+      });
+    }
   }
+
+  it("take the steps of adam that its definition takes, in float32 but for a few roundings", () => {
+    const N = 1001, settings = [0.99, 2e-3, 0.9, 0.1, 0.999, 0.001, 1.5, 1e-8];
+    for (const dtype of dtypes) {
+      const [actual, expected] = [0, 1].map(() => {
+        const [w, dw, mean, square] = [1, 2, 3, 4].map((seed) =>
+          new RandomState(seed).randn([N], dtype).data
+        );
+        return [w, dw, mean, square.map(Math.abs)];
+      });
+      const kernel = simdKernel(adamStep, dtype);
+      assertEquals(kernel.name, `adam-${dtype === "float32" ? "f32" : "f64"}-simd`);
+      kernel.run(actual, settings);
+      naiveMap(adamStep).run(expected, settings);
+      if (dtype === "float64") {
+        assertSameBits(actual, expected);
+        continue;
+      }
+      for (const [k, numbers] of expected.entries()) {
+        for (const [i, value] of numbers.entries()) {
+          const off = Math.abs(actual[k][i] - value) / Math.max(Math.abs(value), 0.5);
+          assert(off < 4 * 2 ** -24, `array ${k}[${i}] is ${actual[k][i]}, not ${value}`);
+        }
+      }
+    }
+  });
+
+  it("take the bits of the definition under reproducible arithmetic", () => {
+    using _ = useArithmetic("reproducible");
+    const settings = [0.99, 2e-3, 0.9, 0.1, 0.999, 0.001, 1.5, 1e-8];
+    for (const dtype of dtypes) {
+      for (const map of [product, sum, rectifiedSum, relu, reluMask, adamStep]) {
+        const [actual, expected] = [0, 1].map(() =>
+          map.map.arrays.map((_, i) => numbers(1001, dtype, i).map(Math.abs))
+        );
+        simdKernel(map, dtype).run(actual, settings);
+        naiveMap(map).run(expected, settings);
+        assertSameBits(actual, expected);
+      }
+    }
+  });
 
   it("say their names, and why not", () => {
     assertEquals(explain(mapKernels, product, "float64").name, "product-f64-simd");
