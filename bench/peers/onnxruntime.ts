@@ -19,13 +19,19 @@ interface Ort {
   };
 }
 
-interface OnnxProto {
-  onnx: { ModelProto: { encode(model: unknown): { finish(): Uint8Array } } };
+/** Protocol Buffers, and the messages of ONNX. */
+interface Protobuf {
+  create(schema: unknown, message: unknown): unknown;
+  toBinary(schema: unknown, message: unknown): Uint8Array;
+}
+interface OnnxBuf {
+  ModelProtoSchema: unknown;
 }
 
 /** ONNX Runtime of one kind. */
 export async function onnxruntime(kind: "web" | "node"): Promise<Peer> {
-  const { onnx } = await load<OnnxProto>("npm:onnx-proto@8.0.1");
+  const { create, toBinary } = await load<Protobuf>("npm:@bufbuild/protobuf@^2.10.2");
+  const { ModelProtoSchema } = await load<OnnxBuf>("npm:onnx-buf@1.20.0-1");
   const ort = await load<Ort>(`npm:onnxruntime-${kind}@1.30.0`);
   if (kind === "web") ort.env.wasm.numThreads = 1;
   ort.env.logLevel = "error";
@@ -35,7 +41,7 @@ export async function onnxruntime(kind: "web" | "node"): Promise<Peer> {
     async prepare(job) {
       if (job.direction === "bwd") return undefined;
       const session = await ort.InferenceSession.create(
-        onnx.ModelProto.encode(model(job)).finish(),
+        toBinary(ModelProtoSchema, create(ModelProtoSchema, model(job))),
         {
           executionProviders: [kind === "web" ? "wasm" : "cpu"],
           intraOpNumThreads: 1,
@@ -70,22 +76,28 @@ const opTypes: Readonly<Record<Kind, string>> = {
 function model(job: Job): unknown {
   const FLOAT = 1, INT = 2, INTS = 7;
   const { kind, w, size, stride, pad, dilation, groups } = job.workload;
-  const ints = (name: string, values: number[]) => ({ name, type: INTS, ints: values });
+  const ints = (name: string, values: number[]) => ({ name, type: INTS, ints: values.map(BigInt) });
   const value = (name: string, shape: readonly number[]) => ({
     name,
     type: {
-      tensorType: { elemType: FLOAT, shape: { dim: shape.map((dimValue) => ({ dimValue })) } },
+      value: {
+        case: "tensorType",
+        value: {
+          elemType: FLOAT,
+          shape: { dim: shape.map((n) => ({ value: { case: "dimValue", value: BigInt(n) } })) },
+        },
+      },
     },
   });
   const constant = (name: string, dims: readonly number[], data: Float64Array) => ({
     name,
-    dims,
+    dims: dims.map(BigInt),
     dataType: FLOAT,
     rawData: new Uint8Array(Float32Array.from(data).buffer),
   });
   return {
-    irVersion: 8,
-    opsetImport: [{ domain: "", version: 17 }],
+    irVersion: 8n,
+    opsetImport: [{ domain: "", version: 17n }],
     graph: {
       name: job.workload.name,
       input: [value("x", xShape(job))],
@@ -100,7 +112,11 @@ function model(job: Job): unknown {
           ints("strides", [stride, stride]),
           ints("pads", [pad, pad, pad, pad]),
           ...w
-            ? [ints("dilations", [dilation, dilation]), { name: "group", type: INT, i: groups }]
+            ? [ints("dilations", [dilation, dilation]), {
+              name: "group",
+              type: INT,
+              i: BigInt(groups),
+            }]
             : [],
         ],
       }],

@@ -147,9 +147,10 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
   readonly params: Record<string, Tensor<ArrayOf<D>>> = {};
   /** Strength of the L2 penalty on the weights. */
   reg: number;
+  /** Shape of one example of the input. */
+  readonly inputDim: readonly number[];
   /** The layers, in order, with all their sizes and the names of their parameters. */
   readonly layers: readonly PlannedLayer[];
-  readonly #inputShape: readonly number[];
   readonly #plan: LayerPlan;
   readonly #planner: NetPlanner;
   readonly #weightScale: number | "he";
@@ -176,7 +177,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     );
     checkType(Array.isArray(layers), "layers", "be an array of layers", layers);
     this.reg = reg;
-    this.#inputShape = inputDim;
+    this.inputDim = inputDim;
     this.#weightScale = weightScale;
     this.#loss = loss;
     this.#random = random ?? new RandomState(0);
@@ -323,7 +324,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
    * @returns The table, to be printed.
    */
   summary(): string {
-    return summaryOf(this.#inputShape, this.layers);
+    return summaryOf(this.inputDim, this.layers);
   }
 
   /**
@@ -334,7 +335,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
    */
   toJSON(): NetDescription {
     return {
-      inputDim: this.#inputShape,
+      inputDim: this.inputDim,
       layers: this.layers.map(({ layer, path }) => describeLayer(layer, path)),
       reg: this.reg,
       weightScale: this.#weightScale,
@@ -433,7 +434,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
   #checkInput(x: unknown): asserts x is Tensor {
     checkTensor("x", x);
     const [N = 0, ...example] = x.shape;
-    const shape = this.#inputShape, { dtype } = this.#planner;
+    const shape = this.inputDim, { dtype } = this.#planner;
     const why = `(N, ${shape.join(", ")}), the net's input`;
     const { flattens = false } = this.#plan.chain?.[0]?.plan ?? {};
     const flat = flattens && sizeOf(example) === sizeOf(shape);

@@ -25,7 +25,7 @@ describe("A net on the console", () => {
     );
   });
   it("keeps what prints it out of its fields", () => {
-    assertEquals(Object.keys(net), ["params", "reg", "layers"]);
+    assertEquals(Object.keys(net), ["params", "reg", "inputDim", "layers"]);
     assertEquals({ ...net }.params, net.params);
     assertEquals(Object.getOwnPropertySymbols({ ...net }), []);
   });

@@ -1,0 +1,329 @@
+/**
+ * ONNX models as nets.
+ *
+ * @module
+ */
+
+import { checkType, isBytes } from "../../kernels/check.ts";
+import { ArgumentTypeError } from "../../kernels/errors.ts";
+import { type DType, show, sizeOf, type Tensor } from "../../kernels/tensor.ts";
+import { readOptions, unchecked } from "../../nn/checks.ts";
+import type { LayerDefinition, PlannedLayer } from "../../nn/layers/layer.ts";
+import { Net } from "../../nn/nets/net.ts";
+import { NetPlanner } from "../../nn/nets/planner.ts";
+import type { RandomState } from "../../nn/random/random_state.ts";
+import { layersOf, type Step, type Value, valueOf } from "./compose.ts";
+import { type Graph, type GraphNode, readGraph } from "./graph.ts";
+import {
+  AFTER_PAD,
+  type ConstantKind,
+  type Imported,
+  IMPORTERS,
+  type LayerNode,
+  type Padding,
+  paddingOf,
+} from "./importers.ts";
+import type { Constant } from "./messages.ts";
+import { rewritten } from "./patterns.ts";
+import { crossEntropyLoss } from "./softmax.ts";
+
+/** How {@linkcode fromOnnx} makes a net. */
+export interface FromOnnxOptions {
+  /** Draws dropout's masks in training. Default: a new RandomState(0). */
+  readonly random?: RandomState;
+}
+
+/**
+ * The net of an ONNX model, ready to predict and to be trained on: its layers, its parameters and its
+ * running statistics. It takes one input, (N, ...) of any N, and gives (N, classes). It has the model's
+ * number type. Read are Conv, ConvTranspose, BatchNormalization, InstanceNormalization,
+ * GroupNormalization, LayerNormalization, Gemm, MatMul with Add, Relu, LeakyRelu, Gelu, Sigmoid, Tanh,
+ * MaxPool, AveragePool, GlobalMaxPool, GlobalAveragePool, Pad before a convolution or a pool, Flatten and
+ * Reshape to vectors, Add, Concat, Softmax, Identity, Dropout and Constant, with every attribute that a
+ * layer here has. All else is refused, by operator and node.
+ *
+ * A model that ends in Softmax becomes a net that gives probabilities, whose loss is
+ * {@linkcode crossEntropyLoss}; other nets have the softmax loss. PyTorch: save with
+ * `torch.onnx.export(net.eval(), x, "net.onnx")`, as one file.
+ *
+ * @example
+ * ```ts
+ * import { affine, conv, Net, RandomState, relu } from "@cnn-layers/cnn-layers";
+ * import { fromOnnx, toOnnx } from "@cnn-layers/cnn-layers/onnx";
+ *
+ * const layers = [conv(4), relu(), affine(10)];
+ * const net = new Net({ inputDim: [1, 8, 8], layers, dtype: "float32" });
+ * const copy = fromOnnx(toOnnx(net));
+ * console.log(JSON.stringify(copy.params.W1) === JSON.stringify(net.params.W1)); // true
+ * const { data, shape } = new RandomState(0).randn([2, 1, 8, 8]);
+ * console.log(copy.loss({ data: Float32Array.from(data), shape }, [3, 7]).loss);
+ * ```
+ *
+ * @param bytes The file.
+ * @param options Where dropout's random numbers come from.
+ * @returns The net.
+ * @throws {TypeError} If the bytes are not an ONNX model, or one with parts that are not read: the message
+ * names the operator, the node and the part. Data that lies in other files is not read.
+ * @throws {RangeError} If sizes do not fit each other.
+ */
+export function fromOnnx(bytes: Uint8Array, options: FromOnnxOptions = {}): Net<DType> {
+  checkType(isBytes(bytes), "bytes", "be a Uint8Array", bytes);
+  const { random } = readOptions("options", options, {
+    random: unchecked<RandomState | undefined>,
+  });
+  const graph = readGraph(bytes);
+  const { layers, tensors } = new Reader(graph).read();
+  const isProbable = layers.at(-1)?.type === "softmax";
+  const net = new Net<DType>({
+    inputDim: graph.inputDim,
+    layers,
+    dtype: graph.dtype,
+    random,
+    ...isProbable ? { loss: crossEntropyLoss } : {},
+  });
+  net.loadState(stateOf(net.layers, tensors));
+  return net;
+}
+
+/** The tensors of layers, by the names that the net has given them. */
+function stateOf(
+  layers: readonly PlannedLayer[],
+  tensors: ReadonlyMap<LayerDefinition, Readonly<Record<string, Tensor>>>,
+): Record<string, Tensor> {
+  const state: Record<string, Tensor> = {};
+  for (const { layer, names, plan: { parts = [] } } of layers) {
+    for (const [local, tensor] of Object.entries(tensors.get(layer) ?? {})) {
+      state[names[local]] = tensor;
+    }
+    Object.assign(state, stateOf(parts, tensors));
+  }
+  return state;
+}
+
+/** A value of the graph, with its shape and what is around it. */
+interface Known {
+  readonly value: Value;
+  readonly shape: readonly number[];
+  readonly padding?: Padding;
+}
+
+/** Reads a graph node by node. */
+class Reader {
+  readonly #known = new Map<string, Known>();
+  readonly #constants: Map<string, Constant>;
+  /** The layer of a step, which an Add behind it may give a bias. */
+  readonly #imported = new Map<Step, Imported>();
+  readonly #nodes: readonly GraphNode[];
+  readonly #taken = new Map<string, number>();
+
+  constructor(readonly graph: Graph) {
+    const { inputDim, input, constants } = graph;
+    this.#constants = constants;
+    this.#known.set(input, {
+      value: { step: undefined, dominator: undefined, depth: 0 },
+      shape: inputDim,
+    });
+    this.#nodes = rewritten(graph);
+    for (const { inputs } of this.#nodes) {
+      for (const name of inputs) this.#taken.set(name, (this.#taken.get(name) ?? 0) + 1);
+    }
+  }
+
+  read() {
+    for (const node of this.#nodes) {
+      this.#checkOutputs(node);
+      this.#readNode(node);
+    }
+    const { output, input, nodes } = this.graph;
+    const last = this.#known.get(output);
+    const where = nodes.at(-1)?.attributes.refuse;
+    if (last === undefined || last.padding !== undefined) {
+      throw this.#constants.has(output) || where === undefined
+        ? new ArgumentTypeError(`bytes must be a model whose output ${output} depends on its input`)
+        : where(`and those before it do not give the model's output ${output}`);
+    }
+    const seen = new Set<Step>();
+    const layers = layersOf(last.value, this.#known.get(input)!.value, seen);
+    for (const step of this.#imported.keys()) {
+      if (!seen.has(step)) {
+        step.node.attributes.refuse("gives a value that the output does not need");
+      }
+    }
+    const tensors = new Map(
+      [...this.#imported.values()].map(({ layer, tensors = {} }) => [layer, tensors]),
+    );
+    return { layers, tensors };
+  }
+
+  #readNode(node: GraphNode): void {
+    const { opType, attributes } = node;
+    const isOfConstants = node.inputs.every((name) => this.#constants.has(name));
+    if (isOfConstants && (opType === "Identity" || opType === "Reshape")) this.#fold(node);
+    else if (opType === "Add" || opType === "Concat") this.#join(node);
+    else if (opType === "Pad") {
+      const known = this.#input(node, 0);
+      if (known.padding !== undefined) attributes.refuse("is behind a Pad");
+      this.#known.set(node.outputs[0], {
+        ...known,
+        padding: paddingOf(this.#layerNode(node, known)),
+      });
+    } else if (Object.hasOwn(IMPORTERS, opType)) this.#layer(node);
+    else attributes.refuse("is of an operator that is not read");
+    attributes.done();
+  }
+
+  /** Constants made of constants. */
+  #fold(node: GraphNode): void {
+    const [name, sizes] = node.inputs, constant = this.#constants.get(name)!;
+    node.attributes.expect("allowzero", 0);
+    const given = [...sizes === undefined ? constant.shape : this.#constants.get(sizes)!.data];
+    const shape = given.map((size, i) => size === 0 ? constant.shape[i] : size);
+    const rest = sizeOf(shape.filter((size) => size !== -1));
+    const known = shape.map((size) => size === -1 ? constant.data.length / rest : size);
+    if (sizeOf(known) !== constant.data.length || !known.every(Number.isSafeInteger)) {
+      node.attributes.refuse(`makes ${show(given)} of ${show(constant.shape)}`);
+    }
+    this.#constants.set(node.outputs[0], { ...constant, shape: known });
+  }
+
+  #layer(node: GraphNode): void {
+    const known = this.#input(node, 0);
+    if (known.padding !== undefined && !AFTER_PAD.includes(node.opType)) {
+      node.attributes.refuse(`is behind a Pad, where ${AFTER_PAD.join(", ")} are read`);
+    }
+    const imported = attempt(node, () => IMPORTERS[node.opType](this.#layerNode(node, known)));
+    if (imported === undefined) this.#known.set(node.outputs[0], known);
+    else this.#add(node, known, imported);
+  }
+
+  /** A layer behind a value. */
+  #add(node: GraphNode, { value, shape }: Known, imported: Imported): void {
+    const plan = attempt(node, () => imported.layer.plan(shape, new NetPlanner(this.graph.dtype)));
+    const wanted: Readonly<Record<string, { readonly shape: readonly number[] }>> = {
+      ...plan.params,
+      ...plan.state,
+    };
+    for (const [local, { shape: found }] of Object.entries(imported.tensors ?? {})) {
+      const own = wanted[local].shape;
+      if (own.join() === found.join()) continue;
+      node.attributes.refuse(`has ${local} ${show(found)}, where its input asks for ${show(own)}`);
+    }
+    const step: Step = {
+      node,
+      inputs: [value],
+      layer: () => this.#imported.get(step)!.layer,
+    };
+    this.#imported.set(step, imported);
+    this.#known.set(node.outputs[0], { value: valueOf(step), shape: plan.outShape });
+  }
+
+  /** What an importer is told of a node. */
+  #layerNode(node: GraphNode, { shape, padding }: Known): LayerNode {
+    const { opset, batch } = this.graph;
+    const optional = (i: number, kind?: ConstantKind) => {
+      const name = node.inputs[i] ?? "";
+      return name === "" ? undefined : this.#constant(node, name, kind);
+    };
+    const constant = (i: number, kind?: ConstantKind) =>
+      optional(i, kind) ?? node.attributes.refuse(`has no input number ${i + 1}`);
+    return { ...node, opset, batch, inShape: shape, padding, optional, constant };
+  }
+
+  #constant({ attributes }: GraphNode, name: string, kind?: ConstantKind): Constant {
+    const found = this.#constants.get(name);
+    if (found === undefined) return attributes.refuse(`takes ${name}, where a constant is read`);
+    const type = kind === "sizes" ? "I64" : this.graph.dtype === "float64" ? "F64" : "F32";
+    if (found.type === type || kind === "any") return found;
+    return attributes.refuse(`has a constant of ${found.type}, where ${type} is read`);
+  }
+
+  /** An Add or Concat of values, or an Add that is a layer's bias. */
+  #join(node: GraphNode): void {
+    const { opType, attributes, inputs } = node;
+    const constantAt = inputs.findIndex((name) => this.#constants.has(name));
+    if (opType === "Add" && constantAt >= 0) return this.#bias(node, 1 - constantAt);
+    const known = inputs.map((_, i) => this.#input(node, i));
+    const shapes = known.map(({ shape }) => shape);
+    if (known.some(({ padding }) => padding !== undefined)) attributes.refuse("is behind a Pad");
+    if (opType === "Add") {
+      const isTwo = inputs.length === 2 && shapes[0].join() === shapes[1].join();
+      if (!isTwo) {
+        attributes.refuse(
+          `adds ${shapes.map(show).join(" and ")}, where two of one shape are read`,
+        );
+      }
+    } else {
+      const axis = attributes.int("axis", NaN), rank = shapes[0].length;
+      if (axis !== 1 && axis !== -rank) attributes.refuse(`has axis = ${axis}, where 1 is read`);
+      const [plane, ...others] = shapes.map((shape) => shape.slice(1).join());
+      const agree = others.every((other) => other === plane);
+      if (!agree) attributes.refuse(`joins ${shapes.map(show).join(", ")}, whose planes differ`);
+    }
+    const shape = opType === "Add"
+      ? shapes[0]
+      : [shapes.reduce((sum, [C]) => sum + C, 0), ...shapes[0].slice(1)];
+    const step: Step = { node, inputs: known.map(({ value }) => value) };
+    this.#known.set(node.outputs[0], { value: valueOf(step), shape });
+  }
+
+  /** An Add of a constant: the bias of the layer before it, which nothing else takes. */
+  #bias(node: GraphNode, valueAt: number): void {
+    const name = node.inputs[valueAt], known = this.#input(node, valueAt);
+    const { step } = known.value, imported = step && this.#imported.get(step);
+    const withBias = known.padding === undefined ? imported?.withBias : undefined;
+    const isAlone = step?.node.outputs[0] === name && this.#taken.get(name) === 1;
+    if (!isAlone || withBias === undefined) {
+      return node.attributes.refuse(
+        "adds a constant, where the bias of the node before it is read",
+      );
+    }
+    const { data, shape } = this.#constant(node, node.inputs[1 - valueAt]);
+    const [C, ...plane] = known.shape;
+    // One value a channel, which the sizes behind it stretch over the plane.
+    const wanted = [C, ...plane.map(() => 1)];
+    const padded = [...wanted.map(() => 1), ...shape].slice(-wanted.length - 1);
+    const isBias = data.length === C && padded.slice(1).join() === wanted.join() &&
+      padded[0] === 1;
+    if (!isBias) {
+      node.attributes.refuse(`adds a constant ${show(shape)}, where ${show(wanted)} is read`);
+    }
+    this.#imported.set(step, withBias({ data, shape: [C] }));
+    this.#known.set(node.outputs[0], known);
+  }
+
+  #input(node: GraphNode, i: number): Known {
+    const name = node.inputs[i] ?? "";
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
+    const what = this.#constants.has(name)
+      ? `takes the constant ${name} as its input number ${i + 1}`
+      : `takes ${name || "nothing"} as its input number ${i + 1}, which no node before it gives`;
+    return node.attributes.refuse(what);
+  }
+
+  /** Refuses more than one output, unless nobody needs the others; and names that are there already. */
+  #checkOutputs({ opType, outputs, attributes }: GraphNode): void {
+    const [first, ...others] = outputs;
+    const isFree = opType === "Dropout" || opType === "MaxPool";
+    const isNeeded = (name: string) =>
+      name !== "" && (!isFree || this.#taken.has(name) || name === this.graph.output);
+    const needed = others.find(isNeeded);
+    if (needed !== undefined) {
+      attributes.refuse(`gives ${needed} as well, where one output is read`);
+    }
+    if (!first || this.#known.has(first) || this.#constants.has(first)) {
+      attributes.refuse(`gives ${first || "nothing"}, which must be a new name`);
+    }
+  }
+}
+
+/** Runs what may throw; the message says which node it is about. */
+function attempt<T>(node: GraphNode, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    const isNew = error instanceof Error && !error.message.includes(node.label);
+    if (isNew) error.message = `${node.label}: ${error.message}`;
+    throw error;
+  }
+}
