@@ -19,13 +19,11 @@ interface Printed {
 
 /** The installed package. */
 export interface Installed extends AsyncDisposable {
-  /** The folder with node_modules, where `program.mjs` lies, too. */
+  /** The folder with node_modules, `program.mjs`, and dist/ with what was made. */
   readonly folder: string;
-  /** The folder with the tarball and the files for pages. */
-  readonly dist: string;
   /** The tarball. */
   readonly tarball: string;
-  /** Programs that run JavaScript, by name; undefined where none is to be had. */
+  /** Programs that run JavaScript. */
   readonly runtimes: Readonly<Record<"node 20" | "node latest" | "bun", string>>;
   /** Runs a program in the folder. */
   run(program: string, ...args: string[]): Promise<Printed>;
@@ -67,22 +65,26 @@ async function run(cwd: string, program: string, args: readonly string[]): Promi
   return { success, stdout: text.decode(stdout), stderr: text.decode(stderr) };
 }
 
-/** Whether npm runs here. */
-async function hasNpm(): Promise<boolean> {
-  return await run(ROOT, "npm", ["--version"]).then(({ success }) => success, () => false);
+/** Why npm installs nothing here; undefined if it does. */
+async function missing(): Promise<string | undefined> {
+  const args = ["view", nodePackage, "version"];
+  const printed = await run(ROOT, "npm", args).catch(() => undefined);
+  if (printed === undefined) return "npm does not run here";
+  return printed.success ? undefined : `npm does not find ${nodePackage}`;
 }
 
 /**
  * Makes the package and installs it.
  *
- * @returns Where it lies; a reason where npm is missing.
+ * @returns Where it lies, or why npm does not install it.
  */
 export async function install(): Promise<Installed | string> {
-  if (!await hasNpm()) return "npm does not run here";
+  const reason = await missing();
+  if (reason !== undefined) return reason;
   const folder = await Deno.makeTempDir({ prefix: "cnn-layers-package-" });
   const remove = () => Deno.remove(folder, { recursive: true });
   try {
-    const dist = join(folder, "dist"), tarball = await makePackage(dist);
+    const tarball = await makePackage(join(folder, "dist"));
     const text = JSON.stringify(packageJson(`dist/${basename(tarball)}`));
     await Deno.writeTextFile(join(folder, "package.json"), text);
     const options = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
@@ -92,7 +94,6 @@ export async function install(): Promise<Installed | string> {
     const module = (...path: string[]) => join(folder, "node_modules", ...path);
     return {
       folder,
-      dist,
       tarball,
       runtimes: {
         "node 20": module("node-20", "bin", "node"),
