@@ -6,13 +6,14 @@
 
 import { decode as decodePng } from "fast-png";
 import { decode as decodeJpeg } from "jpeg-js";
-import { checkType, isObject } from "../kernels/check.ts";
+import { checkNonEmpty, checkShape, checkType, isObject } from "../kernels/check.ts";
 import { ArgumentRangeError, ArgumentTypeError } from "../kernels/errors.ts";
 import { type ArrayOf, type DType, type FloatArray, type Tensor, zeros } from "../nn/tensor.ts";
 import { option, readDType, readOptions } from "../nn/checks.ts";
 import type { Examples } from "../nn/data/examples.ts";
 import { type NodeFs, nodeFs } from "../nn/data/node_fs.ts";
 import type { ChannelStatistics } from "../nn/data/split.ts";
+import { resized } from "./resize.ts";
 
 /** How {@linkcode openPictures} reads. */
 export interface PictureOptions {
@@ -20,6 +21,11 @@ export interface PictureOptions {
   readonly channels?: 1 | 3;
   /** Brings each channel to mean 0 and deviation 1 if the images have these. Default: values from 0 to 255. */
   readonly statistics?: ChannelStatistics;
+  /**
+   * Height and width that images are brought to: their middle is kept, as large as the proportions allow,
+   * and resampled. Default: that of the first image, which the others must have too.
+   */
+  readonly size?: readonly [height: number, width: number];
 }
 
 /** A folder of images. */
@@ -49,7 +55,7 @@ export interface DecodedPicture {
 /**
  * A folder whose folders are the classes, as most sets of images come: `cat/1.png`, `dog/7.jpg` and so
  * on. Only the names are read now; the images are, when a solver needs them, so that they need not
- * fit into memory. All must have the size of the first.
+ * fit into memory. All must have the size of the first, unless a size is given.
  *
  * @example
  * ```ts ignore
@@ -69,7 +75,7 @@ export interface DecodedPicture {
  * another size than the first, or its file is damaged.
  */
 export function openPictures(folder: string, options: PictureOptions = {}): Pictures {
-  const { channels, statistics } = readOptions("options", options, PICTURE);
+  const { channels, statistics, size } = readOptions("options", options, PICTURE);
   const fs = nodeFs("folder", folder);
   const entries = (path: string) => fs.readdirSync(path, { withFileTypes: true });
   const classes = entries(folder)
@@ -96,11 +102,14 @@ export function openPictures(folder: string, options: PictureOptions = {}): Pict
     );
   }
   checkCounts(statistics, channels);
-  const { height, width } = readPicture(fs, files[0]);
-  const size = channels * height * width;
+  const { height, width } = size === undefined
+    ? readPicture(fs, files[0])
+    : { height: size[0], width: size[1] };
+  const length = channels * height * width;
   const read: Examples["read"] = (picks, to) => {
     for (const [i, pick] of picks.entries()) {
-      const file = files[pick], picture = readPicture(fs, file);
+      const file = files[pick], found = readPicture(fs, file);
+      const picture = size === undefined ? found : resized(found, size);
       if (picture.height !== height || picture.width !== width) {
         throw new ArgumentRangeError(
           `${file} must be ${height} x ${width} like ${
@@ -108,7 +117,7 @@ export function openPictures(folder: string, options: PictureOptions = {}): Pict
           }: it is ${picture.height} x ${picture.width}`,
         );
       }
-      toPlanes(picture, channels, to.subarray(i * size, (i + 1) * size), statistics);
+      toPlanes(picture, channels, to.subarray(i * length, (i + 1) * length), statistics);
     }
   };
   const shape = [files.length, channels, height, width];
@@ -220,7 +229,7 @@ export interface ImageTensorOptions<D extends DType = DType> extends PictureOpti
  * ```
  *
  * @param image The image.
- * @param options Colours or gray, how they are scaled, and the number type.
+ * @param options Colors or gray, how they are scaled, the size, and the number type.
  * @returns The tensor, (1, channels, H, W): red, green and blue, or gray.
  * @throws {TypeError} If an option is unknown or has a wrong type.
  * @throws {RangeError} If there are not as many statistics as channels.
@@ -229,18 +238,23 @@ export function imageToTensor<D extends DType = "float64">(
   image: DecodedPicture,
   options: ImageTensorOptions<D> = {},
 ): Tensor<ArrayOf<D>> {
-  const { channels, statistics, dtype } = readOptions("options", options, {
+  const { channels, statistics, size, dtype } = readOptions("options", options, {
     ...PICTURE,
     dtype: readDType,
   });
   checkCounts(statistics, channels);
-  const result = zeros([1, channels, image.height, image.width], dtype as D);
-  toPlanes(image, channels, result.data, statistics);
+  const picture = size === undefined ? image : resized(image, size);
+  const result = zeros([1, channels, picture.height, picture.width], dtype as D);
+  toPlanes(picture, channels, result.data, statistics);
   return result;
 }
 
 /** The options that say how images are read. */
-const PICTURE = { channels: option(checkChannels, 3), statistics: option(checkStatistics) };
+const PICTURE = {
+  channels: option(checkChannels, 3),
+  statistics: option(checkStatistics),
+  size: option(checkSize),
+};
 
 /** Checks that there is a mean and a deviation for each channel. */
 function checkCounts(statistics: ChannelStatistics | undefined, channels: number): void {
@@ -272,6 +286,11 @@ function toPlanes(
       to[c * pixels + i] = (value - mean) / deviation;
     }
   }
+}
+
+function checkSize(name: string, value: unknown): asserts value is readonly [number, number] {
+  checkShape(name, value, 2);
+  checkNonEmpty(name, value, 0);
 }
 
 function checkChannels(name: string, value: unknown): asserts value is 1 | 3 {

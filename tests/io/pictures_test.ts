@@ -190,3 +190,50 @@ describe("imageToTensor()", () => {
     assertThrows(() => imageToTensor(picture, wrong), TypeError, "dtype must be");
   });
 });
+
+describe("Images of another size", () => {
+  /** The gray values of an image that was brought to a size. */
+  const resized = (rows: readonly (readonly number[])[], size: readonly [number, number]) => {
+    const [height, width] = [rows.length, rows[0].length];
+    const image = { height, width, channels: 1, data: Uint8Array.from(rows.flat()) };
+    return [...imageToTensor(image, { channels: 1, size }).data];
+  };
+
+  it("are the middle of the image, as large as the proportions allow", () => {
+    const wide = [[0, 10, 20, 30], [40, 50, 60, 70]];
+    assertEquals(resized(wide, [2, 2]), [10, 20, 50, 60]);
+    const tall = [[9], [10], [20], [9]];
+    assertEquals(resized(tall, [2, 1]).length, 2);
+    assertEquals(resized([[1], [2], [3]], [1, 1]), [2]);
+  });
+  it("keep a plain color, and mix neighbors by a triangle as wide as a pixel", () => {
+    assertEquals(resized([[7, 7, 7], [7, 7, 7]], [5, 7]), Array(35).fill(7));
+    // Twice as large: the new pixels lie a quarter of an old one from its middle.
+    assertEquals(resized([[0, 100], [0, 100]], [4, 4]).slice(0, 4), [0, 25, 75, 100]);
+    // Half as large: weights 1, 3, 3, 1 of 8, cut off at the edge.
+    const row = [0, 80, 160, 240, 80, 0, 0, 0];
+    const half = resized(Array(8).fill(row), [4, 4]).slice(0, 4);
+    const at = (first: number) =>
+      Math.round((row[first] + 3 * row[first + 1] + 3 * row[first + 2] + row[first + 3]) / 8);
+    assertEquals(half.slice(1, 3), [at(1), at(3)]);
+    assertEquals(half[0], Math.round((3 * row[0] + 3 * row[1] + row[2]) / 7));
+  });
+  it("are read from a folder, whatever sizes its images have", async () => {
+    const mixed = await Deno.makeTempDir();
+    await Deno.mkdir(`${mixed}/red`);
+    for (const [width, height] of [[3, 5], [8, 4]]) {
+      const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => [250, 0, 10][i % 3]);
+      const png = encodePng({ width, height, channels: 3, data });
+      await Deno.writeFile(`${mixed}/red/${width}.png`, png);
+    }
+    const { x } = openPictures(mixed, { size: [2, 4] }), to = new Float64Array(2 * 24);
+    assertEquals(x.shape, [2, 3, 2, 4]);
+    x.read(Int32Array.of(0, 1), to);
+    const plane = [...Array(8).fill(250), ...Array(8).fill(0), ...Array(8).fill(10)];
+    assertEquals([...to], [...plane, ...plane]);
+    assertThrows(() => openPictures(mixed, { size: [2, 0] }), RangeError, "no empty dimension");
+    const wrong = { size: 4 } as unknown as { size: [number, number] };
+    assertThrows(() => openPictures(mixed, wrong), TypeError, "size must be an array of sizes");
+    await Deno.remove(mixed, { recursive: true });
+  });
+});

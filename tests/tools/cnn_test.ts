@@ -120,8 +120,13 @@ describe("deno task cnn", () => {
     await Deno.writeFile(`${folder}/large.png`, encodePng(large));
     await assertRefused(
       ["predict", model, `${folder}/large.png`],
-      "large.png must be of [3,8,8], as the model takes images: it is of [3,8,9]",
+      "large.png must be of [3,8,8], as the model takes images: it is of [3,8,9] (--resize",
     );
+    const tall = { width: 20, height: 30, channels: 3 } as const;
+    const data = Uint8Array.from({ length: 20 * 30 * 3 }, (_, k) => COLORS.red[k % 3]);
+    await Deno.writeFile(`${folder}/tall.png`, encodePng({ ...tall, data }));
+    const [resized] = await json("predict", model, `${folder}/tall.png`, "--resize");
+    assertEquals(resized.class, "red");
     await assertRefused(
       ["predict", `${folder}/red.jpg`, "x.png"],
       "must be a model of deno task cnn",

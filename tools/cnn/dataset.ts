@@ -34,6 +34,8 @@ export interface Wanted {
   readonly part: "train" | "test";
   /** 1 for gray images, 3 for colours; it is for folders of images. */
   readonly channels: 1 | 3;
+  /** Height and width that a folder's images are brought to. Default: that of the first. */
+  readonly size?: readonly [height: number, width: number];
   /** At most so many examples, drawn at random. */
   readonly limit: number;
   /** Seeds that draw. */
@@ -64,10 +66,10 @@ async function readAny(folder: string, wanted: Wanted): Promise<DataSet> {
   const mnist = await mnistFiles(folder, wanted.part);
   if (mnist !== undefined) return await readMnist(mnist);
   if (await isCifar10(folder)) return await readCifar10(folder, wanted);
-  const { channels } = wanted;
+  const { channels, size } = wanted;
   return await orInputError(
     `${folder} cannot be read`,
-    async () => await openPictures(folder, { channels }),
+    async () => await openPictures(folder, { channels, size }),
   );
 }
 

@@ -18,13 +18,14 @@ import { flag, InputError, path, runCommand, SEEDS, type Values, whole } from ".
 import { percent } from "../progress.ts";
 import { table } from "../report.ts";
 import { type DataSet, openDataSet } from "./dataset.ts";
-import { readGivenModel, sizesOf, type TrainedNet } from "./model.ts";
+import { channelsOf, imageSize, readGivenModel, sizesOf, type TrainedNet } from "./model.ts";
 
 const options = {
   data: path(
     "folder with a folder of images for each class, or with the test files of MNIST or CIFAR-10",
   ),
   limit: whole(undefined, [1, 2 ** 31 - 1], "use at most so many images"),
+  resize: flag("crop and resize a folder's images to the size that the model takes"),
   views: flag("average the scores of each image, its mirror image and both shifted by a pixel"),
   seed: whole(0, SEEDS, "seed of which images --limit leaves"),
   json: flag("print the result as JSON"),
@@ -42,7 +43,8 @@ async function main(values: Values<typeof options>, operands: readonly string[])
   const model = await readGivenModel(operands);
   if (folder === undefined) throw new InputError("--data DIR is missing");
   const channels = channelsOf(model.net);
-  const data = await openDataSet(folder, { part: "test", channels, limit, seed });
+  const size = values.resize ? imageSize(model.net) : undefined;
+  const data = await openDataSet(folder, { part: "test", channels, size, limit, seed });
   const y = labelsFor(folder, data, model);
   checkImages(folder, data.x.shape, model.net);
   const x = normalizedExamples(data.x, model.statistics);
@@ -62,11 +64,6 @@ async function main(values: Values<typeof options>, operands: readonly string[])
   };
   console.log(values.json ? JSON.stringify(result) : textOf(result));
   return 0;
-}
-
-/** The channels of a net's images. */
-export function channelsOf(net: LayeredNet<DType>): 1 | 3 {
-  return sizesOf(net).inputDim[0] === 3 ? 3 : 1;
 }
 
 /** Checks that images have the size that a net takes. */

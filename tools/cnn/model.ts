@@ -96,3 +96,15 @@ export function sizesOf(net: LayeredNet<DType>): {
   const numClasses = net.layers.at(-1)?.plan.outShape[0] ?? inputDim[0];
   return { inputDim, numClasses };
 }
+
+/** The channels of a net's images. */
+export function channelsOf(net: LayeredNet<DType>): 1 | 3 {
+  return sizesOf(net).inputDim[0] === 3 ? 3 : 1;
+}
+
+/** Height and width of a net's images. */
+export function imageSize(net: LayeredNet<DType>): readonly [height: number, width: number] {
+  const { inputDim: [, height, width] } = sizesOf(net);
+  if (width !== undefined) return [height, width];
+  throw new InputError("--resize is for models that take images, (C, H, W)");
+}

@@ -18,10 +18,10 @@ import { orInputError } from "../files.ts";
 import { flag, InputError, orRefused, runCommand, type Values, whole } from "../options.ts";
 import { percent } from "../progress.ts";
 import { table } from "../report.ts";
-import { channelsOf } from "./eval.ts";
-import { readModel, sizesOf } from "./model.ts";
+import { channelsOf, imageSize, readModel, sizesOf } from "./model.ts";
 
 const options = {
+  resize: flag("crop and resize the images to the size that the model takes"),
   top: whole(3, [1, 1000], "how many classes are told of each image"),
   json: flag("print the result as JSON"),
 };
@@ -31,14 +31,14 @@ const about = `Prints the most probable classes of PNG and JPEG images.
   deno task cnn predict pets.safetensors cat.png dog.jpg`;
 
 async function main(
-  { top, json }: Values<typeof options>,
+  { resize, top, json }: Values<typeof options>,
   [model, ...files]: readonly string[],
 ): Promise<number> {
   if (model === undefined || files.length === 0) {
     throw new InputError("give a model file and one image or more");
   }
   const { net, classes, statistics } = await readModel(model);
-  const x = await readImages(files, net);
+  const x = await readImages(files, net, resize);
   const scores = testTimeScores(net, normalizedExamples(x, statistics), { mirror: false });
   const results = files.map((file, i) => {
     const row = scores.data.subarray(i * classes.length, (i + 1) * classes.length);
@@ -57,25 +57,31 @@ async function main(
   return 0;
 }
 
-/** Images of the size that a net takes, (N, C, H, W), with numbers from 0 to 255. */
-async function readImages(files: readonly string[], net: LayeredNet<DType>): Promise<Tensor> {
+/** Images of the size that a net takes, (N, C, H, W), with values from 0 to 255. */
+async function readImages(
+  files: readonly string[],
+  net: LayeredNet<DType>,
+  resize: boolean,
+): Promise<Tensor> {
   const { inputDim } = sizesOf(net), channels = channelsOf(net);
+  const size = resize ? imageSize(net) : undefined;
   const images = await Promise.all(files.map(async (file) => {
     const bytes = await orInputError(`${file} cannot be read`, () => Deno.readFile(file));
     const picture = orRefused(() => decodePicture(bytes), `${file} must be a PNG or JPEG image: `);
-    return imageToTensor(picture, { channels, dtype: "float32" });
+    return imageToTensor(picture, { channels, size, dtype: "float32" });
   }));
-  const [, ...shape] = inputDim.length === 3 ? [1, ...inputDim] : images[0].shape;
+  const shape = inputDim.length === 3 ? inputDim : images[0].shape.slice(1);
   const all = zeros([files.length, ...shape], "float32");
   for (const [i, { data, shape: [, ...found] }] of images.entries()) {
-    if (show(found) !== show(shape) || sizeOf(shape) !== sizeOf(inputDim)) {
-      throw new InputError(
-        `${files[i]} must be of ${show(inputDim)}, as the model takes images: it is of ${
-          show(found)
-        }`,
-      );
+    if (show(found) === show(shape) && sizeOf(shape) === sizeOf(inputDim)) {
+      all.data.set(data, i * sizeOf(shape));
+      continue;
     }
-    all.data.set(data, i * sizeOf(shape));
+    const hint = resize ? "" : " (--resize brings it to that size)";
+    throw new InputError(
+      `${files[i]} must be of ${show(inputDim)}, as the model takes images: ` +
+        `it is of ${show(found)}${hint}`,
+    );
   }
   return all;
 }

@@ -30,6 +30,7 @@ import {
   path,
   runCommand,
   SEEDS,
+  sizes,
   type Values,
   whole,
   word,
@@ -51,6 +52,7 @@ const options = {
   ),
   out: path("file that the model is written to, as .safetensors"),
   gray: flag("read a folder of images in gray, not in colours"),
+  size: sizes(["H,W"], 4096, "crop and resize a folder's images to; the size of all if left out"),
   epochs: whole(5, [1, 1_000_000], "passes over the training images"),
   batch: whole(100, [1, 100_000], "images in a batch"),
   "update-rule": word(
@@ -90,7 +92,8 @@ async function main(values: Values<typeof options>): Promise<number> {
     : await CheckpointFile.open(values.checkpoint);
   useKernels(values.kernels);
   const { x, y, classes } = await openDataSet(folder, {
-    ...{ part: "train", channels: values.gray ? 1 : 3, limit: values.limit ?? Infinity, seed },
+    ...{ part: "train", channels: values.gray ? 1 : 3, size: pair(values.size) },
+    ...{ limit: values.limit ?? Infinity, seed },
   });
   const split = orRefused(() => splitData(x, y, { validation: values.validation, seed }));
   const statistics = channelStatistics(first(split.xTrain, MEASURED));
@@ -128,6 +131,10 @@ async function main(values: Values<typeof options>): Promise<number> {
   console.log(`validation accuracy  ${percent(solver.bestValAcc)} (the best)`);
   if (isKept) console.log(`${classes.length} classes; the model is in ${out}`);
   return exitCode(result);
+}
+
+function pair(size: readonly number[] | undefined): readonly [number, number] | undefined {
+  return size && [size[0], size[1]];
 }
 
 /** How a batch is changed, if it is. */
