@@ -38,9 +38,10 @@ export interface FromOnnxOptions {
  * running statistics. It takes one input, (N, ...) of any N, and gives (N, classes). It has the model's
  * number type. Read are Conv, ConvTranspose, BatchNormalization, InstanceNormalization,
  * GroupNormalization, LayerNormalization, Gemm, MatMul with Add, Relu, LeakyRelu, Gelu, Sigmoid, Tanh,
- * MaxPool, AveragePool, GlobalMaxPool, GlobalAveragePool, Pad before a convolution or a pool, Flatten and
- * Reshape to vectors, Add, Concat, Softmax, Identity, Dropout and Constant, with every attribute that a
- * layer here has. All else is refused, by operator and node.
+ * MaxPool, AveragePool, GlobalMaxPool, GlobalAveragePool and ReduceMean of planes, Pad before a convolution
+ * or a pool, Flatten, Reshape and Squeeze to vectors, Add, Concat, Softmax, Identity, Dropout and Constant,
+ * with every attribute that a layer here has, and GELU and group normalization in several nodes. All else
+ * is refused, by operator and node.
  *
  * A model that ends in Softmax becomes a net that gives probabilities, whose loss is
  * {@linkcode crossEntropyLoss}; other nets have the softmax loss. PyTorch: save with

@@ -16,6 +16,7 @@ import { convTranspose } from "../../nn/layers/conv_transpose.ts";
 import { dropout } from "../../nn/layers/dropout.ts";
 import { flatten } from "../../nn/layers/flatten.ts";
 import { gelu } from "../../nn/layers/gelu.ts";
+import { globalAverage } from "../../nn/layers/global_pool.ts";
 import { groupnorm } from "../../nn/layers/groupnorm.ts";
 import type { LayerDefinition } from "../../nn/layers/layer.ts";
 import { layernorm } from "../../nn/layers/layernorm.ts";
@@ -274,6 +275,36 @@ const globalPoolImporter = (
   return { layer: globalPool(make([H, W])) };
 };
 
+/** Refuses axes other than rows and columns. */
+function checkPlane(node: LayerNode, firstAsInput: number): void {
+  checkRank(node, 3);
+  const { attributes, opset } = node;
+  const axes = opset < firstAsInput
+    ? attributes.ints("axes") ?? []
+    : [...node.optional(1, "sizes")?.data ?? []];
+  const sorted = axes.map((axis) => axis < 0 ? axis + 4 : axis).sort((a, b) => a - b);
+  if (sorted.join() !== "2,3") attributes.refuse(`has axes = ${show(axes)}, where [2,3] is read`);
+}
+
+/** The mean of each plane, as exporters write a global average. */
+const reduceMean: Importer = (node) => {
+  checkPlane(node, 18);
+  const { attributes, inShape: [, H, W] } = node;
+  attributes.expect("noop_with_empty_axes", 0);
+  const keeps = attributes.int("keepdims", 1) !== 0;
+  return { layer: keeps ? globalPool(averagePool([H, W])) : globalAverage() };
+};
+
+/** Planes of one value as vectors. */
+const squeeze: Importer = (node) => {
+  checkPlane(node, 13);
+  const { attributes, inShape } = node, [, H, W] = inShape;
+  if (H * W !== 1) {
+    attributes.refuse(`squeezes ${show(inShape)}, whose planes have more than a value`);
+  }
+  return { layer: flatten() };
+};
+
 const batchNormalization: Importer = (node) => {
   checkRank(node, 1, 3);
   const { attributes, inShape: [C] } = node;
@@ -417,9 +448,11 @@ export const IMPORTERS: Readonly<Record<string, Importer>> = {
   LeakyRelu: (node) => ({ layer: leakyRelu(node.attributes.float("alpha", 0.01)) }),
   MatMul: matMul,
   MaxPool: maxPoolImporter,
+  ReduceMean: reduceMean,
   Relu: () => ({ layer: relu() }),
   Reshape: reshape,
   Sigmoid: () => ({ layer: sigmoid() }),
   Softmax: softmaxImporter,
+  Squeeze: squeeze,
   Tanh: () => ({ layer: tanh() }),
 };

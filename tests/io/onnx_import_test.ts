@@ -288,6 +288,35 @@ const MODELS: Readonly<Record<string, ModelText>> = {
     node("GlobalAveragePool", "x", "a"),
     node("Conv", "a V", "z"),
   ], { V: values([4, 4, 1, 1]) }),
+  "ReduceMean": model([4, 7, 6], [
+    node("ReduceMean", "x", "a", { axes: [3, -2], keepdims: 0 }),
+    node("Gemm", "a W", "y"),
+  ], { W: values([4, 3]) }),
+  "ReduceMean and Reshape, as PyTorch 2 writes them": model(
+    [4, 7, 6],
+    [
+      node("ReduceMean", "x axes", "a", { keepdims: 1, noop_with_empty_axes: 0 }),
+      node("Reshape", "a s", "b", { allowzero: 0 }),
+      node("Gemm", "b W", "y"),
+    ],
+    { axes: [-1, -2], s: [-1, 4], W: values([4, 3]) },
+    { opset: 18 },
+  ),
+  "GlobalAveragePool and Squeeze": model([4, 7, 6], [
+    node("GlobalAveragePool", "x", "a"),
+    node("Squeeze", "a axes", "b"),
+    node("Gemm", "b W", "y"),
+  ], { axes: [2, 3], W: values([4, 3]) }),
+  "GlobalMaxPool and Squeeze of 2019": model(
+    [4, 7, 6],
+    [
+      node("GlobalMaxPool", "x", "a"),
+      node("Squeeze", "a", "b", { axes: [2, 3] }),
+      node("Gemm", "b W", "y"),
+    ],
+    { W: values([4, 3]) },
+    { opset: 11, irVersion: 6 },
+  ),
   "GlobalMaxPool and Reshape": model([4, 7, 6], [
     node("GlobalMaxPool", "x", "a"),
     node("Reshape", "a s", "b"),
@@ -355,6 +384,8 @@ describe("fromOnnx()", () => {
   it("reads a global pool with a flatten as one layer, and drops a flatten before a Gemm", () => {
     const types = (what: string) => fromOnnx(modelOf(MODELS[what])).layers.map((l) => l.layer.type);
     assertEquals(types("GlobalMaxPool and Reshape"), ["globalMax", "affine"]);
+    assertEquals(types("ReduceMean"), ["globalAverage", "affine"]);
+    assertEquals(types("GlobalAveragePool and Squeeze"), ["globalAverage", "affine"]);
     assertEquals(types("GlobalAveragePool, its planes kept"), ["averagePool", "conv", "affine"]);
     assertEquals(types("Add with its shortcut first"), ["residual", "affine"]);
     assertEquals(types("blocks in blocks"), ["concat", "affine"]);
@@ -443,6 +474,14 @@ const REFUSED: Readonly<Record<string, readonly [ModelText, string]>> = {
   "a Flatten of the batch": [
     model([4, 7, 6], [node("Flatten", "x", "y", { axis: 0 })]),
     "node y (Flatten) has axis = 0, where 1 is read",
+  ],
+  "a mean of channels": [
+    images(SAME, [node("ReduceMean", "x", "z", { axes: [1] })]),
+    "node z (ReduceMean) has axes = [1], where [2,3] is read",
+  ],
+  "a Squeeze of whole planes": [
+    images(SAME, [node("Squeeze", "x a", "z")], { a: [2, 3] }),
+    "node z (Squeeze) squeezes [4,7,6], whose planes have more than a value",
   ],
   "a Softmax of images": [
     images(SAME, [node("Softmax", "x", "z")]),

@@ -28,6 +28,8 @@ import {
   ThreeLayerConvNet,
 } from "../../mod.ts";
 import { fromOnnx, softmax, toOnnx } from "../../io/onnx.ts";
+import { EXPORTERS } from "../../io/onnx/exporters.ts";
+import { LAYERS as LAYER_FUNCTIONS } from "../../nn/nets/net.ts";
 import { readMnist } from "../../examples/lib/mnist.ts";
 import { assertSameBits } from "../support/bits.ts";
 import { SEED } from "../support/kernels.ts";
@@ -130,6 +132,10 @@ describe("toOnnx() and fromOnnx()", () => {
       assertTrainable(copy, x, what);
     });
   }
+
+  it("have a function for every layer that a description may name", () => {
+    for (const type of Object.keys(LAYER_FUNCTIONS)) assert(Object.hasOwn(EXPORTERS, type), type);
+  });
 
   it("write and read nets of any layers in any order", async () => {
     const shape = [4, 6, 5];

@@ -19,6 +19,8 @@ export interface Area {
 export const areas: readonly Area[] = [
   { folder: "codegen", tests: ["codegen", "generated"] },
   { folder: "examples/lib", tests: ["download", "progress", "train_mnist", "train_cifar10"] },
+  { folder: "io", tests: ["io/safetensors", "io/npz", "io/pictures", "io/idx"] },
+  { folder: "io/onnx", tests: ["io/onnx", "io/onnx_import"] },
   {
     folder: "kernels",
     tests: [
