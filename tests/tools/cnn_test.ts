@@ -1,11 +1,13 @@
 import { after, before, describe, it } from "@std/testing/bdd";
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { encode as encodePng } from "fast-png";
 import { encode as encodeJpeg } from "jpeg-js";
 import { decodeNpz, encodeNpz } from "../../io/npz.ts";
 import { decodeSafetensors } from "../../io/safetensors.ts";
-import { affine, conv, globalAverage, Net, relu } from "../../mod.ts";
+import { crossEntropyLoss, softmax } from "../../io/onnx.ts";
+import { affine, conv, globalAverage, Net, relu, zeros } from "../../mod.ts";
 import { openDataSet } from "../../tools/cnn/dataset.ts";
+import { encodeModel, readModel } from "../../tools/cnn/model.ts";
 import { InputError } from "../../tools/options.ts";
 import { idx } from "../support/idx.ts";
 import { type Finished, run } from "../support/command.ts";
@@ -106,6 +108,19 @@ describe("deno task cnn", () => {
     );
     const { tensors, metadata } = decodeSafetensors(await Deno.readFile(`${folder}/w.safetensors`));
     assertEquals([tensors, metadata], [decodeNpz(await Deno.readFile(npz)), { format: "pt" }]);
+    const onnx = `${folder}/model.onnx`, again = `${folder}/again.safetensors`;
+    await json("export", model, onnx);
+    await json("import", onnx, "--like", model, "--out", again);
+    const probabilities = async (file: string) =>
+      (await json("predict", file, `${folder}/red.jpg`))[0].top.map(
+        (found: { class: string; probability: number }) =>
+          `${found.class} ${found.probability.toFixed(5)}`,
+      );
+    assertEquals(await probabilities(again), await probabilities(model));
+    await assertRefused(
+      ["import", onnx, "--net", `${folder}/net.json`, "--out", again],
+      "--net is not for .onnx, which has its net",
+    );
     const { W1, ...rest } = tensors;
     await Deno.writeFile(`${folder}/part.npz`, encodeNpz({ ...rest, W9: W1 }));
     await assertRefused(
@@ -196,13 +211,35 @@ describe("deno task cnn", () => {
       assertRefused(["eval", "--data", folder], "give one model file: received 0"),
       assertRefused(["predict", "model"], "give a model file and one image or more"),
       assertRefused(["export", "model"], "give a model file and a file to write"),
-      assertRefused(["export", "model", "a.pt"], "a.pt must end in .safetensors, .npz"),
+      assertRefused(
+        ["export", "model", "a.pt"],
+        "a.pt must end in .safetensors, .npz, .onnx, .json",
+      ),
       assertRefused(["import", "a.npz", ...out], "give one of --like MODEL and --net NET"),
       assertRefused(["import", "a.npz", "--net", "mlp", ...out], "--input C,H,W is missing"),
       assertRefused(["explain", "--x", "1,3,8,8"], "give one of --w"),
       assertRefused(["explain", "--x", "1,3,8,8", "--w", "4,2,3,3"], "channels must match"),
       assertRefused(["bench", "--bogus"], "Unknown option '--bogus' (see --help)"),
     ]);
+  });
+
+  it("keeps a net that ends in probabilities, as ONNX models may", async () => {
+    const net = new Net({
+      inputDim: [3, 8, 8],
+      layers: [globalAverage(), affine(2), softmax()],
+      loss: crossEntropyLoss,
+    });
+    const statistics = { mean: [100, 100, 100], deviation: [50, 50, 50] };
+    const model = { net, classes: ["blue", "red"], statistics };
+    const path = `${folder}/probable.safetensors`;
+    await Deno.writeFile(path, encodeModel(model));
+    const copy = await readModel(path);
+    assertEquals([copy.classes, copy.statistics], [model.classes, statistics]);
+    assertEquals(copy.net.state(), net.state());
+    const x = zeros([1, 3, 8, 8]);
+    for (let i = 0; i < x.data.length; i++) x.data[i] = (COLORS.red[Math.floor(i / 64)] - 100) / 50;
+    const [found] = await json("predict", path, `${folder}/red.jpg`);
+    assertAlmostEquals(found.probability, Math.max(...net.predict(x).data), 0.01);
   });
 
   it("opens the files of CIFAR-10, and draws as many as are wanted", async () => {

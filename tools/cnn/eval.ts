@@ -18,7 +18,8 @@ import { flag, InputError, path, runCommand, SEEDS, type Values, whole } from ".
 import { percent } from "../progress.ts";
 import { table } from "../report.ts";
 import { type DataSet, openDataSet } from "./dataset.ts";
-import { channelsOf, imageSize, readGivenModel, sizesOf, type TrainedNet } from "./model.ts";
+import { readGivenModel, type TrainedNet } from "./model.ts";
+import { channelsOf, imageSize, sizesOf } from "./nets.ts";
 
 const options = {
   data: path(

@@ -16,9 +16,10 @@ const about = `Writes a model's weights, or its net, to files for other programs
 
   .safetensors  the weights, for PyTorch, JAX and others
   .npz          the weights, for numpy
+  .onnx         net and weights, for ONNX Runtime, Triton and others
   .json         the net's description, for --net
 
-  deno task cnn export pets.safetensors pets.npz pets.json
+  deno task cnn export pets.safetensors pets.onnx pets.npz
 
 A net takes images whose channels are normalised: what by, this tells.`;
 
@@ -31,7 +32,9 @@ async function main(
   }
   files.forEach(checkWritable);
   const { net, classes, statistics } = await readModel(path);
-  const written = files.map((file) => ({ file, bytes: encodeNet(file, net) }));
+  const written = await Promise.all(
+    files.map(async (file) => ({ file, bytes: await encodeNet(file, net) })),
+  );
   for (const { file } of written) await tryFolder(dirname(file), [basename(file)]);
   for (const { file, bytes } of written) {
     await orInputError(`${file} cannot be written`, () => replaceFile(file, bytes));

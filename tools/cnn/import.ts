@@ -17,9 +17,9 @@ import {
   sizes,
   type Values,
 } from "../options.ts";
-import { readModel, sizesOf, type TrainedNet, writeModel } from "./model.ts";
-import { namedNets, readNet } from "./nets.ts";
-import { readWeights } from "./weights.ts";
+import { readModel, type TrainedNet, writeModel } from "./model.ts";
+import { namedNets, readNet, sizesOf } from "./nets.ts";
+import { isOnnx, readOnnx, readWeights } from "./weights.ts";
 
 const options = {
   out: path("file that the model is written to, as .safetensors"),
@@ -38,9 +38,11 @@ const about = `Makes a model of weights that another program has written:
 
   .safetensors  of PyTorch, JAX and others; a ResNet-18 may have torchvision's names
   .npz          of numpy
+  .onnx         of any program, with its net
   .checkpoint   of deno task cnn train: those that were best so far
 
   deno task cnn import weights.npz --like pets.safetensors --out new.safetensors
+  deno task cnn import pets.onnx --classes cat,dog --mean 120,115,100 --deviation 60,60,60 --out pets.safetensors
   deno task cnn import run.checkpoint --net net.json --classes cat,dog --out pets.safetensors`;
 
 async function main(values: Values<typeof options>, operands: readonly string[]): Promise<number> {
@@ -50,9 +52,7 @@ async function main(values: Values<typeof options>, operands: readonly string[])
   }
   if (out === undefined) throw new InputError("--out FILE is missing");
   await tryFolder(dirname(out), [basename(out)]);
-  const model = await modelFor(values);
-  const tensors = await readWeights(file);
-  orRefused(() => model.net.loadState(tensors), `${file}: `);
+  const model = await modelFor(values, file);
   await writeModel(out, model);
   const { net, classes } = model;
   const parameters = Object.values(net.params).reduce((sum, { data }) => sum + data.length, 0);
@@ -66,33 +66,45 @@ async function main(values: Values<typeof options>, operands: readonly string[])
   return 0;
 }
 
-/** The model that the weights are for, with others. */
-async function modelFor(values: Values<typeof options>): Promise<TrainedNet> {
-  const { like, net, mean, deviation } = values;
-  if ((like === undefined) === (net === undefined)) {
+/** The model of a file, with what the file does not have from the options. */
+async function modelFor(values: Values<typeof options>, file: string): Promise<TrainedNet> {
+  const { like, net, input, mean, deviation } = values;
+  if (isOnnx(file)) {
+    const other = net === undefined ? input && "input" : "net";
+    if (other !== undefined) throw new InputError(`--${other} is not for .onnx, which has its net`);
+  } else if ((like === undefined) === (net === undefined)) {
     throw new InputError("give one of --like MODEL and --net NET");
   }
-  if (net === undefined) {
+  if (like !== undefined) {
     const other = (["input", "classes", "mean", "deviation"] as const)
       .find((name) => values[name] !== undefined);
     if (other !== undefined) throw new InputError(`--${other} is not for --like`);
-    return await readModel(like!);
   }
-  const given = await classesOf(values.classes);
-  const made = await netOf(net, values.input, given?.length);
+  const known = like === undefined ? undefined : await readModel(like);
+  const given = known?.classes ?? await classesOf(values.classes);
+  const made = isOnnx(file)
+    ? await readOnnx(file)
+    : await withWeights(file, known?.net ?? await netOf(net!, input, given?.length));
   const { inputDim, numClasses } = sizesOf(made);
   const classes = given ?? Array.from({ length: numClasses }, (_, i) => String(i));
   if (classes.length !== numClasses) {
     throw new InputError(
-      `--classes must be ${numClasses}, one a score: received ${classes.length}`,
+      `there must be ${numClasses} classes, one a score of the net: there are ${classes.length}`,
     );
   }
   const channels = inputDim.length === 3 ? inputDim[0] : 1;
-  const statistics: ChannelStatistics = {
+  const statistics: ChannelStatistics = known?.statistics ?? {
     mean: perChannel("mean", mean, channels, 0),
     deviation: perChannel("deviation", deviation, channels, 1),
   };
   return { net: made, classes, statistics };
+}
+
+/** Gives a net the weights of a file. */
+async function withWeights(file: string, net: LayeredNet<DType>): Promise<LayeredNet<DType>> {
+  const tensors = await readWeights(file);
+  orRefused(() => net.loadState(tensors), `${file}: `);
+  return net;
 }
 
 async function netOf(

@@ -6,16 +6,11 @@
  */
 
 import { decodeSafetensors, encodeSafetensors } from "../../io/safetensors.ts";
-import {
-  type ChannelStatistics,
-  type DType,
-  type LayeredNet,
-  Net,
-  type NetDescription,
-} from "../../mod.ts";
+import type { ChannelStatistics, DType, LayeredNet } from "../../mod.ts";
 import { checkType, isObject } from "../../kernels/check.ts";
 import { orInputError, replaceFile } from "../files.ts";
 import { InputError, orRefused } from "../options.ts";
+import { reviveNet } from "./nets.ts";
 
 /** A net with what it takes to use it. */
 export interface TrainedNet {
@@ -42,7 +37,7 @@ export function encodeModel({ net, classes, statistics }: TrainedNet): Uint8Arra
 export function decodeModel(bytes: Uint8Array): TrainedNet {
   const { tensors, metadata } = decodeSafetensors(bytes);
   checkType(metadata.format === FORMAT, "its format", `be "${FORMAT}"`, metadata.format);
-  const net = Net.fromJSON(JSON.parse(metadata.net) as NetDescription);
+  const net = reviveNet(JSON.parse(metadata.net));
   net.loadState(tensors);
   const classes: unknown = JSON.parse(metadata.classes);
   checkType(isNames(classes), "its classes", "be names", classes);
@@ -85,26 +80,4 @@ export async function readGivenModel(operands: readonly string[]): Promise<Train
 /** Writes a model file, so that the old one or the new one is whole at any time. */
 export async function writeModel(path: string, model: TrainedNet): Promise<void> {
   await orInputError(`${path} cannot be written`, () => replaceFile(path, encodeModel(model)));
-}
-
-/** The shape of one example, and how many classes the scores are of. */
-export function sizesOf(net: LayeredNet<DType>): {
-  readonly inputDim: readonly number[];
-  readonly numClasses: number;
-} {
-  const { inputDim } = net.toJSON();
-  const numClasses = net.layers.at(-1)?.plan.outShape[0] ?? inputDim[0];
-  return { inputDim, numClasses };
-}
-
-/** The channels of a net's images. */
-export function channelsOf(net: LayeredNet<DType>): 1 | 3 {
-  return sizesOf(net).inputDim[0] === 3 ? 3 : 1;
-}
-
-/** Height and width of a net's images. */
-export function imageSize(net: LayeredNet<DType>): readonly [height: number, width: number] {
-  const { inputDim: [, height, width] } = sizesOf(net);
-  if (width !== undefined) return [height, width];
-  throw new InputError("--resize is for models that take images, (C, H, W)");
 }

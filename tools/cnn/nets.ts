@@ -4,6 +4,7 @@
  * @module
  */
 
+import { crossEntropyLoss, softmax } from "../../io/onnx/softmax.ts";
 import { resnet18 } from "../../io/torchvision.ts";
 import {
   affine,
@@ -19,7 +20,6 @@ import {
 import { show } from "../../kernels/tensor.ts";
 import { orInputError } from "../files.ts";
 import { InputError, orRefused } from "../options.ts";
-import { sizesOf } from "./model.ts";
 
 /** What a net is made for. */
 export interface NetNeeds {
@@ -94,13 +94,44 @@ export async function readNet(path: string, random: RandomState): Promise<Layere
     throw new InputError(`--net must be ${names}, or a .json file: received "${path}"`);
   }
   const text = await orInputError(`${path} cannot be read`, () => Deno.readTextFile(path));
-  return orRefused(() => {
-    const description: NetDescription = JSON.parse(text);
-    return Net.fromJSON(description, { random });
-  }, `${path} makes no net: `);
+  return orRefused(() => reviveNet(JSON.parse(text), random), `${path} makes no net: `);
+}
+
+/** The net of a description. One that was imported may end in probabilities. */
+export function reviveNet(description: NetDescription, random?: RandomState): Net<DType> {
+  const isOwn = description?.loss === "own";
+  const loss = isOwn ? crossEntropyLoss : undefined;
+  return Net.fromJSON(description, { layers: { softmax }, loss, random });
+}
+
+/** Whether a net gives probabilities, not scores. */
+export function endsInProbabilities(net: LayeredNet<DType>): boolean {
+  return net.layers.at(-1)?.layer.type === "softmax";
 }
 
 function checkSame(net: string, what: string, needed: unknown, found: unknown): void {
   if (needed === found) return;
   throw new InputError(`${net} must ${what} ${needed}, as the data has them: it has ${found}`);
+}
+
+/** The shape of one example, and how many classes the scores are of. */
+export function sizesOf(net: LayeredNet<DType>): {
+  readonly inputDim: readonly number[];
+  readonly numClasses: number;
+} {
+  const { inputDim } = net.toJSON();
+  const numClasses = net.layers.at(-1)?.plan.outShape[0] ?? inputDim[0];
+  return { inputDim, numClasses };
+}
+
+/** The channels of a net's images. */
+export function channelsOf(net: LayeredNet<DType>): 1 | 3 {
+  return sizesOf(net).inputDim[0] === 3 ? 3 : 1;
+}
+
+/** Height and width of a net's images. */
+export function imageSize(net: LayeredNet<DType>): readonly [height: number, width: number] {
+  const { inputDim: [, height, width] } = sizesOf(net);
+  if (width !== undefined) return [height, width];
+  throw new InputError("--resize is for models that take images, (C, H, W)");
 }

@@ -18,7 +18,8 @@ import { orInputError } from "../files.ts";
 import { flag, InputError, orRefused, runCommand, type Values, whole } from "../options.ts";
 import { percent } from "../progress.ts";
 import { table } from "../report.ts";
-import { channelsOf, imageSize, readModel, sizesOf } from "./model.ts";
+import { readModel } from "./model.ts";
+import { channelsOf, endsInProbabilities, imageSize, sizesOf } from "./nets.ts";
 
 const options = {
   resize: flag("crop and resize the images to the size that the model takes"),
@@ -42,7 +43,7 @@ async function main(
   const scores = testTimeScores(net, normalizedExamples(x, statistics), { mirror: false });
   const results = files.map((file, i) => {
     const row = scores.data.subarray(i * classes.length, (i + 1) * classes.length);
-    const ranked = softmax(row)
+    const ranked = (endsInProbabilities(net) ? Array.from(row) : softmax(row))
       .map((probability, c) => ({ class: classes[c], probability }))
       .sort((a, b) => b.probability - a.probability);
     return { file, ...ranked[0], top: ranked.slice(0, top) };

@@ -8,17 +8,21 @@ import { decodeNpz, encodeNpz } from "../../io/npz.ts";
 import { decodeSafetensors, encodeSafetensors, resnet18State } from "../../io/safetensors.ts";
 import { decodeCheckpoint, type DType, type LayeredNet, type Tensor } from "../../mod.ts";
 import { orInputError } from "../files.ts";
-import { InputError, orRefused } from "../options.ts";
+import { asInputError, InputError, orRefused } from "../options.ts";
 
 /** Tensors by their names. */
 type Tensors = Readonly<Record<string, Tensor>>;
 
 /** What a net becomes in a file, by the file's ending. */
-const writers: Readonly<Record<string, (net: LayeredNet<DType>) => Uint8Array>> = {
+const writers: Readonly<Record<string, Writer>> = {
   ".safetensors": (net) => encodeSafetensors(net.state(), { format: "pt" }),
   ".npz": (net) => encodeNpz(net.state()),
+  // It needs packages, which are loaded for it alone.
+  ".onnx": async (net) => (await import("../../io/onnx.ts")).toOnnx(net),
   ".json": (net) => new TextEncoder().encode(JSON.stringify(net, null, 2) + "\n"),
 };
+
+type Writer = (net: LayeredNet<DType>) => Uint8Array | Promise<Uint8Array>;
 
 /** The weights of a file, by its ending. */
 const readers: Readonly<Record<string, (bytes: Uint8Array) => Tensors>> = {
@@ -42,14 +46,35 @@ function byEnding<T>(path: string, known: Readonly<Record<string, T>>): T {
 }
 
 /** The bytes that a net becomes in a file of some name. */
-export function encodeNet(path: string, net: LayeredNet<DType>): Uint8Array {
-  const write = byEnding(path, writers);
-  return orRefused(() => write(net), `${path} cannot hold the net: `);
+export async function encodeNet(path: string, net: LayeredNet<DType>): Promise<Uint8Array> {
+  try {
+    return await byEnding(path, writers)(net);
+  } catch (error) {
+    throw asInputError(error, `${path} cannot hold the net: `);
+  }
 }
 
 /** Checks that a net can become a file of some name. */
 export function checkWritable(path: string): void {
   byEnding(path, writers);
+}
+
+/** Whether a file holds a net with its weights. */
+export function isOnnx(path: string): boolean {
+  return path.toLowerCase().endsWith(".onnx");
+}
+
+/**
+ * Reads an ONNX model.
+ *
+ * @param path The file.
+ * @returns The net, with its weights.
+ * @throws {InputError} If it is missing, damaged, or has parts that no layer here has.
+ */
+export async function readOnnx(path: string): Promise<LayeredNet<DType>> {
+  const { fromOnnx } = await import("../../io/onnx.ts");
+  const bytes = await orInputError(`${path} cannot be read`, () => Deno.readFile(path));
+  return orRefused(() => fromOnnx(bytes), `${path} cannot be read: `);
 }
 
 /**
