@@ -10,7 +10,7 @@ import { openDataSet } from "../../tools/cnn/dataset.ts";
 import { encodeModel, readModel } from "../../tools/cnn/model.ts";
 import { InputError } from "../../tools/options.ts";
 import { idx } from "../support/idx.ts";
-import { type Finished, run } from "../support/command.ts";
+import { type Finished, interrupt, run } from "../support/command.ts";
 
 const SCRIPT = "tools/cnn/main.ts", SIDE = 8;
 let folder = "";
@@ -243,6 +243,30 @@ describe("deno task cnn", () => {
     await Deno.writeFile(`${folder}/plain.png`, png);
     const [found] = await json("predict", path, `${folder}/plain.png`);
     assertAlmostEquals(found.probability, Math.max(...net.predict(x).data), 1e-12);
+  });
+
+  it("opens folders of images that are parted into train and test", async () => {
+    const parent = `${folder}/parted`;
+    for (const [part, count] of [["train", 3], ["test", 2]] as const) {
+      await Deno.mkdir(`${parent}/${part}/blue`, { recursive: true });
+      for (let i = 0; i < count; i++) {
+        await Deno.copyFile(`${folder}/images/blue/${i}.png`, `${parent}/${part}/blue/${i}.png`);
+      }
+    }
+    for (const [part, count] of [["train", 3], ["test", 2]] as const) {
+      const wanted = { part, channels: 3, limit: Infinity, seed: 0 } as const;
+      const { x, classes } = await openDataSet(parent, wanted);
+      assertEquals([x.shape, classes], [[count, 3, SIDE, SIDE], ["blue"]]);
+    }
+  });
+
+  it("stops at Ctrl-C, and writes what was reached", async () => {
+    const model = `${folder}/stopped.safetensors`;
+    const args = ["train", "--data", `${folder}/images`, "--out", model, "--epochs", "100000"];
+    const { code, stdout } = await interrupt(SCRIPT, args);
+    assertEquals(code, 130);
+    assertMatch(stdout, /^stopped by Ctrl-C after \d+ of 100000 iterations/);
+    assertEquals((await readModel(model)).classes, ["blue", "red"]);
   });
 
   it("opens the files of CIFAR-10, and draws as many as are wanted", async () => {

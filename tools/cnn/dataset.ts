@@ -30,7 +30,7 @@ export interface DataSet {
 
 /** What is read of a set. */
 export interface Wanted {
-  /** Which files of a set that has both; a folder of images has one part. */
+  /** Which part of a set: of folders of images, those of a folder of that name, if there is one. */
   readonly part: "train" | "test";
   /** 1 for gray images, 3 for colours; it is for folders of images. */
   readonly channels: 1 | 3;
@@ -69,8 +69,16 @@ async function readAny(folder: string, wanted: Wanted): Promise<DataSet> {
   const { channels, size } = wanted;
   return await orInputError(
     `${folder} cannot be read`,
-    async () => await openPictures(folder, { channels, size }),
+    async () => openPictures(await partOf(folder, wanted.part), { channels, size }),
   );
+}
+
+/** The folder of a part, if a set has one with folders for its classes; else the set's own. */
+async function partOf(folder: string, part: Wanted["part"]): Promise<string> {
+  const inner = join(folder, part);
+  if (!(await statOf(inner))?.isDirectory) return folder;
+  for await (const entry of Deno.readDir(inner)) if (entry.isDirectory) return inner;
+  return folder;
 }
 
 /** The two IDX files of a part, packed or not; undefined if they are not there. */

@@ -76,6 +76,8 @@ const about = `Trains a net on images, and writes the model that was best on the
 
   deno task cnn train --data pets/ --net convnet --mirror --out pets.safetensors
 
+A folder of images may have folders train and test with those of the classes.
+
 Nets:
 ${Object.entries(namedNets).map(([name, { about }]) => `  ${name.padEnd(12)}${about}`).join("\n")}`;
 
