@@ -18,7 +18,7 @@ import { path, runCommand, type Values } from "./options.ts";
 /** What package.json says beyond deno.json. */
 const PACKAGE_JSON = {
   description: "Convolutional-network layers, forward and backward, with kernels made for each " +
-    "shape: float64 and float32, WebAssembly SIMD, no dependencies",
+    "shape: float64 and float32, by WebAssembly SIMD or plain JavaScript",
   keywords: ["cnn", "convolution", "deep-learning", "neural-network", "simd", "webassembly"],
   // No module does anything but define what it exports: bundlers may leave out what is not used.
   sideEffects: false,
