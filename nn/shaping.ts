@@ -82,7 +82,22 @@ export function slice<A extends FloatArray>(
   return part;
 }
 
-/** Where a tensor's largest value is, counted in row-major order: `np.argmax(x)`. */
+/**
+ * Where the largest value of a tensor is: `np.argmax(x)`. Of several the first counts, and a NaN before
+ * all others.
+ *
+ * @example
+ * ```ts
+ * import { argmax, tensor } from "@cnn-layers/cnn-layers";
+ *
+ * console.log(argmax(tensor([[1, 5], [9, 2]]))); // 2
+ * ```
+ *
+ * @param x The tensor.
+ * @returns Its place, counted in row-major order.
+ * @throws {TypeError} If x is not a tensor.
+ * @throws {RangeError} If x is empty.
+ */
 export function argmax(x: Tensor): number;
 /**
  * Where the largest values of a tensor are along one axis: `np.argmax(x, axis)`. Of several that are

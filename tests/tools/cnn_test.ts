@@ -260,6 +260,21 @@ describe("deno task cnn", () => {
     }
   });
 
+  it("says which image is damaged, or of another size than the others", async () => {
+    const parent = `${folder}/mixed`;
+    await Deno.mkdir(`${parent}/blue`, { recursive: true });
+    for (const i of [0, 1, 2]) {
+      await Deno.copyFile(`${folder}/images/blue/${i}.png`, `${parent}/blue/${i}.png`);
+    }
+    const out = ["--out", `${folder}/mixed.safetensors`];
+    const args = ["train", "--data", parent, ...out, "--validation", "1"];
+    const large = { width: 9, height: 8, channels: 3, data: new Uint8Array(9 * 8 * 3) } as const;
+    await Deno.writeFile(`${parent}/blue/2.png`, encodePng(large));
+    await assertRefused(args, `2.png must be 8 x 8 like ${parent}/blue/0.png: it is 8 x 9`);
+    await Deno.writeTextFile(`${parent}/blue/2.png`, "text");
+    await assertRefused(args, `${parent}/blue/2.png must be a PNG or JPEG image`);
+  });
+
   it("stops at Ctrl-C, and writes what was reached", async () => {
     const model = `${folder}/stopped.safetensors`;
     const args = ["train", "--data", `${folder}/images`, "--out", model, "--epochs", "100000"];

@@ -16,7 +16,7 @@ import {
 } from "../../mod.ts";
 import { gather } from "../../nn/data/examples.ts";
 import { orInputError, statOf } from "../files.ts";
-import { asInputError, InputError } from "../options.ts";
+import { asInputError, InputError, orRefused } from "../options.ts";
 
 /** Images with their classes. */
 export interface DataSet {
@@ -67,10 +67,13 @@ async function readAny(folder: string, wanted: Wanted): Promise<DataSet> {
   if (mnist !== undefined) return await readMnist(mnist);
   if (await isCifar10(folder)) return await readCifar10(folder, wanted);
   const { channels, size } = wanted;
-  return await orInputError(
+  const { x, y, classes } = await orInputError(
     `${folder} cannot be read`,
     async () => openPictures(await partOf(folder, wanted.part), { channels, size }),
   );
+  // A file that is damaged, or of another size than the first, shows when it is read.
+  const read: Examples["read"] = (picks, to) => orRefused(() => x.read(picks, to));
+  return { x: { shape: x.shape, read }, y, classes };
 }
 
 /** The folder of a part, if a set has one with folders for its classes; else the set's own. */
