@@ -101,7 +101,7 @@ async function has(program: string): Promise<boolean> {
 }
 
 /** Browsers that are missing; with --all their tests run, and fail. */
-const skipped = new Set<string>();
+export const skipped = new Set<string>();
 for (const [browser, command] of Object.entries(browsers)) {
   const [program] = command("", "");
   if (Deno.args.includes("--all") || await has(program)) continue;

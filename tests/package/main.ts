@@ -10,6 +10,7 @@ import { after, describe, it } from "@std/testing/bdd";
 import { testBrowsers } from "./browsers.ts";
 import { testBundlers } from "./bundlers.ts";
 import { install } from "./install.ts";
+import { testReadme } from "./readme.ts";
 import { testRuntimes } from "./runtimes.ts";
 import { testTypes } from "./types.ts";
 
@@ -25,6 +26,7 @@ describe("The npm package", () => {
   after(() => installed[Symbol.asyncDispose]());
   testTypes(installed);
   testRuntimes(installed);
+  testReadme(installed);
   testBundlers(installed);
   testBrowsers(installed);
 });
