@@ -142,9 +142,15 @@ describe("encodeNpz() and decodeNpz()", () => {
     }
   });
 
+  it("read archives of the large kind, zip64", () => {
+    const record = { W: new RandomState(0).randn([3, 4]), b: zeros([4], "float32") };
+    assertSameBits(decodeNpz(zip64(encodeNpz(record, { compress: true }))), record);
+  });
+
   it("refuse what is not a file of arrays", () => {
     assertThrows(() => decodeNpz(encodeNpy(zeros([2]))), TypeError, "a whole zip archive");
     assertThrows(() => decodeNpz("x" as never), TypeError, "bytes must be a Uint8Array");
+    assertThrows(() => encodeNpz(null as never), TypeError, "record must be an object of tensors");
     assertThrows(() => encodeNpz({ x: 1 } as never), TypeError, "x must be a tensor");
     const zip = { compres: true } as never;
     assertThrows(() => encodeNpz({}, zip), TypeError, 'unknown option "compres"');
@@ -153,6 +159,38 @@ describe("encodeNpz() and decodeNpz()", () => {
 });
 
 const doubles = (bytes: Uint8Array<ArrayBuffer>) => new Float64Array(bytes.buffer);
+
+/** An archive whose sizes and places stand in the fields that large ones have. */
+function zip64(bytes: Uint8Array): Uint8Array {
+  const view = new DataView(bytes.buffer), end = bytes.length - 22;
+  const count = view.getUint16(end + 10, true), start = view.getUint32(end + 16, true);
+  const entries: number[] = [];
+  for (let i = 0, at = start; i < count; i++) {
+    const size = 46 + view.getUint16(at + 28, true);
+    const extra = new DataView(new ArrayBuffer(28));
+    extra.setUint16(0, 1, true);
+    extra.setUint16(2, 24, true);
+    const entry = bytes.slice(at, at + size), fields = new DataView(entry.buffer);
+    for (const [j, field] of [24, 20, 42].entries()) {
+      extra.setBigUint64(4 + 8 * j, BigInt(fields.getUint32(field, true)), true);
+      fields.setUint32(field, 0xffffffff, true);
+    }
+    fields.setUint16(30, 28, true);
+    entries.push(...entry, ...new Uint8Array(extra.buffer));
+    at += size;
+  }
+  const end64 = start + entries.length;
+  const tail = new DataView(new ArrayBuffer(56 + 20 + 22));
+  tail.setUint32(0, 0x06064b50, true);
+  tail.setBigUint64(32, BigInt(count), true);
+  tail.setBigUint64(48, BigInt(start), true);
+  tail.setUint32(56, 0x07064b50, true);
+  tail.setBigUint64(64, BigInt(end64), true);
+  new Uint8Array(tail.buffer).set(bytes.subarray(end), 76);
+  tail.setUint16(76 + 10, 0xffff, true);
+  tail.setUint32(76 + 16, 0xffffffff, true);
+  return Uint8Array.from([...bytes.subarray(0, start), ...entries, ...new Uint8Array(tail.buffer)]);
+}
 
 describe("numpy", { skip }, () => {
   it("writes what decodeNpy reads: types, orders of bytes and of dimensions, versions", async () => {

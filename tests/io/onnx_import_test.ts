@@ -463,6 +463,23 @@ const REFUSED: Readonly<Record<string, readonly [ModelText, string]>> = {
     }),
     "node z (Add) adds a constant [6], where [4,1,1] is read",
   ],
+  "an Add of a constant of a row": [
+    images(SAME, [node("Conv", "x W", "a", { pads: [1, 1, 1, 1] }), node("Add", "a b", "z")], {
+      W,
+      b: values([4]),
+    }),
+    "node z (Add) adds a constant [4], where [4,1,1] is read",
+  ],
+  "a Pad before an Add": [
+    images(4 * 9 * 8, [node("Pad", "x p", "a"), node("Add", "a a", "z")], {
+      p: [0, 0, 1, 1, 0, 0, 1, 1],
+    }),
+    "node z (Add) is behind a Pad",
+  ],
+  "an input without values": [
+    model([0], [node("Relu", "x", "y")]),
+    "its input x has the shape [?,0]: all but the first must be fixed",
+  ],
   "a Concat of rows": [
     images(2 * SAME, [node("Concat", "x x", "z", { axis: 2 })]),
     "node z (Concat) has axis = 2, where 1 is read",
@@ -583,6 +600,14 @@ describe("fromOnnx() refuses by node and reason", () => {
       TypeError,
       "The initializer W must have its data in the model, not as external data in net.data",
     );
+  });
+
+  it("data that names another file, wherever it says that it lies", () => {
+    const bytes = changed(({ graph }) => {
+      const [W] = graph!.initializer;
+      W.externalData = [{ $typeName: "onnx.StringStringEntryProto", key: "offset", value: "0" }];
+    });
+    assertThrows(() => fromOnnx(bytes), TypeError, "not as external data in another file");
   });
 
   it("types, domains, and parts of a model that are not read", () => {

@@ -1,3 +1,5 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { ModelProtoSchema } from "onnx-buf";
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
@@ -173,6 +175,22 @@ describe("toOnnx() and fromOnnx()", () => {
     ]);
   });
 
+  it("write no node more than a layer needs, and call the last value scores", async () => {
+    const operators = (layers: readonly LayerDefinition[], inputDim: readonly number[]) => {
+      const { graph } = fromBinary(ModelProtoSchema, toOnnx(netOf(layers, inputDim, "float32")));
+      assertEquals(graph!.output[0].name, "scores");
+      assertEquals(graph!.node.at(-1)!.output, ["scores"]);
+      return graph!.node.map(({ opType }) => opType);
+    };
+    assertEquals(operators([affine(3), relu()], [4]), ["Gemm", "Relu"]);
+    assertEquals(operators([affine(3), dropout(0.5)], INPUT), ["Flatten", "Gemm"]);
+    const hanging = averagePool(2, { stride: 3, ceilMode: true });
+    assertEquals(operators([hanging, affine(3)], INPUT), ["AveragePool", "Flatten", "Gemm"]);
+    assertEquals(operators([dropout(0.5)], [3]), ["Identity"]);
+    const x = batchOf(2, [3]), bytes = toOnnx(netOf([dropout(0.5)], [3], "float32"));
+    assertEquals(await runModel(bytes, { x }), x);
+  });
+
   it("write float64 nets, the course's nets and batches of any size as float32", async () => {
     const net = new ThreeLayerConvNet({ inputDim: [1, 8, 8], numFilters: 3, filterSize: 3 });
     for (const data of Object.values(net.params)) {
@@ -213,6 +231,8 @@ describe("toOnnx() and fromOnnx()", () => {
       layers: { double: ({ input, names }, graph) => graph.node("Mul", [input, names.scale]) },
     });
     assertScores(await runModel(bytes, { x }), net.predict(x), "ONNX Runtime");
+    const none = { layers: { double: 1 } } as never;
+    assertThrows(() => toOnnx(net, none), TypeError, "double must have a counterpart in ONNX");
     const wrong = { layers: { double: () => 1 } } as never;
     assertThrows(() => toOnnx(net, wrong), TypeError, "double's output must be a name");
     assertThrows(() => toOnnx({} as never), TypeError, "net must be a net");

@@ -94,6 +94,8 @@ describe("state() and loadState()", () => {
     for (const strict of [true, false]) {
       assertThrows(() => net.loadState(sized, { strict }), RangeError, message);
     }
+    const { W1: _w, ...fewer }: Record<string, Tensor> = sized;
+    assertThrows(() => net.loadState(fewer, { strict: false }), RangeError, message);
     assertThrows(() => net.loadState({ ...others, W3: [1] } as never), TypeError, "record.W3 must");
     assertThrows(() => net.loadState(null as never), TypeError, "record must be an object");
     assertThrows(() => net.loadState({}, { strict: 1 } as never), TypeError, "strict must be true");
