@@ -6,6 +6,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { after, before, describe, it } from "@std/testing/bdd";
+import { encode } from "fast-png";
 import { basename, join } from "node:path";
 import { PACKAGE, ROOT } from "../../tools/bundle.ts";
 import { type Block, blocksOf, printedBy } from "../support/blocks.ts";
@@ -125,7 +126,9 @@ export function testReadme({ folder, tarball, runtimes }: Installed): void {
         assertMatch(printed, /conv-3x8x8-4x3x3-s1p1-f64-simd/);
       });
     }
-    const own = documents.filter(({ info, text }) => info === "ts" && text.includes(PACKAGE));
+    const own = documents.filter(({ info, text }) =>
+      info.startsWith("ts") && text.includes(PACKAGE)
+    );
     for (const [i, each] of own.entries()) {
       for (const name of ["node latest", "bun"] as const) {
         it(`run in ${name}: TypeScript, number ${i + 1}`, async () => {
@@ -147,6 +150,38 @@ export function testReadme({ folder, tarball, runtimes }: Installed): void {
       const args = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000"];
       const page = `http://localhost:${server.addr.port}/`;
       assertMatch(await printedBy(["chromium", ...args, "--dump-dom", page]), /1 x 8 x 32 x 32/);
+    });
+    it("serve the ONNX model with ONNX Runtime", async () => {
+      const serving = await blocksOf("docs/serving.md");
+      const program = serving.find(({ text }) => text.includes("npm:onnxruntime-node"))!;
+      // A folder without package.json, as Deno takes npm's packages from node_modules beside one.
+      const folder = join(top, "serving");
+      await Deno.mkdir(folder);
+      await Deno.copyFile(join(app, "net.onnx"), join(folder, "net.onnx"));
+      await Deno.writeTextFile(join(folder, "serve.ts"), program.text);
+      const args = ["run", "--allow-all", "--no-check", "serve.ts"];
+      assertPrinted(await printedBy([deno, ...args], { cwd: folder }), program);
+    });
+    it("train, measure and use a net on images", async () => {
+      const folder = join(top, "images");
+      for (const [name, level] of [["cat", 40], ["dog", 200]] as const) {
+        await Deno.mkdir(join(folder, "pets", name), { recursive: true });
+        for (let i = 0; i < 12; i++) {
+          const data = Uint8Array.from({ length: 3 * 256 }, (_, at) => level + (at * i) % 17);
+          const png = encode({ width: 16, height: 16, channels: 3, data });
+          await Deno.writeFile(join(folder, "pets", name, `${i}.png`), png);
+        }
+      }
+      await Deno.copyFile(join(folder, "pets", "cat", "1.png"), join(folder, "cat.png"));
+      const printed: string[] = [];
+      for (const line of block("sh", "cnn train").trim().split("\n")) {
+        const words = line.split(" ").slice(1)
+          .map((word) => /^(pets|cat)\b/.test(word) ? join(folder, word) : word);
+        if (words.includes("train")) words.push("--epochs", "20", "--batch", "8");
+        printed.push(await printedBy([deno, ...words], { cwd: ROOT }));
+      }
+      assertMatch(printed[2], /cat/);
+      assertMatch(printed[4], /conv-3x31x31-25x3x3-s2-f32-simd/);
     });
     it("make kernels for your own shapes", async () => {
       const out = join(app, "my_kernels"), [, ...args] = command("codegen --x");
