@@ -177,6 +177,10 @@ describe("deno task cnn", () => {
     assertEquals([imported.classes.length, imported.parameters], [10, 3 * 9 + 3 + 3 * 10 + 10]);
     const tensorsOf = async (file: string) => decodeSafetensors(await Deno.readFile(file)).tensors;
     assertEquals(await tensorsOf(imported.model), await tensorsOf(model));
+    const explained = await json("explain", model);
+    assertEquals(explained.net, net.toJSON());
+    assertEquals(explained.kernels.map(({ tier }: { tier: string }) => tier), ["simd", "simd"]);
+    await assertRefused(["explain", model, "--stride", "2"], "--stride is for shapes");
     const text = await cnn("eval", model, "--data", mnist, "--limit", "20");
     assertMatch(text.stdout, /^images +20\naccuracy +\d+\.\d%\ntop-5 accuracy +\d+\.\d%\n/);
     assertMatch(text.stdout, /\n +0 +1 +2 +3 +4 +5 +6 +7 +8 +9\n0 /);
