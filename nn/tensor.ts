@@ -8,6 +8,7 @@ import type { DType, FloatArray, Tensor } from "../kernels/tensor.ts";
 import { checkDType, checkNumber, checkShape, checkTensor, checkType } from "../kernels/check.ts";
 import { ArgumentRangeError } from "../kernels/errors.ts";
 import { dtypeOf, sizeOf } from "../kernels/tensor.ts";
+import { takeArray } from "./workspace.ts";
 
 export type { DType, FloatArray, Tensor } from "../kernels/tensor.ts";
 
@@ -232,5 +233,13 @@ export function zerosLike<A extends FloatArray>(
   like: Tensor<A>,
   shape: readonly number[] = like.shape,
 ): Tensor<A> {
-  return { data: newArray(sizeOf(shape), dtypeOf(like.data)) as A, shape: [...shape] };
+  return { data: takeArray(dtypeOf(like.data), sizeOf(shape), true) as A, shape: [...shape] };
+}
+
+/** The same with anything in it: for results whose every value is written. */
+export function emptyLike<A extends FloatArray>(
+  like: Tensor<A>,
+  shape: readonly number[] = like.shape,
+): Tensor<A> {
+  return { data: takeArray(dtypeOf(like.data), sizeOf(shape), false) as A, shape: [...shape] };
 }

@@ -45,6 +45,7 @@ export function scale(factor: number): LayerDefinition {
     args: [factor],
     plan: (outShape) => ({
       outShape,
+      releases: true,
       ownsOut: true,
       forward: (x) => ({ out: scaled(x), backward: (dout) => ({ dx: scaled(dout) }) }),
     }),

@@ -17,7 +17,7 @@ import { explain, type Explanation, select } from "../../kernels/select.ts";
 import { convParams, convShape } from "../../kernels/shape.ts";
 import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
 import { checkBoolean, checkCache, option, readOptions, unchecked, whole } from "../checks.ts";
-import { zerosLike } from "../tensor.ts";
+import { emptyLike } from "../tensor.ts";
 import {
   type BackwardOptions,
   checkBiases,
@@ -66,7 +66,7 @@ function runConvForward<A extends FloatArray, B extends Tensor<A> | null>(
 ): { out: Tensor<A>; cache: ConvCache<A, B> } {
   const shape = checkConv(x, w, b, convParam);
   const N = x.shape[0];
-  const out = zerosLike(x, [N, shape.F, shape.OH, shape.OW]);
+  const out = emptyLike(x, [N, shape.F, shape.OH, shape.OW]);
   const epilogue = { bias: b?.data, relu };
   pick(shape, dtypeOf(x.data), epilogue).forward(N, x.data, w.data, out.data, epilogue);
   return { out, cache: { x, w, b, convParam: convParams(shape) } };

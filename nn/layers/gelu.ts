@@ -7,7 +7,7 @@
 import { geluForward, geluWithSlope } from "../../kernels/maps/gelu.ts";
 import { product } from "../../kernels/maps/product.ts";
 import type { Tensor } from "../../kernels/tensor.ts";
-import { zerosLike } from "../tensor.ts";
+import { emptyLike } from "../tensor.ts";
 import { type LayerDefinition, layerOf } from "./layer.ts";
 import { runMap } from "./run_map.ts";
 
@@ -32,9 +32,9 @@ export function gelu(): LayerDefinition {
     outShape: inShape,
     ownsOut: true,
     forward(x, _, { mode, ownsInput }) {
-      const out = ownsInput ? x : zerosLike(x);
+      const out = ownsInput ? x : emptyLike(x);
       // With a slope the backward pass needs neither input nor output.
-      const slope = mode === "train" ? zerosLike(x) : undefined;
+      const slope = mode === "train" ? emptyLike(x) : undefined;
       if (slope === undefined) runMap(geluForward, [x, out]);
       else runMap(geluWithSlope, [x, out, slope]);
       return {

@@ -9,7 +9,7 @@
 
 import type { Epilogue } from "../../kernels/epilogue.ts";
 import type { Explanation } from "../../kernels/select.ts";
-import type { DType, Tensor } from "../../kernels/tensor.ts";
+import type { DType, FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { checkWhole } from "../../kernels/check.ts";
 import { ArgumentTypeError } from "../../kernels/errors.ts";
 import { show } from "../../kernels/tensor.ts";
@@ -89,6 +89,11 @@ export interface LayerPlan {
   readonly name?: string;
   /** Which kernel runs it, if one does. */
   readonly explain?: () => Explanation;
+  /**
+   * Whether the layer holds no tensor that it was given or gave once it has gone back, nor shows one to anybody
+   * else: a net of such layers uses their arrays again. Default: false.
+   */
+  readonly releases?: boolean;
   /** Whether `out` is an array of its own that `backward` does not read, so that it may be written over. */
   readonly ownsOut?: boolean;
   /** Whether each value of the output is one of the input's, the largest of some: a relu may come later. */
@@ -149,6 +154,8 @@ export interface Run {
   readonly ownsInput: boolean;
   /** The names in the net of parameters that need no gradient. */
   readonly frozen: ReadonlySet<string>;
+  /** Lets an array be used again that nobody needs any more, if the net does that. */
+  readonly release?: (array: FloatArray) => void;
   /** Called with the output of each layer, if somebody watches. */
   readonly watch?: (layer: PlannedLayer, out: Tensor) => void;
   /** The parameters of the whole net, for the layers inside this one. */
@@ -217,7 +224,11 @@ export function layerOf(
   args: readonly unknown[],
   plan: LayerDefinition["plan"],
 ): LayerDefinition {
-  return Object.freeze({ type, args: copyOf(args, type), plan });
+  return Object.freeze<LayerDefinition>({
+    type,
+    args: copyOf(args, type),
+    plan: (inShape, planner) => ({ releases: true, ...plan(inShape, planner) }),
+  });
 }
 
 /** The shape (C, H, W) of an input that must be images. */

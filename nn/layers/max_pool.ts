@@ -16,7 +16,7 @@ import { explain, type Explanation, select } from "../../kernels/select.ts";
 import { poolParams, poolShape } from "../../kernels/shape.ts";
 import { dtypeOf } from "../../kernels/tensor.ts";
 import { checkBoolean, checkCache, option, readOptions, unchecked } from "../checks.ts";
-import { zerosLike } from "../tensor.ts";
+import { emptyLike, zerosLike } from "../tensor.ts";
 import { type LayerDefinition, layerOf, pictureShape, readSize, type Size } from "./layer.ts";
 
 /** What a max-pool's backward pass needs of its forward pass. */
@@ -39,7 +39,7 @@ function runPoolForward<A extends FloatArray>(
   checkTensor("x", x, 4);
   const shape = poolShape(x.shape, poolParam);
   const N = x.shape[0];
-  const out = zerosLike(x, [N, shape.C, shape.OH, shape.OW]);
+  const out = emptyLike(x, [N, shape.C, shape.OH, shape.OW]);
   pick(shape, dtypeOf(x.data)).forward(N, x.data, out.data);
   return { out, cache: { x, poolParam: poolParams(shape) } };
 }

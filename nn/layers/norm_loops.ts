@@ -9,7 +9,7 @@ import type { NormKernel } from "../../kernels/kernel.ts";
 import { normKernels } from "../../kernels/operations.ts";
 import { select } from "../../kernels/select.ts";
 import { dtypeOf, type FloatArray, type Tensor } from "../../kernels/tensor.ts";
-import { zerosLike } from "../tensor.ts";
+import { emptyLike } from "../tensor.ts";
 
 /** What the loops know of a forward pass. */
 export interface Normalized<A extends FloatArray = FloatArray> {
@@ -189,7 +189,7 @@ export function normalize<A extends FloatArray>(
 ): { out: Tensor<A>; variance: Float64Array; normalized: Normalized<A> } {
   const { groups, planes, P } = layout;
   const kernel = select(normKernels, { P }, dtypeOf(x.data));
-  const out = zerosLike(x);
+  const out = emptyLike(x);
   const mean = new Float64Array(groups);
   const variance = new Float64Array(groups);
   const inverseStd = new Float64Array(groups);
@@ -230,7 +230,7 @@ export function normalizeBackward<A extends FloatArray>(
 ): NormGradients<A> {
   const { groups, P, C } = layout;
   const kernel = select(normKernels, { P }, dtypeOf(x.data));
-  const dx = zerosLike(x), dgamma = zerosLike(gamma), dbeta = zerosLike(gamma);
+  const dx = emptyLike(x), dgamma = emptyLike(gamma), dbeta = emptyLike(gamma);
   const scale = gamma.data;
   const gammaSums = new Float64Array(C), betaSums = new Float64Array(C);
   const dxhat = new Float64Array(groups), product = new Float64Array(groups);

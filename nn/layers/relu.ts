@@ -11,7 +11,7 @@ import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { checkCache } from "../checks.ts";
 import { relu as reluMap, reluMask } from "../../kernels/maps/relu.ts";
 import { runMap } from "./run_map.ts";
-import { zerosLike } from "../tensor.ts";
+import { emptyLike } from "../tensor.ts";
 import { type LayerDefinition, layerOf, type Pass } from "./layer.ts";
 
 /** What relu's backward pass needs of its forward pass. */
@@ -40,7 +40,7 @@ export function reluForward<A extends FloatArray>(
   x: Tensor<A>,
 ): { out: Tensor<A>; cache: ReluCache<A> } {
   checkTensor("x", x);
-  const out = zerosLike(x);
+  const out = emptyLike(x);
   runMap(reluMap, [x, out]);
   return { out, cache: { out } };
 }
@@ -72,7 +72,7 @@ export function reluBackward<A extends FloatArray>(
   checkTensor("cache.out", out);
   checkTensorShape("dout", dout, out.shape, "relu's output");
   checkSameDType({ dout, out });
-  const dx = zerosLike(out);
+  const dx = emptyLike(out);
   runMap(reluMask, [out, dout, dx]);
   return dx;
 }
@@ -101,7 +101,7 @@ export function relu(): LayerDefinition {
     epilogue: { relu: true },
     passOf: reluPass,
     forward(x, _, { ownsInput }) {
-      const out = ownsInput ? x : zerosLike(x);
+      const out = ownsInput ? x : emptyLike(x);
       runMap(reluMap, [x, out]);
       return reluPass(out);
     },

@@ -56,6 +56,7 @@ export function concat(...branches: readonly LayerDefinition[]): LayerDefinition
       return {
         outShape,
         parts,
+        releases: true,
         ownsOut: true,
         forward(x, _, run) {
           const N = x.shape[0];

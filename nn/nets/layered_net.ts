@@ -34,6 +34,7 @@ import type { LossAndGradients, LossOptions, Model, ModelState, Targets } from "
 import { copyOf } from "../plain_data.ts";
 import { checkRandom, RandomState } from "../random/random_state.ts";
 import { type ArrayOf, full, newArray, zeros } from "../tensor.ts";
+import { Workspace } from "../workspace.ts";
 import { isLayer, NetPlanner } from "./planner.ts";
 import { planSequence } from "./sequence.ts";
 import { checkState, type LoadedState, type LoadStateOptions } from "./state.ts";
@@ -157,6 +158,8 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
   readonly #loss: NamedLoss;
   readonly #random: RandomState;
   readonly #seed: number | undefined;
+  /** The arrays of training iterations, if no layer holds on to one. */
+  readonly #workspace: Workspace | undefined;
 
   /**
    * Makes a net with random weights, and with biases 0.
@@ -185,6 +188,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     this.#planner = new NetPlanner(dtype);
     this.#plan = planSequence(layers, inputDim, this.#planner);
     this.layers = this.#plan.parts!;
+    this.#workspace = releasesAll(this.#plan) ? new Workspace() : undefined;
     const { outShape } = this.#plan;
     if (outShape.length !== 1) {
       throw new ArgumentTypeError(
@@ -240,11 +244,21 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     }
     // Before the forward pass, which writes running statistics.
     checkTargets("y", y, N, this.#plan.outShape[0]);
-    const grads: Record<string, Tensor<ArrayOf<D>>> = {};
-    const { out, backward } = this.#forward(x, "train", { grads, frozen: options.frozen ?? NONE });
+    const grads: Record<string, Tensor<ArrayOf<D>>> = {}, workspace = this.#workspace;
+    const inWorkspace = <T>(part: () => T) =>
+      workspace === undefined ? part() : workspace.run(part);
+    const { out, backward } = inWorkspace(() =>
+      this.#forward(x, "train", {
+        grads,
+        frozen: options.frozen ?? NONE,
+        release: workspace && ((array) => workspace.release(array)),
+      })
+    );
     const { loss, dx } = this.#loss.of(out, y);
     // The first layer's dx nobody needs.
-    backward(dx, { dx: false });
+    inWorkspace(() => backward(dx, { dx: false }));
+    // The loss may be a function that keeps the scores.
+    workspace?.end([out, ...Object.values(grads)].map(({ data }) => data));
     return { loss: loss + penalize(this.reg, this.params, grads), grads };
   }
 
@@ -267,6 +281,8 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
    */
   predict(x: Tensor<ArrayOf<D>>): Tensor<ArrayOf<D>> {
     this.#checkInput(x);
+    // Whoever predicts may have trained for good.
+    this.#workspace?.clear();
     return this.#forward(x, "test").out as Tensor<ArrayOf<D>>;
   }
 
@@ -461,6 +477,11 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     };
     return this.#plan.forward(x, {}, { ...run, ...more });
   }
+}
+
+/** Whether neither a layer nor one inside it holds on to a tensor. */
+function releasesAll({ releases, parts = [] }: LayerPlan): boolean {
+  return releases === true && parts.every(({ plan }) => releasesAll(plan));
 }
 
 /** No parameter is frozen. */

@@ -10,7 +10,7 @@ import { rectifiedSum, sum } from "../../kernels/maps/sum.ts";
 import { show } from "../../kernels/tensor.ts";
 import type { LayerDefinition, LayerPlan } from "../layers/layer.ts";
 import { runMap } from "../layers/run_map.ts";
-import { zerosLike } from "../tensor.ts";
+import { emptyLike } from "../tensor.ts";
 import { sequential } from "./sequence.ts";
 
 /**
@@ -54,14 +54,14 @@ export function residual(branch: LayerDefinition, shortcut?: LayerDefinition): L
       }
       const forward = (map: MapShape): LayerPlan["forward"] => (x, _, run) => {
         const first = a.forward(x, run), second = b.forward(x, run);
-        const out = ownsOut ? first.out : zerosLike(x, first.out.shape);
+        const out = ownsOut ? first.out : emptyLike(x, first.out.shape);
         runMap(map, [first.out, second.out, out]);
         return {
           out,
           backward(dout, options) {
             const one = first.backward(dout, options).dx, other = second.backward(dout, options).dx;
             if (options.dx === false) return {};
-            const dx = zerosLike(x);
+            const dx = emptyLike(x);
             runMap(sum, [one!, other!, dx]);
             return { dx };
           },
@@ -70,6 +70,7 @@ export function residual(branch: LayerDefinition, shortcut?: LayerDefinition): L
       return {
         outShape,
         parts: shortcut === undefined ? [a] : [a, b],
+        releases: true,
         ownsOut: true,
         withEpilogue: ({ relu = false }) => forward(relu ? rectifiedSum : sum),
         forward: forward(sum),

@@ -57,7 +57,8 @@ export function planSequence(
   const chain = parts.flatMap((part) => part.plan.chain ?? [part]);
   const steps = joined(chain);
   const forward: LayerPlan["forward"] = (x, _, run) => runSequence(steps, x, run);
-  return { outShape, parts, chain, ownsOut: steps.at(-1)?.plan.ownsOut, forward };
+  const { ownsOut } = steps.at(-1)?.plan ?? {};
+  return { outShape, parts, chain, releases: true, ownsOut, forward };
 }
 
 /** The layers as they run: epilogues done by kernels, or after the layers that select. */
@@ -81,21 +82,24 @@ function joined(chain: readonly PlannedLayer[]): readonly PlannedLayer[] {
 
 /** Runs layers one after another. */
 function runSequence(steps: readonly PlannedLayer[], x: Tensor, run: Run): Pass {
-  const passes: Pass["backward"][] = [];
+  // The input and every output, if they are to be let go.
+  const passes: Pass["backward"][] = [], outs = [x];
   let out = x;
   for (const [i, step] of steps.entries()) {
     const pass = step.forward(out, run, steps[i - 1]?.plan.ownsOut);
     out = pass.out;
-    // In use nobody goes back: what a pass keeps for that may be collected.
+    // At inference nobody goes back: what a pass keeps for that may be collected.
     if (run.mode === "train") passes.push(pass.backward);
+    if (run.release !== undefined) outs.push(out);
   }
-  return { out, backward: (dout, options) => goBack(steps, passes, run, dout, options) };
+  return { out, backward: (dout, options) => goBack(steps, passes, outs, run, dout, options) };
 }
 
 function goBack(
   steps: readonly PlannedLayer[],
   passes: Pass["backward"][],
-  { frozen }: Run,
+  outs: Tensor[],
+  { frozen, release }: Run,
   dout: Tensor,
   { dx: wanted = true }: PassOptions,
 ): { dx?: Tensor } {
@@ -103,10 +107,22 @@ function goBack(
   const learns = ({ params }: PlannedLayer) => params.some((name) => !frozen.has(name));
   const first = wanted ? 0 : steps.findIndex(learns);
   if (first < 0) return {};
-  let dx: Tensor | undefined = dout;
+  let dx: Tensor | undefined = dout, last: Tensor | undefined;
   for (let i = steps.length - 1; i >= first; i--) {
+    const given: Tensor = dx!;
     // Popped, so that what a layer kept can be collected.
-    dx = passes.pop()!(dx!, { dx: wanted || i > first }).dx;
+    dx = passes.pop()!(given, { dx: wanted || i > first }).dx;
+    if (release === undefined) continue;
+    // Whoever runs these layers still has use for their dout, input and output.
+    if (!shares(given, dout, dx)) release(given.data);
+    const out = outs.pop()!;
+    last ??= out;
+    if (!shares(out, last, outs.at(-1))) release(out.data);
   }
   return { dx };
+}
+
+/** Whether a tensor has the memory of one of some others. */
+function shares({ data }: Tensor, ...others: readonly (Tensor | undefined)[]): boolean {
+  return others.some((other) => other?.data.buffer === data.buffer);
 }

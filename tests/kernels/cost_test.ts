@@ -371,6 +371,8 @@ let seen = 0;
 Object.defineProperty(net.params, "W7", { get: () => (seen ||= alive(), last) });
 const keeps = (y) => {
   net.loss(x, y);
+  // Lets go of the arrays that the next iteration would use again.
+  net.predict(x);
   const before = alive();
   seen = 0;
   net.loss(x, y);

@@ -1,0 +1,84 @@
+/**
+ * Arrays that the training iterations of a net use again. Fresh ones can take longer than most layers: the host
+ * maps and clears each page of memory when it is first written to.
+ *
+ * @module
+ */
+
+import { type DType, dtypeOf, type FloatArray, zerosOf } from "../kernels/tensor.ts";
+
+/** Values of the smallest array that is worth it. */
+const LEAST = 1 << 14;
+
+/** Arrays of one type and length have one key. */
+const keyOf = (dtype: DType, length: number) => dtype === "float32" ? length : -length;
+
+let current: Workspace | undefined;
+
+/** The arrays of one net. Those that an iteration does not use are left to the collector when it ends. */
+export class Workspace {
+  /** Arrays of this iteration that are not needed any more, and those of the last one, by their sizes. */
+  readonly #free = new Map<number, FloatArray[]>();
+  readonly #last = new Map<number, FloatArray[]>();
+  /** Arrays that are in use. */
+  readonly #used = new Set<FloatArray>();
+
+  /** Runs a part of an iteration, which takes its large arrays from here. */
+  run<T>(part: () => T): T {
+    const outer = current;
+    current = this;
+    try {
+      return part();
+    } catch (error) {
+      this.clear();
+      throw error;
+    } finally {
+      current = outer;
+    }
+  }
+
+  /** An array: of zeros, or with anything in it. */
+  take(dtype: DType, length: number, zeros: boolean): FloatArray {
+    const key = keyOf(dtype, length);
+    const again = this.#free.get(key)?.pop() ?? this.#last.get(key)?.pop();
+    if (zeros) again?.fill(0);
+    const array = again ?? zerosOf(dtype, length);
+    this.#used.add(array);
+    return array;
+  }
+
+  /** Lets an array be taken again. Those that do not come from here stay as they are. */
+  release(array: FloatArray): void {
+    if (!this.#used.delete(array)) return;
+    const key = keyOf(dtypeOf(array), array.length), free = this.#free.get(key);
+    if (free === undefined) this.#free.set(key, [array]);
+    else free.push(array);
+  }
+
+  /** Ends an iteration: all arrays may be taken again but those that somebody keeps. */
+  end(kept: readonly FloatArray[]): void {
+    for (const array of kept) this.#used.delete(array);
+    for (const array of this.#used) this.release(array);
+    this.#last.clear();
+    for (const [key, arrays] of this.#free) this.#last.set(key, arrays);
+    this.#free.clear();
+  }
+
+  /** Forgets all arrays. */
+  clear(): void {
+    for (const arrays of [this.#free, this.#last, this.#used]) arrays.clear();
+  }
+}
+
+/**
+ * An array from the workspace that is in force.
+ *
+ * @param dtype Its type.
+ * @param length Its length.
+ * @param zeros Whether it must hold zeros, and not anything.
+ * @returns The array; a fresh one, of zeros, if it is small or no workspace is in force.
+ */
+export function takeArray(dtype: DType, length: number, zeros: boolean): FloatArray {
+  if (current === undefined || length < LEAST) return zerosOf(dtype, length);
+  return current.take(dtype, length, zeros);
+}
