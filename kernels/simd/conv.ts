@@ -18,6 +18,7 @@ import { planDepthwise } from "./depthwise.ts";
 import { planDirect } from "./direct.ts";
 import { planDirectWeights } from "./direct_weights.ts";
 import type { Features } from "./features.ts";
+import { planGemm } from "./gemm.ts";
 import { MEMORY_LIMIT, type Plan, reserve } from "./memory.ts";
 import { type Algorithm, type ConvSchedule, type Schedule, scheduleConv } from "./schedule.ts";
 import { type ImageProgram, imageRun, type WeightProgram, weightRun } from "./program.ts";
@@ -110,18 +111,21 @@ export function simdConv(
   let size = 0;
   const algorithms = new Set<string>();
   function attempts<Run extends ImageRun | WeightRun>(
-    { algorithm, batched }: Schedule,
+    { algorithm, batched, few }: Schedule,
     plans: Readonly<Record<Algorithm, () => Attempt<Run>>>,
   ): Run[] {
     const runs: Run[] = [];
-    for (const name of batched !== undefined ? ["batched", algorithm] as const : [algorithm]) {
+    const names = new Set<Algorithm>();
+    if (batched !== undefined) names.add("batched");
+    if (few !== undefined) names.add("gemm");
+    for (const name of names.add(algorithm)) {
       if (name === "direct") continue;
       const attempt = plans[name]();
       if (attempt.size > MEMORY_LIMIT) continue;
       size = Math.max(size, attempt.size);
       algorithms.add(name);
       runs.push(attempt.run);
-      if (name === "depthwise") return runs;
+      if (name === algorithm && name !== "winograd") return runs;
     }
     if (runs.length > 0) return [...runs, later(plans.direct as () => Attempt<never>) as Run];
     const only = plans.direct();
@@ -134,6 +138,11 @@ export function simdConv(
         batchedAttempts(vector, schedule.batched!).images(
           imageAttempt(planBatched(pass, vector, fused)),
         ),
+      gemm: () => {
+        const { size, run } = imageAttempt(planGemm(pass, vector, fused));
+        const { few = Infinity } = schedule;
+        return { size, run: (N, ...args) => N > few ? 0 : run(N, ...args) };
+      },
       winograd: () => imageAttempt(planWinograd(pass, vector, fused, schedule)),
       depthwise: () => imageAttempt(planDepthwise(pass, vector, fused)),
       direct: () => imageAttempt(planDirect(pass, vector, fused, schedule)),
@@ -147,6 +156,7 @@ export function simdConv(
         weightAttempt(planBatchedWeights(forward, vector, fused)),
       ),
     winograd: () => weightAttempt(planWinogradWeights(forward, vector, fused, schedule.dw)),
+    gemm: directWeights,
     depthwise: directWeights,
     direct: directWeights,
   });

@@ -1,65 +1,100 @@
 /**
- * What an image of a pass costs by each algorithm, in multiply-adds of vectors: measured factors times what
- * is counted. The packing of weights, which a call does once, is apart.
+ * What a pass costs by each algorithm, in multiply-adds of vectors, of which a nanosecond has about eight:
+ * what is counted times factors that were measured.
  *
  * @module
  */
 
-import { meetingsOf, type Pass, phasesOf } from "../passes.ts";
+import { meetingsOf, type Pass, type Phase, phasesOf } from "../passes.ts";
 import type { Vector } from "./vector.ts";
-import { winogradCost } from "./winograd_tiles.ts";
+import { tileProducts, winogradCost } from "./winograd_tiles.ts";
+
+/** What a call costs: once, to prepare its weights, and for each image. */
+export interface Cost {
+  readonly call: number;
+  readonly image: number;
+}
+
+/** Of a number of images. */
+export function costOf({ call, image }: Cost, images: number): number {
+  return call + image * images;
+}
 
 /** Positions of a plane up to which images may lie in the lanes: beyond, planes are far apart. */
 const MOST_POSITIONS = 256;
-/** What the sums of a tile cost beside their terms, in terms. */
-const TILE_TERMS = 7;
-/** What a weight costs to be packed. */
-const PACK_COST = 3;
-/** How much faster a special algorithm must look to be chosen. */
-const MARGIN = 1.08;
-/** Winograd's algorithm is that much slower than it counts. */
-const WINOGRAD_FACTOR = 1.15;
+
+/** Every pair of phases of a pass. */
+function eachPhase(
+  { rows, columns }: Pass,
+  visit: (y: Phase, x: Phase, taps: number) => void,
+): void {
+  for (const y of phasesOf(rows)) {
+    for (const x of phasesOf(columns)) visit(y, x, y.taps.length * x.taps.length);
+  }
+}
+
+/** Weights of a pass. */
+function weightsOf({ rows, columns, inputs, outputs, groups }: Pass): number {
+  return groups * inputs * outputs * rows.taps.length * columns.taps.length;
+}
 
 /** Direct sums: a row's last vector counts as whole. */
-export function directCost(
-  { rows, columns, inputs, outputs, groups }: Pass,
-  { lanes }: Vector,
-): number {
+export function directCost(pass: Pass, { lanes }: Vector): Cost {
+  const { inputs, outputs, groups } = pass;
   let vectors = 0;
-  for (const y of phasesOf(rows)) {
-    for (const x of phasesOf(columns)) {
-      vectors += y.taps.length * y.count * x.taps.length * Math.ceil(x.count / lanes);
-    }
-  }
-  return vectors * groups * inputs * outputs;
+  eachPhase(pass, (y, x, taps) => vectors += taps * y.count * Math.ceil(x.count / lanes));
+  const taps = pass.rows.taps.length * pass.columns.taps.length;
+  return {
+    call: (3 + 6 / taps) * weightsOf(pass),
+    image: 1.05 * vectors * groups * inputs * outputs,
+  };
+}
+
+/** Products of matrices: strips of five positions, panels of two vectors of filters. */
+export function gemmCost(pass: Pass, { lanes }: Vector): Cost {
+  const { inputs, outputs, groups } = pass;
+  const panels = Math.ceil(outputs / (2 * lanes));
+  let image = 0;
+  eachPhase(pass, (y, x, taps) => {
+    const positions = Math.ceil(y.count * x.count / 5) * 5, steps = taps * inputs;
+    // Products, the stores of their tiles, im2col, and transposing the results.
+    image += positions * (2 * panels * (steps + 2) + 1.7 * steps + 0.5 * outputs);
+  });
+  return { call: (pass.gradient ? 2.3 : 0.8) * weightsOf(pass), image: groups * image };
 }
 
 /** Sums with images in the lanes: nothing is multiplied with padding. */
-export function batchedCost(
-  { rows, columns, inputs, outputs, groups }: Pass,
-  { lanes }: Vector,
-): number {
+export function batchedCost({ lanes }: Vector, pass: Pass): Cost {
+  const { rows, columns, inputs, outputs, groups } = pass;
   const products = meetingsOf(rows).length * meetingsOf(columns).length;
-  return products * groups * (inputs + TILE_TERMS) * outputs / lanes;
+  const image = 1.08 * products * groups * (inputs + 7) * outputs / lanes;
+  return { call: 3 * weightsOf(pass), image };
 }
 
-/**
- * The fewest images for which images should lie in the lanes; undefined if that does not pay.
- *
- * @param pass The pass.
- * @param vector The kind of vector.
- * @param winograd Whether the other choice is Winograd's algorithm.
- */
-export function fewestBatched(pass: Pass, vector: Vector, winograd: boolean): number | undefined {
-  const { rows, columns, inputs, outputs, groups } = pass;
+/** Winograd's algorithm, where it serves. */
+export function winogradCosts(vector: Vector, pass: Pass): Cost {
+  const { rows, columns, inputs, outputs } = pass;
+  const products = tileProducts(rows.taps.length, columns.taps.length);
+  return {
+    call: 15 * products * inputs * outputs,
+    image: 1.15 * winogradCost(vector, pass),
+  };
+}
+
+/** The fewest images for which a cost that is less for each image is less in all; undefined if never. */
+export function fewestImages(cost: Cost, other: Cost): number | undefined {
+  if (cost.image >= other.image) return undefined;
+  return Math.max(1, Math.ceil((cost.call - other.call) / (other.image - cost.image)));
+}
+
+/** The fewest images for which they should lie in the lanes; undefined if that does not pay. */
+export function fewestBatched(pass: Pass, vector: Vector, other: Cost): number | undefined {
+  const { rows, columns } = pass;
   const positions = Math.max(
     rows.source.size * columns.source.size,
     rows.target.size * columns.target.size,
   );
   if (positions > MOST_POSITIONS) return undefined;
-  const other = winograd ? WINOGRAD_FACTOR * winogradCost(vector, pass) : directCost(pass, vector);
-  const saved = other - MARGIN * batchedCost(pass, vector);
-  if (saved <= 0) return undefined;
-  const packing = PACK_COST * groups * inputs * outputs * rows.taps.length * columns.taps.length;
-  return Math.max(vector.lanes, Math.ceil(packing / saved));
+  const fewest = fewestImages(batchedCost(vector, pass), other);
+  return fewest && Math.max(vector.lanes, fewest);
 }

@@ -54,8 +54,8 @@ export function productLocals(f: Func, rows: number): ProductLocals {
 }
 
 /**
- * Writes C += A B for one tile, from the locals' pointers on. The sums over the steps are whole before they
- * are added to C. It leaves the pointer into A at the tile's end.
+ * Writes C = A B or C += A B for one tile, from the locals' pointers on. The sums over the steps are whole
+ * before they are added to C. It leaves the pointer into A at the tile's end.
  *
  * @param f The function to write into.
  * @param vector The kind of vector.
@@ -64,6 +64,7 @@ export function productLocals(f: Func, rows: number): ProductLocals {
  * @param locals Its locals.
  * @param c Points at C.
  * @param steps How many steps there are: at least one.
+ * @param onto Whether to add to C, as a number that is not 0. Default: yes.
  */
 export function writeProductTile(
   f: Func,
@@ -73,6 +74,7 @@ export function writeProductTile(
   { sums, columns, packed, weight, a, b, end, wholeEnd }: ProductLocals,
   c: Local,
   steps: Local,
+  onto?: Local,
 ): void {
   const { bytes, lanes } = vector;
   const aStep = rows * bytes;
@@ -122,8 +124,13 @@ export function writeProductTile(
   f.get(a).get(steps).const(aStep).op("i32.mul").op("i32.add").set(end);
   writeLoop(UNROLL, wholeEnd);
   writeLoop(1, end);
-  for (const [i, sum] of used.entries()) {
-    const at = Math.floor(i / TILE_VECTORS) * row + (i % TILE_VECTORS) * 16;
-    f.get(c).get(c).at("v128.load", at).get(sum).op(vector.add).at("v128.store", at);
-  }
+  const place = (i: number) => Math.floor(i / TILE_VECTORS) * row + (i % TILE_VECTORS) * 16;
+  const addC = () => {
+    for (const [i, sum] of used.entries()) {
+      f.get(sum).get(c).at("v128.load", place(i)).op(vector.add).set(sum);
+    }
+  };
+  if (onto === undefined) addC();
+  else f.get(onto).if(addC);
+  for (const [i, sum] of used.entries()) f.get(c).get(sum).at("v128.store", place(i));
 }

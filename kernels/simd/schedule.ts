@@ -7,20 +7,33 @@
 
 import { forwardPass, gradientPass, type Pass } from "../passes.ts";
 import type { ConvShape } from "../shape.ts";
-import { fewestBatched } from "./costs.ts";
+import {
+  costOf,
+  directCost,
+  fewestBatched,
+  fewestImages,
+  gemmCost,
+  winogradCosts,
+} from "./costs.ts";
 import type { Features } from "./features.ts";
 import { DEPTHWISE_STRIDE, DEPTHWISE_TAPS, MAX_UNROLLED_TAPS, type Tile } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
 import { winogradPays, winogradServes, winogradServesWeights } from "./winograd_tiles.ts";
 
 /** How sums are formed. */
-export type Algorithm = "direct" | "depthwise" | "winograd" | "batched";
+export type Algorithm = "direct" | "depthwise" | "winograd" | "batched" | "gemm";
 
-/** How one pass runs. */
-export interface Schedule {
+/** The algorithms of a pass, by the number of images. */
+export interface Choice {
   readonly algorithm: Algorithm;
   /** The fewest images that are summed up with images in the lanes, if that is ever done. */
   readonly batched?: number;
+  /** The most images that are products of matrices, where the algorithm takes longer to begin. */
+  readonly few?: number;
+}
+
+/** How one pass runs. */
+export interface Schedule extends Choice {
   /** The register tile. Default: the cheapest by the rule of tiles.ts. */
   readonly tile?: Tile;
   /** Taps of a kernel that are written out; the rows of a larger one are looped over. */
@@ -43,38 +56,57 @@ export interface ConvSchedule {
 const VECTORS = 64;
 const MOST_IMAGES = 16;
 
+/** The algorithms of a pass whose images are computed one by one. */
+function scheduleImages(pass: Pass, vector: Vector, { reassociate }: Features): Choice {
+  const direct = directCost(pass, vector), gemm = gemmCost(pass, vector);
+  // Direct sums are the simpler code: products of matrices must save something in a call of one image.
+  const byGemm = gemm.image < 1.05 * direct.image && costOf(gemm, 1) < 0.95 * costOf(direct, 1);
+  const winograd = reassociate && winogradServes(pass) && winogradPays(vector, pass)
+    ? winogradCosts(vector, pass)
+    : undefined;
+  const algorithm = winograd ? "winograd" : byGemm ? "gemm" : "direct";
+  const best = winograd ?? (byGemm ? gemm : direct);
+  const fewest = winograd && gemm.call < winograd.call ? fewestImages(winograd, gemm) : undefined;
+  return {
+    algorithm,
+    few: fewest === undefined || fewest === 1 ? undefined : fewest - 1,
+    batched: fewestBatched(pass, vector, best),
+  };
+}
+
+/** The algorithms of a weight gradient. */
+function scheduleWeights(pass: Pass, vector: Vector, { reassociate }: Features): Choice {
+  const winograd = reassociate && winogradServes(pass) && winogradPays(vector, pass) &&
+    winogradServesWeights(pass);
+  const best = winograd ? winogradCosts(vector, pass) : directCost(pass, vector);
+  return {
+    algorithm: winograd ? "winograd" : "direct",
+    batched: fewestBatched(pass, vector, best),
+  };
+}
+
 /** The schedule of a convolution. */
 export function scheduleConv(
   shape: ConvShape,
   vector: Vector,
-  { reassociate }: Features,
+  features: Features,
 ): ConvSchedule {
   const { OH, OW, KH, KW, strideY, strideX } = shape;
   const forward = forwardPass(shape), gradient = gradientPass(shape);
   const depthwise = forward.inputs * forward.outputs === 1 && shape.groups > 1 &&
     KH * KW <= DEPTHWISE_TAPS && Math.max(strideY, strideX) <= DEPTHWISE_STRIDE;
-  const algorithm = (pass: Pass): Algorithm => {
-    if (depthwise) return "depthwise";
-    const fits = reassociate && winogradServes(pass) && winogradPays(vector, pass);
-    return fits ? "winograd" : "direct";
-  };
   const imageBatch = Math.min(
     MOST_IMAGES,
     Math.ceil(VECTORS / (OH * Math.ceil(OW / vector.lanes))),
   );
-  const common = { unrolledTaps: depthwise ? DEPTHWISE_TAPS : MAX_UNROLLED_TAPS, imageBatch };
-  const scheduled = (pass: Pass, chosen: Algorithm): Schedule => ({
-    algorithm: chosen,
-    ...common,
-    batched: depthwise ? undefined : fewestBatched(pass, vector, chosen === "winograd"),
-  });
-  const forForward = algorithm(forward);
-  const forDw = forForward === "winograd" && !winogradServesWeights(forward)
-    ? "direct"
-    : forForward;
+  if (depthwise) {
+    const all = { algorithm: "depthwise", unrolledTaps: DEPTHWISE_TAPS, imageBatch } as const;
+    return { forward: all, dx: all, dw: all };
+  }
+  const common = { unrolledTaps: MAX_UNROLLED_TAPS, imageBatch };
   return {
-    forward: scheduled(forward, forForward),
-    dx: scheduled(gradient, algorithm(gradient)),
-    dw: scheduled(forward, forDw),
+    forward: { ...scheduleImages(forward, vector, features), ...common },
+    dx: { ...scheduleImages(gradient, vector, features), ...common },
+    dw: { ...scheduleWeights(forward, vector, features), ...common },
   };
 }

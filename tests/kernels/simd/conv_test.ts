@@ -141,7 +141,9 @@ function simdKernel(shape: ConvShape, dtype: DType): WeightedKernel {
   if (kernel === undefined) throw new Error(reason);
   assertEquals(kernel.tier, "simd");
   const name = new RegExp(
-    `^conv-.*-${dtype === "float32" ? "f32" : "f64"}(-batched)?(-winograd|-depthwise)?-simd$`,
+    `^conv-.*-${
+      dtype === "float32" ? "f32" : "f64"
+    }(-batched)?(-depthwise|(-gemm)?(-winograd)?)-simd$`,
   );
   assertMatch(kernel.name, name);
   return kernel;
@@ -419,11 +421,80 @@ describe(`images in the lanes, over ${GEOMETRIES / 10} geometries, seed ${SEED}`
 
   it("are chosen for narrow maps, and only where many images come", () => {
     const shape = convShape([1, 64, 3, 3], [64, 64, 3, 3], { pad: 1 });
-    assertMatch(simdKernel(shape, "float32").name, /-batched-simd$/);
+    assertMatch(simdKernel(shape, "float32").name, /-batched-/);
     const { forward } = scheduleConv(shape, vectors.float32, features());
     assert(forward.batched! >= 4, `from ${forward.batched} images on`);
     const wide = convShape([1, 64, 32, 32], [64, 64, 3, 3], { pad: 1 });
     assertEquals(scheduleConv(wide, vectors.float32, features()).forward.batched, undefined);
+  });
+});
+
+describe(`products of matrices, over ${GEOMETRIES / 5} geometries, seed ${SEED}`, () => {
+  /** A kernel whose passes are products of matrices, except for the weights' gradient. */
+  function gemmKernel(shape: ConvShape, dtype: DType): WeightedKernel {
+    const { forward, dx, dw } = scheduleConv(shape, vectors[dtype], features());
+    const gemm = { algorithm: "gemm", batched: undefined, few: undefined } as const;
+    const { kernel, reason } = simdConv(shape, dtype, features(), {
+      forward: { ...forward, ...gemm },
+      dx: { ...dx, ...gemm },
+      dw: { ...dw, algorithm: "direct", batched: undefined },
+    });
+    assert(kernel, reason);
+    assertMatch(kernel!.name, /-gemm-simd$/);
+    return kernel!;
+  }
+
+  for (const dtype of dtypes) {
+    for (const arithmetic of ["fast", "reproducible"] as const) {
+      it(`give the definition's numbers, ${dtype}, ${arithmetic} arithmetic`, () => {
+        using _ = useArithmetic(arithmetic);
+        const cases = fc.oneof(geometries, wideGeometries, groupedGeometries);
+        const fill = fc.constantFrom("integers" as const, "reals" as const);
+        const property = fc.property(cases, fill, ({ N, shape }, fill) => {
+          assertConv(gemmKernel(shape, dtype), shape, N, dtype, fill);
+        });
+        fc.assert(property, { numRuns: Math.ceil(GEOMETRIES / 20), seed: SEED });
+      });
+    }
+
+    it(`are cut into blocks of channels and of positions, ${dtype}`, () => {
+      const cases: readonly Case[] = [
+        { N: 1, shape: convShape([1, 150, 5, 5], [13, 150, 3, 3], { pad: 1 }) },
+        { N: 2, shape: convShape([2, 3, 37, 41], [9, 3, 7, 7], { stride: 2, pad: 3 }) },
+        { N: 1, shape: convShape([1, 600, 7, 7], [17, 600, 1, 1], {}) },
+        { N: 1, shape: convShape([1, 5, 2, 400], [3, 5, 2, 3], { dilation: [1, 2] }) },
+      ];
+      for (const { N, shape } of cases) {
+        for (const fill of ["integers", "reals"] as const) {
+          assertConv(gemmKernel(shape, dtype), shape, N, dtype, fill);
+        }
+      }
+    });
+
+    it(`pass numbers that are not finite as the definition does, ${dtype}`, () => {
+      const N = 2, shape = convShape([N, 2, 5, 5], [3, 2, 3, 3], { pad: 1 });
+      for (const wrong of ["x", "w", "dout"] as const) {
+        const inputs = inputsFor({ N, shape }, dtype, (u) => Math.floor(u * 17) - 8);
+        inputs[wrong][7] = -Infinity;
+        const actual = runPasses(gemmKernel(shape, dtype), N, inputs);
+        const expected = runPasses(naiveConv(shape), N, inputs);
+        for (const name of directions) assertEquals(actual[name], expected[name], name);
+      }
+    });
+  }
+
+  it("are chosen for narrow maps of many channels, and for few images where they begin sooner", () => {
+    const narrow = convShape([1, 64, 7, 7], [256, 64, 1, 1], {});
+    assertMatch(simdKernel(narrow, "float32").name, /-gemm-simd$/);
+    const wide = convShape([1, 64, 56, 56], [64, 64, 1, 1], {});
+    assertMatch(simdKernel(wide, "float32").name, /1x1-s1-f32-simd$/);
+    const { forward } = scheduleConv(
+      convShape([1, 256, 7, 7], [256, 256, 3, 3], { pad: 1 }),
+      vectors.float32,
+      features(),
+    );
+    assertEquals(forward.algorithm, "winograd");
+    assert(forward.few! >= 1, `for at most ${forward.few} images`);
   });
 });
 
@@ -463,7 +534,7 @@ describe(`schedules handed in, over ${GEOMETRIES / 10} geometries, seed ${SEED}`
     const shape = convShape([1, 16, 8, 8], [16, 16, 3, 3], { pad: 1 });
     const schedule = scheduleConv(shape, vectors.float32, features());
     assertEquals(schedule.forward.algorithm, "winograd");
-    const direct = { ...schedule.forward, algorithm: "direct" } as const;
+    const direct = { ...schedule.forward, algorithm: "direct", few: undefined } as const;
     const { kernel } = simdConv(shape, "float32", features(), {
       forward: direct,
       dx: direct,

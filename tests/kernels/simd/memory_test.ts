@@ -33,6 +33,7 @@ import { convTiles } from "../../../kernels/simd/tiles.ts";
 import { vectors } from "../../../kernels/simd/vector.ts";
 import { scheduleConv } from "../../../kernels/simd/schedule.ts";
 import { winogradServes } from "../../../kernels/simd/winograd_tiles.ts";
+import { planGemm } from "../../../kernels/simd/gemm.ts";
 import { planWinogradWeights } from "../../../kernels/simd/winograd_weights.ts";
 import { planWinograd } from "../../../kernels/simd/winograd.ts";
 import { ask } from "../../../kernels/tier.ts";
@@ -126,6 +127,8 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
         run(planDirect(forward, vector, fused, schedule.forward), x, expectedOut, { bias });
         run(planDirect(gradient, vector, fused, schedule.dx), dout, expectedDx, {});
         runWeights(planDirectWeights(forward, vector, fused, schedule.dw));
+        run(planGemm(forward, vector, fused), x, expectedOut, { bias });
+        run(planGemm(gradient, vector, fused), dout, expectedDx, {});
         run(planBatched(forward, vector, fused), x, expectedOut, { bias });
         run(planBatched(gradient, vector, fused), dout, expectedDx, {});
         runWeights(planBatchedWeights(forward, vector, fused));
