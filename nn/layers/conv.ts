@@ -10,7 +10,14 @@ import type { Epilogue } from "../../kernels/epilogue.ts";
 import type { WeightedKernel } from "../../kernels/kernel.ts";
 import type { ConvParams, ConvShape, Pad } from "../../kernels/shape.ts";
 import type { DType, FloatArray, Tensor } from "../../kernels/tensor.ts";
-import { checkDType, checkTensor, checkTensorShape, checkWhole } from "../../kernels/check.ts";
+import {
+  checkDType,
+  checkTensor,
+  checkTensorShape,
+  checkType,
+  checkWhole,
+  isObject,
+} from "../../kernels/check.ts";
 import { naiveConv } from "../../kernels/naive/conv.ts";
 import { convKernels } from "../../kernels/operations.ts";
 import { explain, type Explanation, select } from "../../kernels/select.ts";
@@ -310,6 +317,8 @@ export function explainConv(
 export interface ConvOptions {
   /** Height and width of the filters. Default: 3. */
   readonly kernel?: Size;
+  /** Another name of `kernel`, as in PyTorch and TensorFlow.js. */
+  readonly kernelSize?: Size;
   /** Step of the filters. Default: 1. */
   readonly stride?: Size;
   /**
@@ -335,6 +344,14 @@ export const WALK = {
   dilation: STEP,
   bias: option(checkBoolean, true),
 };
+
+/** Options with `kernelSize` under its other name. */
+export function withKernel<O extends ConvOptions>(name: string, options: O): O {
+  if (!isObject(options) || options.kernelSize === undefined) return options;
+  const { kernelSize, kernel = kernelSize, ...rest } = options as ConvOptions;
+  checkType(kernel === kernelSize, `${name}.kernel`, "be left out beside kernelSize", kernel);
+  return { ...rest, kernel } as O;
+}
 
 /** The default padding of a kernel. */
 export function halfPad(
@@ -405,13 +422,14 @@ export function planConv(
  * ```
  *
  * @param filters How many filters, F.
- * @param options Kernel (3), stride (1), padding, dilation (1), groups (1), and whether it has biases.
+ * @param options Kernel size (3), stride (1), padding, dilation (1), groups (1), and whether it has biases.
  * @returns The layer, from (C, H, W) to (F, H', W').
  * @throws {TypeError} If an option is unknown or has a wrong type.
  * @throws {RangeError} If a number is out of range.
  */
 export function conv(filters: number, options: ConvOptions = {}): LayerDefinition {
   checkWhole("conv.filters", filters, 1);
+  options = withKernel("conv", options);
   const { groups, ...walk } = readOptions("conv", options, {
     ...WALK,
     groups: option(whole(1), 1),

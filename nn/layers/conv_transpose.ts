@@ -29,7 +29,7 @@ import {
   type OptionalDx,
   runBackward,
 } from "./gradients.ts";
-import { type ConvOptions, halfPad, WALK, withBiases } from "./conv.ts";
+import { type ConvOptions, halfPad, WALK, withBiases, withKernel } from "./conv.ts";
 import {
   type LayerDefinition,
   layerOf,
@@ -374,6 +374,7 @@ export function convTranspose(
   options: ConvTransposeOptions = {},
 ): LayerDefinition {
   checkWhole("convTranspose.filters", filters, 1);
+  options = withKernel("convTranspose", options);
   const { kernel, bias, ...walk } = readOptions("convTranspose", options, walkOptions());
   const { groups, stride, dilation, outputPad = 0, pad = halfPad(kernel, dilation) } = walk;
   return layerOf("convTranspose", [filters, options], (inShape, planner) => {

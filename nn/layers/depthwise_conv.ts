@@ -5,7 +5,7 @@
  */
 
 import { option, readOptions, whole } from "../checks.ts";
-import { type ConvOptions, planConv, WALK } from "./conv.ts";
+import { type ConvOptions, planConv, WALK, withKernel } from "./conv.ts";
 import { type LayerDefinition, layerOf, pictureShape } from "./layer.ts";
 
 /** Options of a depthwise convolution. */
@@ -38,6 +38,7 @@ export interface DepthwiseConvOptions extends Omit<ConvOptions, "groups"> {
  * @throws {RangeError} If a number is out of range.
  */
 export function depthwiseConv(options: DepthwiseConvOptions = {}): LayerDefinition {
+  options = withKernel("depthwiseConv", options);
   const MULTIPLIER = { multiplier: option(whole(1), 1) };
   const { multiplier, ...walk } = readOptions("depthwiseConv", options, { ...WALK, ...MULTIPLIER });
   return layerOf("depthwiseConv", [options], (inShape, planner) => {

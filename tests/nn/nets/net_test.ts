@@ -308,6 +308,24 @@ describe("Net", () => {
     assertAlmostEquals(deviation(small.params.W5), 1e-3, 1e-5);
   });
 
+  it("takes kernelSize in place of kernel, and describes it as kernel", () => {
+    const size = { kernelSize: [2, 4], stride: 2, pad: 0 } as const;
+    const net = new Net({
+      inputDim: [4, 12, 12],
+      layers: [depthwiseConv({ kernelSize: 5 }), conv(6, size), convTranspose(2, size), affine(3)],
+    });
+    const shapes = [[4, 1, 5, 5], [6, 4, 2, 4], [6, 2, 2, 4]];
+    assertEquals(["W1", "W2", "W3"].map((name) => net.params[name].shape), shapes);
+    const { layers } = net.toJSON();
+    assertEquals(layers[1], { type: "conv", args: [6, { stride: 2, pad: 0, kernel: [2, 4] }] });
+    assertThrows(
+      () => conv(4, { kernelSize: 3, kernel: 5 }),
+      TypeError,
+      "conv.kernel must be left",
+    );
+    assertThrows(() => conv(4, { kernelSize: 0 }), RangeError, "conv.kernel must be");
+  });
+
   it("is trained by the Solver, and goes on from a checkpoint to the same bits", () => {
     const random = new RandomState(2);
     const x = random.randn([20, 2, 6, 6]), labels = random.randint(0, 4, 20);
