@@ -20,7 +20,7 @@ export interface Settings {
   readonly min: boolean;
   /** Images of the check. */
   readonly few: number;
-  /** The numbers that every implementation must have. */
+  /** The values that every implementation must have. */
   readonly reference: (job: Job) => Results;
 }
 
@@ -66,7 +66,7 @@ function median(values: number[]): number {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** The largest difference between two sets of arrays, relative to the largest number of each. */
+/** The largest difference between two sets of arrays, relative to the largest value of each. */
 function difference(results: Results, reference: Results): number {
   let worst = 0;
   for (const [name, expected] of Object.entries(reference)) {
@@ -104,7 +104,7 @@ async function check(
     const scaled = async (budget: number) =>
       Math.min(...await trial.sample(budget)) * images / job.N;
     const estimate = await scaled(budget);
-    // Code that is not optimised yet looks slower than it will be.
+    // Code that is not optimized yet looks slower than it will be.
     return estimate > limit ? Math.min(estimate, await scaled(10 * budget)) : estimate;
   } finally {
     trial.dispose?.();
@@ -139,7 +139,7 @@ export async function compare(
       }
       const runnable = await peer.prepare(whole);
       if (runnable === undefined) continue;
-      // Warm-up: optimised code arrives after some calls.
+      // Warm-up: optimized code arrives after some calls.
       const times = await runnable.sample(budget);
       ready.push({ index, runnable, times: times[0] > 1000 ? times : [] });
     } catch (error) {

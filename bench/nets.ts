@@ -39,7 +39,7 @@ const options = scriptOptions({
       netLayers.map(({ workload }) => workload.name),
       "layers by parts of their names, separated by commas",
     ),
-    batch: whole(undefined, [1, 1000], "one batch size; each layer's own if left out"),
+    batch: whole(undefined, [1, 1000], "one batch size (default: each layer's own)"),
     direction: words(directions, "passes, separated by commas"),
     peers: matching(
       Object.keys(makers),

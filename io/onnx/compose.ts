@@ -1,6 +1,6 @@
 /**
  * From a graph of values to layers in layers: what is between a value and another is a sequence, and
- * where paths meet, all that lies behind the last value that they share is a residual block or a
+ * where paths meet, all that lies after the last value that they share is a residual block or a
  * concatenation.
  *
  * That value is the nearest common dominator: the last that every path from the input passes through.
@@ -99,7 +99,7 @@ export function globalPool(pool: LayerDefinition): LayerDefinition {
   return pool;
 }
 
-/** Layers without flattens that have nothing to do: behind a global pool, and before an affine. */
+/** Layers without flattens that have nothing to do: after a global pool, and before an affine. */
 function simplified(layers: readonly LayerDefinition[]): readonly LayerDefinition[] {
   return layers.flatMap((layer, i) => {
     const before = layers[i - 1], after = layers[i + 1];

@@ -74,8 +74,8 @@ export interface ToOnnxOptions {
 
 /**
  * A net as an ONNX model, as it is at inference: from `x`, (N, ...inputDim), to `scores`, (N, classes), in
- * float32, with any number of examples. Batch normalisation uses its running statistics, and dropout is
- * left out. The operators are those of set 17 (2022), so that gelu and group normalisation are several
+ * float32, with any number of examples. Batch normalization uses its running statistics, and dropout is
+ * left out. The operators are those of set 17 (2022), so that gelu and group normalization are several
  * nodes.
  *
  * @example

@@ -32,7 +32,7 @@ function argsOf<A extends readonly unknown[]>({ layer: { layer } }: OnnxLayer): 
   return (layer.args ?? []) as readonly unknown[] as A;
 }
 
-/** What normalisations add to the variance. */
+/** What normalizations add to the variance. */
 const epsilon = (options: { readonly eps?: number } = {}) => ({ float: options.eps ?? 1e-5 });
 
 /** The attributes of a window's walk, with other padding behind if wanted. */
@@ -166,7 +166,7 @@ const layernorm: LayerExporter = (l, g) => {
   return g.node("LayerNormalization", [l.input, l.names.gamma, l.names.beta], attributes);
 };
 
-/** Instance normalisation of groups as channels, then a scale and a shift of each channel. */
+/** Instance normalization of groups as channels, then a scale and a shift of each channel. */
 const groupnorm: LayerExporter = (l, g) => {
   const [groups, options] = argsOf<[number, { eps?: number }?]>(l);
   const [C] = l.inShape;

@@ -45,7 +45,7 @@ export interface Graph {
   readonly batch: number | undefined;
   /** The name of its output. */
   readonly output: string;
-  /** The nodes, each behind those whose values it takes. */
+  /** The nodes, each after those whose values it takes. */
   readonly nodes: readonly GraphNode[];
   /** The constants, by name. */
   readonly constants: Map<string, Constant>;

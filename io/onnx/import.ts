@@ -112,7 +112,7 @@ interface Known {
 class Reader {
   readonly #known = new Map<string, Known>();
   readonly #constants: Map<string, Constant>;
-  /** The layer of a step, which an Add behind it may give a bias. */
+  /** The layer of a step, which an Add after it may give a bias. */
   readonly #imported = new Map<Step, Imported>();
   readonly #nodes: readonly GraphNode[];
   readonly #taken = new Map<string, number>();
@@ -163,7 +163,7 @@ class Reader {
     else if (opType === "Add" || opType === "Concat") this.#join(node);
     else if (opType === "Pad") {
       const known = this.#input(node, 0);
-      if (known.padding !== undefined) attributes.refuse("is behind a Pad");
+      if (known.padding !== undefined) attributes.refuse("is after a Pad");
       this.#known.set(node.outputs[0], {
         ...known,
         padding: paddingOf(this.#layerNode(node, known)),
@@ -190,14 +190,14 @@ class Reader {
   #layer(node: GraphNode): void {
     const known = this.#input(node, 0);
     if (known.padding !== undefined && !AFTER_PAD.includes(node.opType)) {
-      node.attributes.refuse(`is behind a Pad, where ${AFTER_PAD.join(", ")} are read`);
+      node.attributes.refuse(`is after a Pad, where ${AFTER_PAD.join(", ")} are read`);
     }
     const imported = attempt(node, () => IMPORTERS[node.opType](this.#layerNode(node, known)));
     if (imported === undefined) this.#known.set(node.outputs[0], known);
     else this.#add(node, known, imported);
   }
 
-  /** A layer behind a value. */
+  /** A layer after a value. */
   #add(node: GraphNode, { value, shape }: Known, imported: Imported): void {
     const plan = attempt(node, () => imported.layer.plan(shape, new NetPlanner(this.graph.dtype)));
     const wanted: Readonly<Record<string, { readonly shape: readonly number[] }>> = {
@@ -245,7 +245,7 @@ class Reader {
     if (opType === "Add" && constantAt >= 0) return this.#bias(node, 1 - constantAt);
     const known = inputs.map((_, i) => this.#input(node, i));
     const shapes = known.map(({ shape }) => shape);
-    if (known.some(({ padding }) => padding !== undefined)) attributes.refuse("is behind a Pad");
+    if (known.some(({ padding }) => padding !== undefined)) attributes.refuse("is after a Pad");
     if (opType === "Add") {
       const isTwo = inputs.length === 2 && shapes[0].join() === shapes[1].join();
       if (!isTwo) {
@@ -280,7 +280,7 @@ class Reader {
     }
     const { data, shape } = this.#constant(node, node.inputs[1 - valueAt]);
     const [C, ...plane] = known.shape;
-    // One value a channel, which the sizes behind it stretch over the plane.
+    // One value per channel, which the sizes after it stretch over the plane.
     const wanted = [C, ...plane.map(() => 1)];
     const padded = [...wanted.map(() => 1), ...shape].slice(-wanted.length - 1);
     const isBias = data.length === C && padded.slice(1).join() === wanted.join() &&

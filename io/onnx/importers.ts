@@ -38,7 +38,7 @@ export interface Padding {
   readonly value: number;
 }
 
-/** What a constant must be: values of the model's type if left out, whole sizes, or anything. */
+/** What a constant must be: values of the model's type, whole sizes, or anything. */
 export type ConstantKind = "sizes" | "any";
 
 /** A node that becomes a layer: its first input is a value, the others are constants. */
@@ -61,7 +61,7 @@ export interface LayerNode extends GraphNode {
 export interface Imported {
   /** The layer. */
   readonly layer: LayerDefinition;
-  /** The values of its parameters and running statistics. None if left out. */
+  /** The values of its parameters and running statistics. Default: none. */
   readonly tensors?: Readonly<Record<string, Tensor>>;
   /** The same layer with a bias, if it has none yet. */
   readonly withBias?: (b: Tensor) => Imported;
@@ -87,7 +87,7 @@ function checkRank(node: LayerNode, ...ranks: readonly number[]): void {
   );
 }
 
-/** A constant of so many values, one a channel: as they are, or as the sizes of the others are 1. */
+/** A constant of so many values, one per channel: as they are, or as the sizes of the others are 1. */
 function vector(node: LayerNode, { data, shape }: Constant, C: number): Tensor {
   const isVector = data.length === C && shape.every((size) => size === 1 || size === C);
   if (!isVector) {
@@ -118,7 +118,7 @@ function padOf(
     return [top + above, left + before, bottom + below, right + behind];
   }
   if (auto === "VALID") return padding?.sides ?? "valid";
-  if (padding !== undefined) attributes.refuse(`has auto_pad = ${auto} behind a Pad`);
+  if (padding !== undefined) attributes.refuse(`has auto_pad = ${auto} after a Pad`);
   if (auto === "SAME_UPPER") return "same";
   if (auto !== "SAME_LOWER") attributes.refuse(`has auto_pad = ${auto}, which is not read`);
   // The odd row or column comes first.
@@ -134,7 +134,7 @@ function padOf(
 /** Refuses a Pad in front that puts something else around images than the layer here would. */
 function checkPadding({ attributes, padding }: LayerNode, value: number): void {
   if (padding === undefined || padding.value === value) return;
-  attributes.refuse(`is behind a Pad with ${padding.value}, where ${value} is read`);
+  attributes.refuse(`is after a Pad with ${padding.value}, where ${value} is read`);
 }
 
 /** The walk of a convolution, and its weights. */
@@ -156,7 +156,7 @@ function convolution(node: LayerNode, transposed: boolean) {
   return { W: { data, shape }, options: { kernel, stride, dilation, groups, pad } };
 }
 
-/** A layer of weights with a bias, or with none until an Add behind it has one. */
+/** A layer of weights with a bias, or with none until an Add after it has one. */
 function biased(
   node: LayerNode,
   outputs: number,
@@ -234,7 +234,7 @@ function pool(node: LayerNode, dilation: readonly [number, number]) {
   const { attributes } = node, size = pairOf(node, "kernel_shape");
   const stride = pairOf(node, "strides");
   const ceilMode = attributes.int("ceil_mode", 0) !== 0;
-  if (ceilMode && node.padding !== undefined) attributes.refuse("has ceil_mode behind a Pad");
+  if (ceilMode && node.padding !== undefined) attributes.refuse("has ceil_mode after a Pad");
   const pad = padOf(node, size, stride, dilation);
   return { size, options: { stride, pad, ceilMode } };
 }
@@ -260,7 +260,7 @@ const averagePoolImporter: Importer = (node) => {
   const { sides } = padding, { pad, stride } = options;
   const over = (pad as readonly number[]).map((side, i) => side - sides[i]);
   const isOver = over[0] === 0 && over[1] === 0 && over[2] < stride[0] && over[3] < stride[1];
-  if (!isOver) attributes.refuse("has pads that do not count, behind a Pad that does");
+  if (!isOver) attributes.refuse("has pads that do not count, after a Pad that does");
   const ceilMode = over.some((side) => side > 0);
   return { layer: averagePool(size, { pad: sides, stride, ceilMode, countIncludePad: true }) };
 };
@@ -426,7 +426,7 @@ export function paddingOf(node: LayerNode): Padding {
   return { sides: [top, left, bottom, right], value };
 }
 
-/** The operators that may stand behind a Pad. */
+/** The operators that may stand after a Pad. */
 export const AFTER_PAD: readonly string[] = ["Conv", "MaxPool", "AveragePool"];
 
 /** The functions of operators that take one value. */

@@ -176,7 +176,7 @@ export function checkKnown(what: string, message: Message): void {
   );
 }
 
-/** A node of a file whose attributes are read one by one. What is left in the end is refused. */
+/** A node of a file whose attributes are read one by one. What is left at the end is refused. */
 export class Attributes {
   readonly #left: Map<string, AttributeProto>;
 

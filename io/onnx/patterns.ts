@@ -1,6 +1,6 @@
 /**
  * Layers that are several nodes in older operator sets, and one here: gelu before set 20, as PyTorch
- * writes it, and group normalisation before set 21.
+ * writes it, and group normalization before set 21.
  *
  * @module
  */
@@ -109,7 +109,7 @@ function matchGelu(search: Search, erf: GraphNode): Match | undefined {
   return whole([scaled, erf, plus, half, product], "Gelu", [x]);
 }
 
-/** Groups as channels of an instance normalisation, then a scale and a shift of each channel. */
+/** Groups as channels of an instance normalization, then a scale and a shift of each channel. */
 function matchGroupnorm(search: Search, normal: GraphNode): Match | undefined {
   const { constants } = search.graph;
   const grouped = search.giver(normal.inputs[0], "Reshape");

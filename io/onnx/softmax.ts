@@ -89,7 +89,7 @@ const SMALLEST = 1e-30;
  * @param y The N labels, or the probabilities that they should be, (N, classes).
  * @returns The mean loss of an example, and its gradient with respect to x.
  * @throws {TypeError} If x is not a tensor of two dimensions, or y is neither.
- * @throws {RangeError} If a label is no class, or y does not hold probabilities.
+ * @throws {RangeError} If a label is not a class, or y does not hold probabilities.
  */
 export function crossEntropyLoss<A extends FloatArray>(x: Tensor<A>, y: Targets): Loss<A> {
   checkTensor("x", x, 2);

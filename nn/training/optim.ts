@@ -455,7 +455,7 @@ function runAdam(
 ): void {
   const { learningRate, beta1, beta2, epsilon, m, v } = settings;
   const t = settings.t + 1;
-  // Both corrections are the same for every number: divide here, multiply for each.
+  // Both corrections are the same for every value: divide here, multiply for each.
   const rate = learningRate / (1 - power(beta1, t)), correction = 1 / (1 - power(beta2, t));
   const kernel = select(mapKernels, adamStep, dtypeOf(w));
   const means = [beta1, 1 - beta1, beta2, 1 - beta2];

@@ -430,7 +430,7 @@ const REFUSED: Readonly<Record<string, readonly [ModelText, string]>> = {
     model([4], [node("MatMul", "x W", "y")], { W: values([5, 3]) }),
     "node y (MatMul) has weights for 5 values, and gets 4",
   ],
-  "batch normalisation in training": [
+  "batch normalization in training": [
     images(SAME, [node("BatchNormalization", "x g b m v", "z", { training_mode: 1 })], {
       ...{ g: b, b, m: b, v: b },
     }),
@@ -474,7 +474,7 @@ const REFUSED: Readonly<Record<string, readonly [ModelText, string]>> = {
     images(4 * 9 * 8, [node("Pad", "x p", "a"), node("Add", "a a", "z")], {
       p: [0, 0, 1, 1, 0, 0, 1, 1],
     }),
-    "node z (Add) is behind a Pad",
+    "node z (Add) is after a Pad",
   ],
   "an input without values": [
     model([0], [node("Relu", "x", "y")]),
@@ -508,7 +508,7 @@ const REFUSED: Readonly<Record<string, readonly [ModelText, string]>> = {
     images(4 * 9 * 8, [node("Pad", "x p", "a"), node("Relu", "a", "z")], {
       p: [0, 0, 1, 1, 0, 0, 1, 1],
     }),
-    "node z (Relu) is behind a Pad, where Conv, MaxPool, AveragePool are read",
+    "node z (Relu) is after a Pad, where Conv, MaxPool, AveragePool are read",
   ],
   "a Pad that reflects": [
     images(SAME, [node("Pad", "x p", "a", { mode: "reflect" }), node("MaxPool", "a", "z")], {
@@ -521,7 +521,7 @@ const REFUSED: Readonly<Record<string, readonly [ModelText, string]>> = {
       node("Pad", "x p", "a"),
       node("MaxPool", "a", "z", { kernel_shape: [3, 3] }),
     ], { p: [0, 0, 1, 1, 0, 0, 1, 1] }),
-    "node z (MaxPool) is behind a Pad with 0, where -Infinity is read",
+    "node z (MaxPool) is after a Pad with 0, where -Infinity is read",
   ],
   "paths that cross": [
     images(SAME, [

@@ -67,11 +67,11 @@ export const LAYERS: Readonly<Record<string, readonly LayerDefinition[]>> = {
   "average pools that hang over padding that does not": [
     averagePool(3, { stride: 2, ceilMode: true, pad: 1, countIncludePad: false }),
   ],
-  "normalisations of images": [
+  "normalizations of images": [
     ...[batchnorm({ eps: 1e-3, momentum: 0.8 }), groupnorm(2), groupnorm(4, { eps: 0.01 })],
     ...[conv(3), groupnorm(1)],
   ],
-  "normalisations of vectors": [
+  "normalizations of vectors": [
     flatten(),
     layernorm(),
     affine(6),

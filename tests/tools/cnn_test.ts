@@ -32,7 +32,7 @@ async function assertRefused(args: string[], message: string): Promise<void> {
   assert(stderr.includes(message), stderr);
 }
 
-/** An image of one colour, a little different for each number. */
+/** An image of one color, a little different for each value. */
 function pixels(color: readonly number[], i: number): Uint8Array {
   return Uint8Array.from({ length: SIDE * SIDE * 3 }, (_, k) => color[k % 3] + (i * 7 + k) % 20);
 }

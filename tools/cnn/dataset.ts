@@ -20,7 +20,7 @@ import { asInputError, InputError, orRefused } from "../options.ts";
 
 /** Images with their classes. */
 export interface DataSet {
-  /** The images, (N, C, H, W), with numbers from 0 to 255. */
+  /** The images, (N, C, H, W), with values from 0 to 255. */
   readonly x: ExampleSource;
   /** The class of each. */
   readonly y: Labels;
@@ -32,7 +32,7 @@ export interface DataSet {
 export interface Wanted {
   /** Which part of a set: of folders of images, those of a folder of that name, if there is one. */
   readonly part: "train" | "test";
-  /** 1 for gray images, 3 for colours; it is for folders of images. */
+  /** 1 for gray images, 3 for colors; it is for folders of images. */
   readonly channels: 1 | 3;
   /** Height and width that a folder's images are brought to. Default: that of the first. */
   readonly size?: readonly [height: number, width: number];

@@ -21,7 +21,7 @@ const about = `Writes a model's weights, or its net, to files for other programs
 
   deno task cnn export pets.safetensors pets.onnx pets.npz
 
-A net takes images whose channels are normalised: what by, this tells.`;
+A net takes images whose channels are normalized: this prints by what.`;
 
 async function main(
   { json }: Values<typeof options>,
@@ -47,7 +47,7 @@ async function main(
   for (const { file, bytes } of sizes) console.log(`${file}: ${bytes.toLocaleString("en")} bytes`);
   const list = (values: readonly number[]) => values.map((value) => value.toFixed(3)).join(", ");
   console.log(
-    `pixels, from 0 to 255, are normalised by the means ${list(statistics.mean)} ` +
+    `pixels, from 0 to 255, are normalized by the means ${list(statistics.mean)} ` +
       `and the deviations ${list(statistics.deviation)}`,
   );
   return 0;

@@ -23,14 +23,14 @@ import { isOnnx, readOnnx, readWeights } from "./weights.ts";
 
 const options = {
   out: path("file that the model is written to, as .safetensors"),
-  like: path("model whose net, classes and normalisation the weights are for"),
+  like: path("model whose net, classes and normalization the weights are for"),
   net: path(
     `in place of --like: ${Object.keys(namedNets).join(", ")}, or a description in a .json file`,
   ),
   input: sizes(["C,H,W"], 65_536, "images that a net by its name takes"),
-  classes: path("names of the classes: a,b,c, or a .txt file with one a line; numbers if left out"),
-  mean: numbers("means of the channels, from 0 to 255, that are subtracted; 0 if left out"),
-  deviation: numbers("deviations of the channels, that are divided by; 1 if left out"),
+  classes: path("names of the classes: a,b,c, or a .txt file with one per line (default: numbers)"),
+  mean: numbers("means of the channels, from 0 to 255, that are subtracted (default: 0)"),
+  deviation: numbers("deviations of the channels, that are divided by (default: 1)"),
   json: flag("print the result as JSON"),
 };
 
@@ -139,7 +139,7 @@ function perChannel(
   if (given === undefined) return Array<number>(channels).fill(fallback);
   if (given.length === channels) return given;
   throw new InputError(
-    `--${name} must be ${channels} numbers, one a channel: received ${given.length}`,
+    `--${name} must be ${channels} numbers, one per channel: received ${given.length}`,
   );
 }
 

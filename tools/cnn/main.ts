@@ -31,7 +31,7 @@ const about = `Trains, measures and uses convolutional nets.
 
 ${rows.join("\n")}
 
-deno task cnn COMMAND --help tells a command's options. Exit codes: 0 if all went well, 1 if a training
+deno task cnn COMMAND --help tells a command's options. Exit codes: 0 if all went well, 1 if a training run
 diverged, 2 if the input is wrong, with one line that says what, and 130 after Ctrl-C.`;
 
 /** The arguments; `deno task cnn -- train` hands on its two dashes. */

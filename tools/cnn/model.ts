@@ -1,6 +1,6 @@
 /**
  * Model files: a safetensors file with a net's tensors, and in its metadata all else that it takes to use
- * them: the net's description, the names of the classes, and how images are normalised.
+ * them: the net's description, the names of the classes, and how images are normalized.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export interface TrainedNet {
   readonly net: LayeredNet<DType>;
   /** The names of the classes, in the order of the scores. */
   readonly classes: readonly string[];
-  /** What the pixels, from 0 to 255, are normalised by. */
+  /** What the pixels, from 0 to 255, are normalized by. */
   readonly statistics: ChannelStatistics;
 }
 

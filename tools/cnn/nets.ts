@@ -62,7 +62,7 @@ export const namedNets: Readonly<Record<string, { readonly about: string; readon
  * Makes a net for a set of images.
  *
  * @param net Its name, or the file with its description, as JSON.stringify gives it of a net.
- * @param needs What it is made for; a description says itself how it is penalised.
+ * @param needs What it is made for; a description says itself how it is penalized.
  * @returns The net, with random weights.
  * @throws {InputError} If there is no such net, or it is made for other images or classes.
  */

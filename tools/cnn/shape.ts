@@ -149,7 +149,7 @@ export function measureJob(
   };
 }
 
-/** Times calls for so many milliseconds, after half as many for the engine to optimise. */
+/** Times calls for so many milliseconds, after half as many for the engine to optimize. */
 function measure(call: () => unknown, operations: number | undefined, budget: number): Measured {
   const start = performance.now();
   do call(); while (performance.now() - start < budget / 2);

@@ -48,11 +48,11 @@ const options = {
   net: path(
     `${
       Object.keys(namedNets).join(", ")
-    }, or a net's description in a .json file; three-layer if left out`,
+    }, or a net's description in a .json file (default: three-layer)`,
   ),
   out: path("file that the model is written to, as .safetensors"),
-  gray: flag("read a folder of images in gray, not in colours"),
-  size: sizes(["H,W"], 4096, "crop and resize a folder's images to; the size of all if left out"),
+  gray: flag("read a folder of images in gray, not in colors"),
+  size: sizes(["H,W"], 4096, "crop and resize a folder's images to (default: the size of all)"),
   epochs: whole(5, [1, 1_000_000], "passes over the training images"),
   batch: whole(100, [1, 100_000], "images in a batch"),
   "update-rule": word(
@@ -68,7 +68,7 @@ const options = {
   limit: whole(undefined, [2, 2 ** 31 - 1], "use at most so many images"),
   seed: whole(0, SEEDS, "seed of everything random: the same one gives the same losses"),
   kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
-  checkpoint: path("file that the training is kept in after every epoch, and resumed from"),
+  checkpoint: path("file that the training run is kept in after every epoch, and resumed from"),
   json: flag("print the result as JSON"),
 };
 

@@ -31,7 +31,7 @@ const readers: Readonly<Record<string, (bytes: Uint8Array) => Tensors>> = {
   ".checkpoint": checkpointWeights,
 };
 
-/** The weights of a training that were best so far. */
+/** The weights of a training run that were best so far. */
 function checkpointWeights(bytes: Uint8Array): Tensors {
   const { params, bestParams, modelState, bestModelState } = decodeCheckpoint(bytes);
   const state = bestParams === null ? modelState : bestModelState;

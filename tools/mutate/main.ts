@@ -21,7 +21,7 @@ const SAMPLE_SCORE = 0.7;
 const options = {
   count: whole(300, [1, 100_000], "faults in all, drawn evenly over files"),
   seed: whole(231, SEEDS, "seed of the draw"),
-  area: path("folders or files to draw from, separated by commas; all if left out"),
+  area: path("folders or files to draw from, separated by commas (default: all)"),
   workers: whole(1, [1, 64], "how many run side by side, each in a copy of the tree"),
   sample: whole(
     undefined,
