@@ -10,8 +10,6 @@ import { createReadStream, createWriteStream } from "node:fs";
 import { join, relative } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
-import { rollup } from "rollup";
-import { dts } from "rollup-plugin-dts";
 import { NO_GENERATED, ROOT, TARGET } from "./bundle.ts";
 import { path, runCommand, type Values } from "./options.ts";
 
@@ -134,6 +132,8 @@ async function writeModule(file: string, banner: string): Promise<void> {
 
 /** Writes the types of everything that mod.ts exports as one file. */
 async function writeTypes(folder: string, file: string, banner: string): Promise<void> {
+  // Loaded here, as it is native code, for which the help needs no permission.
+  const [{ rollup }, { dts }] = await Promise.all([import("rollup"), import("rollup-plugin-dts")]);
   const bundle = await rollup({ input: join(folder, "mod.d.ts"), plugins: [dts()] });
   const { output: [{ code }] } = await bundle.generate({ format: "es" });
   await bundle.close();
