@@ -15,7 +15,7 @@ import { type Direction, type Job, makeJob, type Workload, workloads } from "./p
 export interface Request {
   /** Name of the workload. */
   readonly workload: string;
-  /** Number type of the tensors. */
+  /** Data type of the tensors. */
   readonly dtype: DType;
   /** Images per call. Default: the workload's own number. */
   readonly images?: number;

@@ -33,7 +33,7 @@ const options = scriptOptions({
   options: {
     recipe: word("course", names, "whose net and update rule"),
     batch: whole(undefined, [1, 1000], "images in a batch; default: the recipe's"),
-    dtype: word("float32", ["float32", "float64"], "number type"),
+    dtype: word("float32", ["float32", "float64"], "data type"),
     kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
     rounds: whole(10, [1, 100_000], "iterations that are timed"),
   },

@@ -30,7 +30,7 @@ const options = {
   batch: whole(100, [1, 55_000], "digits in a batch"),
   "learning-rate": number(3e-3, [0, 1000], "how far a step of adam goes"),
   seed: whole(0, SEEDS, "seed of the weights and batches: the same one gives the same losses"),
-  limit: whole(undefined, [1, 60_000], "use at most so many digits of each kind"),
+  limit: whole(undefined, [1, 60_000], "use at most this many digits of each kind"),
   kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
   data: path("folder with the four IDX files of MNIST, packed with gzip or not"),
   checkpoint: path("file that the training run is kept in after every epoch, and resumed from"),

@@ -1,5 +1,5 @@
 /**
- * Data sets in files: images in folders, and IDX files such as MNIST's. An entry point of its own, as it
+ * Data sets in files: images in folders, and IDX files such as MNIST's. A separate entry point, as it
  * needs packages. What takes bytes runs in browsers too; folders need a file system.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * The number types of files, and what they become here: the smaller of float32 and float64 that holds
+ * The data types of files, and what they become here: the smaller of float32 and float64 that holds
  * every value exactly.
  *
  * @module
@@ -9,7 +9,7 @@ import { ArgumentRangeError } from "../kernels/errors.ts";
 import type { DType, FloatArray } from "../kernels/tensor.ts";
 import { newArray } from "../nn/tensor.ts";
 
-/** A number type of a file. */
+/** A data type of a file. */
 export interface Element {
   /** How many bytes a value has. */
   readonly bytes: number;
@@ -19,7 +19,7 @@ export interface Element {
   readonly read: (view: DataView, offset: number, littleEndian: boolean) => number;
 }
 
-/** The number types, by the names that safetensors has for them. */
+/** The data types, by the names that safetensors has for them. */
 export const ELEMENTS = {
   F64: { bytes: 8, dtype: "float64", read: (view, at, little) => view.getFloat64(at, little) },
   F32: { bytes: 4, dtype: "float32", read: (view, at, little) => view.getFloat32(at, little) },
@@ -48,7 +48,7 @@ export const ELEMENTS = {
   BOOL: { bytes: 1, dtype: "float32", read: (view, at) => bit(view.getUint8(at)) },
 } as const satisfies Readonly<Record<string, Element>>;
 
-/** The name of a number type. */
+/** The name of a data type. */
 export type ElementName = keyof typeof ELEMENTS;
 
 /**

@@ -1,5 +1,5 @@
 /**
- * IDX files, the format of MNIST and its like: two bytes of 0, the number type, the number of dimensions,
+ * IDX files, the format of MNIST and its like: two bytes of 0, the data type, the number of dimensions,
  * the sizes as big-endian words, then the numbers, big-endian too.
  *
  * Source: http://yann.lecun.com/exdb/mnist/.
@@ -31,7 +31,7 @@ export interface IdxArray {
   readonly shape: readonly number[];
 }
 
-/** The number types by their codes: how many bytes a number has, and how some are read. */
+/** The data types by their codes: how many bytes a number has, and how some are read. */
 const TYPES: Readonly<Record<number, readonly [bytes: number, read: Read]>> = {
   0x08: [1, (bytes) => bytes],
   0x09: [1, (bytes) => numbersOf(bytes, 1, Int8Array, (view, at) => view.getInt8(at))],
@@ -71,7 +71,7 @@ function numbersOf<T extends IdxNumbers>(
  *
  * @param bytes The file.
  * @param name What messages call it. Default: "bytes".
- * @returns Its numbers, in an array of its number type, and their shape. Bytes that were not packed are
+ * @returns Its numbers, in an array of its data type, and their shape. Bytes that were not packed are
  * those of the file, not copied.
  * @throws {TypeError} If it is not an IDX file, or a gzip file that is damaged.
  * @throws {RangeError} If it is truncated, or too long.
@@ -84,7 +84,7 @@ export async function decodeIdx(bytes: Uint8Array, name = "bytes"): Promise<IdxA
   if (!known) {
     const start = Array.from(file.subarray(0, 4), (byte) => byte.toString(16).padStart(2, "0"));
     throw new ArgumentTypeError(
-      `${name} must be an IDX file, which starts with 0, 0, a number type (8, 9, b, c, d or e) and ` +
+      `${name} must be an IDX file, which starts with 0, 0, a data type (8, 9, b, c, d or e) and ` +
         `the number of dimensions: it starts with ${start.join(" ") || "nothing"}`,
       "INVALID_FORMAT",
     );
@@ -123,7 +123,7 @@ async function unzipped(bytes: Uint8Array, name: string): Promise<Uint8Array> {
 /** How {@linkcode decodeMnist} gives images. */
 export interface MnistOptions<T extends ImageType = ImageType> {
   /**
-   * Their number type; all have numbers from 0 to 255. Bytes, which a solver takes as they are, need a
+   * Their data type; all have numbers from 0 to 255. Bytes, which a solver takes as they are, need a
    * quarter of float32's memory. Default: "uint8".
    */
   readonly dtype?: T;
@@ -158,7 +158,7 @@ export interface LabelledImages<A extends FloatArray | Uint8Array = Uint8Array> 
  *
  * @param images The IDX file of the images, packed with gzip or not.
  * @param labels That of the labels.
- * @param options The images' number type.
+ * @param options The images' data type.
  * @returns The images, (N, 1, H, W), and the labels.
  * @throws {TypeError} If one is not an IDX file of bytes with 3 dimensions, or with 1, or damaged.
  * @throws {RangeError} If one is truncated, or there are not as many labels as images.

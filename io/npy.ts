@@ -15,7 +15,7 @@ import { type ElementName, ELEMENTS, exactSize, readElements } from "./elements.
 /** "\x93NUMPY": how every file begins. */
 const MAGIC = Uint8Array.of(0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59);
 
-/** The number types that are read, by numpy's names without the order of bytes. */
+/** The data types that are read, by numpy's names without the order of bytes. */
 const TYPES: Readonly<Record<string, ElementName>> = {
   f8: "F64",
   f4: "F32",

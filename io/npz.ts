@@ -1,5 +1,5 @@
 /**
- * numpy's files, .npy of one array and .npz of several. An entry point of its own, as it needs a
+ * numpy's files, .npy of one array and .npz of several. A separate entry point, as it needs a
  * package: `@cnn-layers/cnn-layers/npz`.
  *
  * @example Weights for numpy

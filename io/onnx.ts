@@ -1,5 +1,5 @@
 /**
- * Nets as ONNX models, and ONNX models as nets. An entry point of its own, as it needs packages:
+ * Nets as ONNX models, and ONNX models as nets. A separate entry point, as it needs packages:
  * `@cnn-layers/cnn-layers/onnx`.
  *
  * @example To a file that ONNX Runtime, Triton and KServe serve, and back

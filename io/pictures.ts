@@ -211,7 +211,7 @@ function opaque(picture: DecodedPicture): DecodedPicture {
 
 /** How {@linkcode imageToTensor} reads an image. */
 export interface ImageTensorOptions<D extends DType = DType> extends PictureOptions {
-  /** The number type. Default: "float64". */
+  /** The data type. Default: "float64". */
   readonly dtype?: D;
 }
 
@@ -229,7 +229,7 @@ export interface ImageTensorOptions<D extends DType = DType> extends PictureOpti
  * ```
  *
  * @param image The image.
- * @param options Colors or gray, how they are scaled, the size, and the number type.
+ * @param options Colors or gray, how they are scaled, the size, and the data type.
  * @returns The tensor, (1, channels, H, W): red, green and blue, or gray.
  * @throws {TypeError} If an option is unknown or has a wrong type.
  * @throws {RangeError} If there are not as many statistics as channels.

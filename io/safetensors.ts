@@ -1,6 +1,6 @@
 /**
- * Weights as safetensors files, the format of PyTorch, JAX and the model hubs. An entry point of its
- * own: `@cnn-layers/cnn-layers/safetensors`. It needs no package.
+ * Weights as safetensors files, the format of PyTorch, JAX and the model hubs. A separate entry point:
+ * `@cnn-layers/cnn-layers/safetensors`. It needs no package.
  *
  * @example A net's weights, to a file's bytes and into another net
  * ```ts

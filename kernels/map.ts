@@ -23,7 +23,7 @@ export interface NumberMap {
   readonly settings?: number;
   /** The definition. */
   loop(arrays: readonly FloatArray[], settings: readonly number[]): void;
-  /** The number type that {@linkcode NumberMap.lanes} is precise enough for. Default: both. */
+  /** The data type that {@linkcode NumberMap.lanes} is precise enough for. Default: both. */
   readonly only?: DType;
   /**
    * Whether lanes of float32 are precise enough for float32 arrays, if results need not be reproducible.

@@ -204,7 +204,7 @@ function areSame(a: readonly unknown[], b: readonly unknown[]): boolean {
  *
  * @param offers The offers for the operation.
  * @param shape Its geometry.
- * @param dtype The number type.
+ * @param dtype The data type.
  * @param epilogue What will follow its sums.
  * @returns The kernel of the first tier that serves all of that.
  */

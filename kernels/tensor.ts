@@ -7,7 +7,7 @@
 /** The typed arrays that hold a tensor's numbers. */
 export type FloatArray = Float32Array | Float64Array;
 
-/** The name of a tensor's number type. */
+/** The name of a tensor's data type. */
 export type DType = "float32" | "float64";
 
 /** Numbers in row-major order, and the sizes of their dimensions. */

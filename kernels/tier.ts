@@ -77,7 +77,7 @@ const NEUTRAL: Readonly<Record<string, unknown>> = { dilationY: 1, dilationX: 1,
  *
  * @param offer What the tier offers for the operation; undefined if nothing.
  * @param shape The operation's geometry.
- * @param dtype The number type.
+ * @param dtype The data type.
  * @returns A kernel, or the reason why the tier does not serve this geometry.
  */
 export function ask<O extends Operation>(

@@ -29,7 +29,7 @@ const PATIENCE = 50;
  * @param xShape Shape of the input, (N, C, H, W); N does not matter.
  * @param wShape Shape of the filters, (F, C / groups, KH, KW).
  * @param convParam As for convForward.
- * @param dtype Number type of the tensors.
+ * @param dtype Data type of the tensors.
  * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
  * @throws {RangeError} If sizes do not fit each other, or the kernel is larger than the padded input.
  */

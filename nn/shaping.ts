@@ -160,7 +160,7 @@ function bound(name: string, value: number, size: number): number {
   return value < 0 ? Math.max(0, value + size) : Math.min(value, size);
 }
 
-/** Above so many values only the ends of each dimension are shown. */
+/** Above this many values only the ends of each dimension are shown. */
 const SHOWN = 1000;
 
 /** How many of each end. */

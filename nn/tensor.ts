@@ -50,7 +50,7 @@ export function tensor<A extends FloatArray>(data: A, shape: readonly number[]):
  *
  * @param numbers The values in row-major order.
  * @param shape The size of each dimension.
- * @param dtype The number type. Default: "float64".
+ * @param dtype The data type. Default: "float64".
  * @returns The tensor, with a copy of the numbers.
  * @throws {TypeError} If one of them is not a number, or the dtype is unknown.
  * @throws {RangeError} If there are not as many as the product of the shape.
@@ -72,7 +72,7 @@ export function tensor<D extends DType = "float64">(
  * ```
  *
  * @param nested The values.
- * @param dtype The number type. Default: "float64".
+ * @param dtype The data type. Default: "float64".
  * @returns The tensor, with a copy of the numbers.
  * @throws {TypeError} If a number stands where others have an array, or something else than a number.
  * @throws {RangeError} If arrays of one depth have different lengths. The message says where.
@@ -146,7 +146,7 @@ function fromNumbers(
  * ```
  *
  * @param shape The size of each dimension.
- * @param dtype The number type.
+ * @param dtype The data type.
  * @returns The tensor.
  * @throws {TypeError} If the shape is not an array of numbers, or the dtype unknown.
  * @throws {RangeError} If a size is negative or not whole.
@@ -171,7 +171,7 @@ export function zeros<D extends DType = "float64">(
  *
  * @param shape The size of each dimension.
  * @param value The number.
- * @param dtype The number type.
+ * @param dtype The data type.
  * @returns The tensor.
  * @throws {TypeError} If the shape is not an array of numbers, the value not a number, or the dtype unknown.
  * @throws {RangeError} If a size is negative or not whole.
@@ -200,7 +200,7 @@ export function full<D extends DType = "float64">(
  * @param start The first number.
  * @param stop The last number.
  * @param shape The size of each dimension.
- * @param dtype The number type.
+ * @param dtype The data type.
  * @returns The tensor.
  * @throws {TypeError} If the shape is not an array of numbers, an end not a number, or the dtype unknown.
  * @throws {RangeError} If a size is negative or not whole.

@@ -16,7 +16,7 @@ import { flag, InputError, runCommand, type Values, word } from "./options.ts";
 
 const options = {
   ...geometryOptions,
-  dtype: word("float32", ["float32", "float64"], "number type"),
+  dtype: word("float32", ["float32", "float64"], "data type"),
   direction: word("forward", ["forward", "dx", "dw"], "which of the kernel's passes"),
   relu: flag("a convolution's relu follows forward"),
   arithmetic: word("fast", ["fast", "reproducible"], "how the kernel may compute"),

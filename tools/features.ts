@@ -1,5 +1,5 @@
 /**
- * Writes FEATURES.md: which passes of which operations each tier runs, in which number types, and which
+ * Writes FEATURES.md: which passes of which operations each tier runs, in which data types, and which
  * functions and layers there are. It asks the code itself, so that nothing else need be kept up to date.
  *
  *   deno task features [--check]
@@ -97,7 +97,7 @@ const passes: Readonly<Record<string, string>> = {
   run: "whole",
 };
 
-/** One row for each pass of a geometry: the number types that each tier runs it in. */
+/** One row for each pass of a geometry: the data types that each tier runs it in. */
 function kernelRows<O extends Operation>(offers: Offers<O>): string[][] {
   return examples[offers.operation].flatMap(([name, shape]) => {
     const served = new Map<string, Record<string, DType[]>>();
@@ -153,7 +153,7 @@ export function features(): string {
 
 ## Kernels
 
-The number types in which each tier runs a pass of a geometry, on a host with WebAssembly. The first
+The data types in which each tier runs a pass of a geometry, on a host with WebAssembly. The first
 tier that has one runs it, from left to right. \`explainConv\` and its like answer for other geometries.
 
 ${markdownTable([["Operation", "Geometry", "Pass", ...tiers], ...kernels])}
@@ -168,9 +168,7 @@ Losses: ${code(named("", "Loss"))}. Update rules: ${code(Object.keys(library.upd
 
 ## Layers of a net
 
-They train in both number types, nest, and go into descriptions as JSON: ${
-    code(Object.keys(LAYERS))
-  }.
+They train in both data types, nest, and go into descriptions as JSON: ${code(Object.keys(LAYERS))}.
 
 Nets: ${code(named("", "Net"))}.
 `;

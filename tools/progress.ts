@@ -39,7 +39,7 @@ export function percent(part: number): string {
   return Number.isNaN(part) ? "-" : `${(100 * part).toFixed(1)}%`;
 }
 
-/** A warning on a line of its own, in place of a bar, which goes on below it. */
+/** A warning on a line of its own, in place of a bar, which continues below it. */
 export function warn(message: string): void {
   // The bar comes back at the end to the place that the terminal has saved.
   const [clear, save] = process.stderr.isTTY ? ["\r\x1b[K", "\x1b7"] : ["", ""];

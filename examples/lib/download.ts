@@ -87,7 +87,7 @@ async function download(archive: Archive, path: string, silence: number): Promis
     // Tried again as long as each attempt gets somewhere.
     if (reached <= size) {
       throw new InputError(
-        `${url} broke off at byte ${reached}: the same command goes on from there`,
+        `${url} broke off at byte ${reached}: the same command continues from there`,
       );
     }
     size = reached;
@@ -104,7 +104,7 @@ async function downloadRest(
   const { url, bytes } = archive;
   using patience = new Patience(
     silence,
-    `${url} has sent nothing for ${silence} seconds: the same command goes on from there`,
+    `${url} has sent nothing for ${silence} seconds: the same command continues from there`,
   );
   const response = await request(url, from, patience.signal);
   const start = startOf(response);

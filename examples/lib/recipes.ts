@@ -42,7 +42,7 @@ export interface Recipe {
   readonly solver:
     & Required<Pick<SolverOptions, "updateRule" | "batchSize" | "numEpochs">>
     & SolverOptions;
-  /** Whether images are shifted by up to so many pixels, what comes in, and whether they are mirrored. */
+  /** Whether images are shifted by up to this many pixels, what comes in, and whether they are mirrored. */
   readonly crop: number;
   readonly padding?: CropAndMirrorOptions["padding"];
   readonly mirror: NonNullable<CropAndMirrorOptions["mirror"]>;

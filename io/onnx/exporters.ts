@@ -49,7 +49,7 @@ function walk(
 
 const dilations = (s: WindowShape) => ({ dilations: [s.dilationY, s.dilationX] });
 
-/** A convolution with so many groups. */
+/** A convolution with this many groups. */
 function addConv(l: OnnxLayer, g: OnnxGraph, options: ConvOptions, groups: number): string {
   const { bias, kernel, stride, dilation, pad = halfPad(kernel, dilation) } = //
     readOptions("conv", options, WALK);

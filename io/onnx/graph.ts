@@ -35,7 +35,7 @@ export interface GraphNode {
 export interface Graph {
   /** The version of the operators. */
   readonly opset: number;
-  /** The number type of its values. */
+  /** The data type of its values. */
   readonly dtype: DType;
   /** The name of its input. */
   readonly input: string;

@@ -36,7 +36,7 @@ export interface FromOnnxOptions {
 /**
  * The net of an ONNX model, ready to predict and to be trained on: its layers, its parameters and its
  * running statistics. It takes one input, (N, ...) of any N, and gives (N, classes). It has the model's
- * number type. Read are Conv, ConvTranspose, BatchNormalization, InstanceNormalization,
+ * data type. Read are Conv, ConvTranspose, BatchNormalization, InstanceNormalization,
  * GroupNormalization, LayerNormalization, Gemm, MatMul with Add, Relu, LeakyRelu, Gelu, Sigmoid, Tanh,
  * MaxPool, AveragePool, GlobalMaxPool, GlobalAveragePool and ReduceMean of planes, Pad before a convolution
  * or a pool, Flatten, Reshape and Squeeze to vectors, Add, Concat, Softmax, Identity, Dropout and Constant,

@@ -85,7 +85,7 @@ function bigs(values: readonly number[]): bigint[] {
   return values.map(BigInt);
 }
 
-/** The number types that are read, by ONNX's number. */
+/** The data types that are read, by ONNX's number. */
 const TYPES: Readonly<Record<number, ElementName>> = {
   [DataType.FLOAT]: "F32",
   [DataType.DOUBLE]: "F64",
@@ -94,14 +94,14 @@ const TYPES: Readonly<Record<number, ElementName>> = {
   [DataType.BOOL]: "BOOL",
 };
 
-/** What a file calls a number type. */
+/** What a file calls a data type. */
 export function typeName(type: number): string {
   return DataType[type] ?? `data type ${type}`;
 }
 
 /** A constant of a file. */
 export interface Constant {
-  /** Its number type. */
+  /** Its data type. */
   readonly type: ElementName;
   /** Its values. */
   readonly data: FloatArray;

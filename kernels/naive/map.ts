@@ -1,5 +1,5 @@
 /**
- * Operations element by element, as their definitions go about them.
+ * Operations element by element, by their definitions.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What normalizations need of planes, as its definition goes about it.
+ * What normalizations need of planes, by its definition.
  *
  * Sums are in four parts: an addition does not wait for the one before it, and less is rounded away.
  *

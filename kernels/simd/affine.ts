@@ -46,10 +46,10 @@ const SLACK = 128;
 
 /** The module's functions. Addresses, pitches and sizes in bytes; `steps` is the depth of the product. */
 interface Kit {
-  /** Packs strips or panels whose numbers of one step are neighbours: (from, pitch, to, pieces, steps). */
+  /** Packs strips or panels whose numbers of one step are neighbors: (from, pitch, to, pieces, steps). */
   readonly copyA: Pack;
   readonly copyB: Pack;
-  /** The same where the steps are neighbours: transposes. */
+  /** The same where the steps are neighbors: transposes. */
   readonly transposeA: Pack;
   readonly transposeB: Pack;
   /**
@@ -303,7 +303,7 @@ function collect(
  * The SIMD fully-connected layer for one geometry.
  *
  * @param shape The geometry.
- * @param dtype The number type.
+ * @param dtype The data type.
  * @param features What the host can do.
  * @returns The kernel, or why there is none.
  */

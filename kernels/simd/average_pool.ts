@@ -1,5 +1,5 @@
 /**
- * Average pooling: a depthwise convolution whose weights are all one, divided by how many numbers each
+ * Average pooling: a depthwise convolution whose weights are all one, divided by how many values each
  * window counts. Its gradient is divided first, and then spread by the same sums of taps.
  *
  * @module

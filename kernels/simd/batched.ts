@@ -79,7 +79,7 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
 
   const layout = new Layout();
   const staged = layout.region("images", images * sourceSize * bytes);
-  // Transposing goes on to a whole vector of steps.
+  // Transposing continues to a whole vector of steps.
   const x = layout.region("source", panels * xPanel);
   const out = layout.region("target", panels * outPanel);
   const result = layout.region("results", images * pitch * bytes);

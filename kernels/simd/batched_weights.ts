@@ -29,7 +29,7 @@ interface Entry {
   readonly products: readonly Product[];
 }
 
-/** The products by tap, at most so many together. */
+/** The products by tap, at most this many together. */
 function entriesOf(products: readonly Product[], most: number): Entry[] {
   const entries: { tap: number; products: Product[] }[] = [];
   for (const product of products) {

@@ -107,7 +107,7 @@ export function simdConv(
   const forward = forwardPass(shape), gradient = gradientPass(shape);
 
   // What is planned counts for the memory. Other algorithms go before direct sums where they are scheduled
-  // and fit, and leave to them what they are not for: few images, or numbers that are not finite.
+  // and fit, and leave to them what they are not for: few images, or non-finite values.
   let size = 0;
   const algorithms = new Set<string>();
   function attempts<Run extends ImageRun | WeightRun>(

@@ -10,7 +10,7 @@ import { immediate, indexed, memory, memoryLane, opening, plain, SIMD } from "./
 export interface Instruction {
   readonly name: string;
   /**
-   * The numbers in the code. A load or store has an alignment (as an exponent of 2) and an offset, one of
+   * The values in the code. A load or store has an alignment (as an exponent of 2) and an offset, one of
    * a lane that too; a local, a function, a depth and a 32-bit constant are one number; the rest are bytes.
    */
   readonly numbers: readonly number[];
@@ -28,7 +28,7 @@ export interface Decoded {
 
 type Known = ReadonlyMap<number, { readonly name: string; readonly count: number }>;
 
-/** The instructions by code, and how many numbers follow; the last table's are bytes, but for one. */
+/** The instructions by code, and how many values follow; the last table's are bytes, but for one. */
 function knownInstructions(): Known {
   const tables = [
     [0, plain],

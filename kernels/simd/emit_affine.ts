@@ -15,7 +15,7 @@ export const PANEL_BYTES = VECTORS * 16;
 /** Steps of the inner loop that are written out. */
 const UNROLL = 4;
 
-/** Packs pieces of `width` neighbours. What lies beyond a matrix's edge comes along and is never used. */
+/** Packs pieces of `width` neighbors. What lies beyond a matrix's edge comes along and is never used. */
 export function writeCopy(f: Func, { bytes }: Vector, width: number): void {
   const [from, pitch, to, pieces, steps] = [0, 1, 2, 3, 4];
   const [source, step] = f.locals("i32", 2);
@@ -110,7 +110,7 @@ export function writeProduct(f: Func, vector: Vector, fused: boolean): void {
         f.get(bAt).at("v128.load", k * PANEL_BYTES + v * 16).set(columns[v]);
       }
       for (let i = 0; i < ROWS; i++) {
-        // One load serves as many numbers as it has lanes.
+        // One load serves as many values as it has lanes.
         const index = k * ROWS + i;
         if (index % lanes === 0) f.get(aAt).at("v128.load", index * bytes).set(packed);
         splatLane(f, vector, packed, index % lanes);

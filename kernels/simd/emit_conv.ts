@@ -43,7 +43,7 @@ const LOOP_TAPS = 8;
 
 /**
  * Writes the convolution as a function that calls another for each block of filters: engines run new
- * code in a slow form, and replace it by optimised code when a function is next called.
+ * code in a slow form, and replace it by optimized code when a function is next called.
  */
 export function writeConv(assembly: Assembly, name: string, conv: TapConv): Func {
   const { vector: { bytes }, channels, tiles, input, output, taps, tapRows } = conv;

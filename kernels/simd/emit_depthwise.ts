@@ -2,7 +2,7 @@
  * The inner loops of a depthwise convolution or an average pool: one plane of the source for each plane
  * of the target, so that nothing is shared between filters.
  *
- * A tile is some rows of one vector of targets, or of the neighbouring vectors of a gradient's phases.
+ * A tile is some rows of one vector of targets, or of the neighboring vectors of a gradient's phases.
  * Every vector of the source is loaded once, for all the sums of a tile that it meets; rows of a stride
  * are split as they are loaded, and phases merged as they are stored.
  *
@@ -43,7 +43,7 @@ export interface PlaneSource {
   readonly padded: boolean;
   /** Bytes from one row to the next. */
   readonly row: number;
-  /** The row at the plane's address, and how many bytes behind it the row's first real number is. */
+  /** The row at the plane's address, and how many bytes after it the row's first real number is. */
   readonly firstRow: number;
   readonly lead: number;
 }
@@ -101,7 +101,7 @@ export function writePlane(f: Func, job: PlaneSums): number {
     multiplyAdd(f, vector, fused, sum, () => f.get(weights.get(tap)!), value);
   }
 
-  /** Pushes what neighbouring targets from a column on take of the row at an offset. */
+  /** Pushes what neighboring targets from a column on take of the row at an offset. */
   function writeLoads(rowAt: number, wanted: readonly Wanted[]): (wanted: Wanted) => void {
     const load = (at: number) => {
       columnsRead = Math.max(columnsRead, at + columnsAfter + lanes);

@@ -48,7 +48,7 @@ export interface Pool extends PoolShape {
 
 /**
  * Gradients of one padded plane, a plane for each column kx of the window: number (y, ox) is for the input
- * at row y and column ox * strideX + kx. So the sums of neighbouring outputs are neighbours.
+ * at row y and column ox * strideX + kx. So the sums of neighboring outputs are neighbors.
  */
 export interface Sums {
   /** Address of (kx, y, ox) = (0, 0, 0). */
@@ -88,7 +88,7 @@ interface Tile {
 }
 
 /**
- * Writes a row of outputs as tiles. The last tile starts earlier where the row's length is no multiple
+ * Writes a row of outputs as tiles. The last tile starts earlier where the row's length is not a multiple
  * of the vector's; a row shorter than a vector is one tile with few valid lanes.
  */
 function writeTiles(
@@ -221,7 +221,7 @@ function writeTaps(
   }
 }
 
-/** Finds the largest number of each window, and adds all numbers to the total. */
+/** Finds the largest value of each window, and adds all numbers to the total. */
 function writeMaximum(
   f: Func,
   { vector }: Pool,

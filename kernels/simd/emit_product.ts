@@ -16,7 +16,7 @@ const UNROLL = 4;
 
 /** Where a tile's operands lie. */
 export interface ProductTile {
-  /** Rows of the tile: numbers of A that are neighbours. */
+  /** Rows of the tile: numbers of A that are neighbors. */
   readonly rows: number;
   /** Bytes of B from one step to the next. */
   readonly step: number;
@@ -87,7 +87,7 @@ export function writeProductTile(
       for (let i = 0; i < rows; i++) {
         const index = k * rows + i;
         if (fused) {
-          // One load serves as many numbers as it has lanes.
+          // One load serves as many values as it has lanes.
           if (index % lanes === 0) f.get(a).at("v128.load", index * bytes).set(packed);
           splatLane(f, vector, packed, index % lanes);
         } else {

@@ -24,8 +24,8 @@ export interface WeightSums {
   readonly rows: number;
   readonly columns: number;
   /**
-   * The bytes from one image to the next and the most images, if the function has a parameter with the number of images; one
-   * image if left out.
+   * The bytes from one image to the next and the most images, if the function has a parameter with the
+   * number of images. Default: one image.
    */
   readonly images?: { readonly x: number; readonly dout: number; readonly most: number };
   /** The sums' vectors: filter block, channel, tap row, tap, filter of the block. */
@@ -84,13 +84,13 @@ function stateExtents(f: Func, job: WeightSums, filterSums: number): void {
   const filters = tiles.blocks.reduce((sum, { size, times }) => sum + size * times, 0);
   const channels = tiles.channels.reduce((sum, { size, times }) => sum + size * times, 0);
   const width = Math.max(columns * bytes, 16);
-  // Taps of a group are in its first channel or, for 1x1 kernels, in the channels behind that.
+  // Taps of a group are in its first channel or, for 1x1 kernels, in the channels after that.
   const lastTap = Math.max(
     ...tiles.channels.flatMap(({ size, groups }) =>
       groups.flat().map((at) => at - (size - 1) * x.plane)
     ),
   ) + (tiles.tapRows.times - 1) * tiles.tapRows.step;
-  // Neighbours that share their loads load the vector behind.
+  // Neighbors that share their loads load the vector behind.
   const behind = tiles.shifted ? 16 : 0;
   const xMost = moved.x + (images.most - 1) * images.x;
   const doutMost = moved.dout + (images.most - 1) * images.dout;
@@ -123,7 +123,7 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
   const apart = long || job.apart;
   const partRows = Math.max(1, Math.floor(mostTerms / (whole + 1)));
   // The last vector of a row starts earlier where it can; lanes that are counted already, or that lie
-  // behind the row, are masked in both factors, as even zero times infinity would be NaN.
+  // after the row, are masked in both factors, as even zero times infinity would be NaN.
   const tail = Math.max(0, columns - lanes);
   const tailLanes: [number, number] = columns >= lanes ? [lanes - rest, lanes] : [0, columns];
 
@@ -169,7 +169,7 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
 
   /** A row of dout times the rows of x below its taps. */
   function writeRow(group: readonly number[], xOffset: number, dOffset: number) {
-    // Neighbouring taps share their loads: the vectors between are shuffled together.
+    // Neighboring taps share their loads: the vectors between are shuffled together.
     const shifted = tiles.shifted && group.length > 1;
     const start = (base: Local, offset: number) => {
       if (shifted) f.get(base).at("v128.load", offset + group[0]).set(low);

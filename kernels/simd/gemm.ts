@@ -49,7 +49,7 @@ export interface GemmSum extends PhaseSum {
   readonly weightsBefore: number;
 }
 
-/** Words of a strip in the table: where its positions read, and whether they are neighbours. */
+/** Words of a strip in the table: where its positions read, and whether they are neighbors. */
 export const TABLE_WORDS: number = STRIP + 1;
 
 /** Plans a pass. */
@@ -96,7 +96,7 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
   const rawBytes = ((groups - 1) * weights.group + rawRows * weights.group / outputs) * bytes;
   const rawWeights = layout.region("weights", rawBytes);
   const packedBytes = groups * weightsBefore;
-  // Transposing goes on to a whole vector of steps.
+  // Transposing continues to a whole vector of steps.
   const packedWeights = layout.region("packed weights", packedBytes + lanes * TILE_BYTES);
   const biases = layout.region("biases", groups * outputs * phaseCount * bytes);
   const nonFiniteFlag = pass.gradient ? layout.region("non-finite flag", 16) : undefined;
@@ -264,7 +264,7 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
             list.push([`pack${i}`, from, weights.output * bytes, to, sum.panels, steps]);
           }
           for (let panel = 0; pass.gradient && panel < sum.panels; panel++) {
-            // Lanes behind the last output are never used.
+            // Lanes after the last output are never used.
             const places = Array.from({ length: width }, (_, lane) => {
               const output = Math.min(sum.count - 1, panel * width + lane);
               const { y, x } = sum.phases[Math.floor(output / outputs)];
@@ -284,7 +284,7 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
   return { layout, make };
 }
 
-/** Where each position of a block reads, strip by strip; those behind the last one read as it does. */
+/** Where each position of a block reads, strip by strip; those after the last one read as it does. */
 function positionsOf(sum: GemmSum, bytes: number): Float32Array {
   const words = new Int32Array(sum.strips * TABLE_WORDS);
   const last = sum.blockRows * sum.columns - 1;

@@ -23,14 +23,14 @@ export class Lanes {
   readonly #constants: Map<number, Local>;
   /** What the steps compute with. */
   readonly dtype: DType;
-  /** How many numbers: as many as some vectors have lanes, or one. */
+  /** How many values: as many as some vectors have lanes, or one. */
   readonly numbers: number;
 
   /**
    * @param f The function to write into.
    * @param stored What arrays hold.
    * @param vector What the steps compute with: the same, or float64.
-   * @param numbers How many numbers. One leaves the other lanes empty.
+   * @param numbers How many values. One leaves the other lanes empty.
    * @param constants Locals that hold constants already: before a loop is the place to set them.
    */
   constructor(
@@ -110,7 +110,7 @@ export class Lanes {
     return Array<Local>(this.#count).fill(local);
   }
 
-  /** Neighbours from an address in a local, plus an offset. Empty lanes are 0. */
+  /** Neighbors from an address in a local, plus an offset. Empty lanes are 0. */
   load(address: Local, offset = 0): Value {
     const { bytes, loadLane } = this.#stored, { lanes } = this.#vector, f = this.#f;
     const isWider = this.#vector.bytes > bytes;
@@ -123,7 +123,7 @@ export class Lanes {
     });
   }
 
-  /** Stores neighbours from an address in a local, plus an offset. */
+  /** Stores neighbors from an address in a local, plus an offset. */
   store(address: Local, value: Value, offset = 0): void {
     const { bytes, storeLane } = this.#stored, { lanes } = this.#vector, f = this.#f;
     const isWider = this.#vector.bytes > bytes;
@@ -190,12 +190,12 @@ export class Lanes {
     return this.#binary(this.#vector.gt, a, b);
   }
 
-  /** The numbers where a mask says so, else 0. */
+  /** The values where a mask says so, else 0. */
   where(mask: Value, a: Value): Value {
     return this.#binary("v128.and", mask, a);
   }
 
-  /** The numbers of a where a mask says so, else those of b. */
+  /** The values of a where a mask says so, else those of b. */
   select(mask: Value, a: Value, b: Value): Value {
     const f = this.#f;
     return this.#each((i) => {
@@ -204,7 +204,7 @@ export class Lanes {
     });
   }
 
-  /** The numbers that there are, and 0 in an empty lane. */
+  /** The values that there are, and 0 in an empty lane. */
   filled(a: Value): Value {
     if (this.numbers > 1) return a;
     return this.#each((i) => {

@@ -1,5 +1,5 @@
 /**
- * Operations number by number, two vectors at a time. Arrays are copied into the memory in blocks that
+ * Operations element by element, two vectors at a time. Arrays are copied into the memory in blocks that
  * the cache holds.
  *
  * @module

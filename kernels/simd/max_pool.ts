@@ -85,8 +85,8 @@ interface Planes {
  * The SIMD max-pool for one geometry.
  *
  * @param shape The geometry.
- * @param dtype The number type.
- * @param available What the host can do: found out if left out.
+ * @param dtype The data type.
+ * @param available What the host can do. Default: found out.
  * @returns The kernel, or why there is none.
  */
 export function simdMaxPool(

@@ -24,13 +24,13 @@ const LEAST = 4;
 /** Steps that a loop does each time. */
 const UNROLL = 4;
 
-/** One number a plane, in every lane: as the lanes compute, and what rounding has left of it. */
+/** One value per plane, in every lane: as the lanes compute, and what rounding has left of it. */
 interface Entry {
   readonly high: Value;
   readonly low?: Value;
 }
 
-/** Steps over planes. They read one array or two, and one number a plane of each table. */
+/** Steps over planes. They read one array or two, and one value per plane of each table. */
 interface Steps {
   readonly arrays: 1 | 2;
   readonly tables: number;

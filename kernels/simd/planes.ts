@@ -2,7 +2,7 @@
  * Planes of rows in the memory, and the copies that pad, split and merge them.
  *
  * A padded plane has zeros around it. For a stride s its rows are split into s phases - columns 0, s,
- * 2s ..., then 1, s+1 ... - so that the inputs of neighbouring outputs are neighbours.
+ * 2s ..., then 1, s+1 ... - so that the inputs of neighboring outputs are neighbors.
  *
  * @module
  */
@@ -111,7 +111,7 @@ function moveNumber(f: Func, vector: Vector, from: Local, to: Local, a: number, 
   f.get(to).get(from).at(vector.loadScalar, a).at(vector.storeScalar, b);
 }
 
-/** Copies a row of neighbouring numbers. */
+/** Copies a row of neighboring numbers. */
 export function plainRow(vector: Vector, columns: number): RowCopy {
   const { bytes, lanes } = vector;
   const write: RowCopy["write"] = (f, from, to) => {
@@ -239,7 +239,7 @@ export interface PaddedShape {
   readonly columns: number;
   /** Phases that the columns are split into. */
   readonly stride: number;
-  /** Images that are held at a time; one if left out. */
+  /** Images that are held at a time. Default: one. */
   readonly images?: number;
   /** Bytes before the images that may be read. */
   readonly edge?: number;

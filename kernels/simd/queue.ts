@@ -12,7 +12,7 @@ import { type Functions, type Module, scratch } from "./memory.ts";
 export interface Queue {
   /** Joins a module: calls are of its functions from now on. */
   use(module: Module): void;
-  /** Copies numbers of an array, from the first to before the end, into the memory. */
+  /** Copies values of an array, from the first to before the end, into the memory. */
   load(at: number, array: FloatArray, first: number, end: number): void;
   /** Copies numbers of the array's dtype out of the memory, to where they are the first of so many. */
   store(array: FloatArray, first: number, count: number, at: number): void;
@@ -57,7 +57,7 @@ export const immediate: Queue = {
   },
 };
 
-/** The memory as numbers of an array's dtype. */
+/** The memory as values of an array's dtype. */
 function scratchLike(array: FloatArray): FloatArray {
   return scratch(array.BYTES_PER_ELEMENT === 4 ? "float32" : "float64");
 }

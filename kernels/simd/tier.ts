@@ -52,7 +52,7 @@ export const norm: Offer<"norm"> = {
   plan: (shape, dtype) => ifAvailable((available) => simdNorm(shape, dtype, available)),
 };
 
-/** Operations number by number. */
+/** Operations element by element. */
 export const map: Offer<"map"> = {
   fields: ["map", "number"],
   plan: (shape, dtype) => ifAvailable((available) => simdMap(shape, dtype, available)),

@@ -136,7 +136,7 @@ function rowTiles(
 }
 
 /**
- * Cuts a row into tiles of some vectors. Where the row's length is no multiple of the lanes, the last
+ * Cuts a row into tiles of some vectors. Where the row's length is not a multiple of the lanes, the last
  * vector starts earlier and computes some numbers again; a row shorter than a vector is one vector.
  */
 function columnTiles(width: number, columns: number, lanes: number): ColumnTile[] {
@@ -166,7 +166,7 @@ export interface WeightTiles {
   readonly channels: readonly ChannelRun[];
   /** How often the groups are repeated, each time some bytes further. */
   readonly tapRows: { readonly times: number; readonly step: number };
-  /** Whether the taps of a group are neighbours, so that they can share their loads. */
+  /** Whether the taps of a group are neighbors, so that they can share their loads. */
   readonly shifted: boolean;
 }
 
@@ -183,7 +183,7 @@ const TILE_FILTERS = [0, 5, 4, 3, 2, 2];
  * @param C Channels.
  * @param offsets Byte offsets of the kernel's taps, row by row.
  * @param plane Bytes from one channel of x to the next.
- * @param shifted Whether the taps of a row are neighbours that can share their loads.
+ * @param shifted Whether the taps of a row are neighbors that can share their loads.
  * @param tile A size in place of the rule's.
  */
 export function weightTiles(
@@ -210,7 +210,7 @@ export function weightTiles(
     };
   }
   const taps = KW === 1 ? offsets.map(([offset]) => offset) : offsets[0];
-  // Five neighbours share their loads best; else three, where that comes out even, or four.
+  // Five neighbors share their loads best; else three, where that comes out even, or four.
   const most = taps.length === 5 ? 5 : taps.length % 3 === 0 ? 3 : 4;
   const groups = grouped(taps, tile?.width ?? most);
   return {

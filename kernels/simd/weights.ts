@@ -18,7 +18,7 @@ import type { Queue } from "./queue.ts";
  * Calls back for every output of some blocks.
  *
  * @param blocks How many outputs each block has.
- * @param numbers How many numbers an output has.
+ * @param numbers How many values an output has.
  * @param visit Receives the output, the place of its first number, how far its numbers are apart, and how
  * many outputs its block has before it.
  */
@@ -80,7 +80,7 @@ export function writePacking(
   return f;
 }
 
-/** Images of so many terms a lane, after which sums should be taken out and go on in float64. */
+/** Images of so many terms a lane, after which sums should be taken out and continue in float64. */
 export function imagesPerSum({ mostTerms }: Vector, terms: number): number {
   return Math.max(1, Math.floor(mostTerms / terms));
 }

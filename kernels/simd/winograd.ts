@@ -4,7 +4,7 @@
  *
  * Tiles of 4x4 inputs, two apart, are transformed into 16 planes of numbers; each plane is multiplied
  * by its own matrix of transformed weights; every 16 products give 2x2 outputs. Tiles that are
- * neighbours in a row make a vector. The sums are others than the definition's: an input that is not
+ * neighbors in a row make a vector. The sums are others than the definition's: an input that is not
  * finite spreads over its tile, so images with such an output are left to the direct kernel.
  *
  * An output of F(2, 3) is summed up from products of the three inputs of its window alone, so a large input
@@ -272,7 +272,7 @@ export function windowOffsets(
   return rows.map((row) => columns.map((column) => row * rowBytes + column * bytes));
 }
 
-/** Rows and columns of the tiles that are multiplied: one long row, unless windows need neighbours. */
+/** Rows and columns of the tiles that are multiplied: one long row, unless windows need neighbors. */
 export function productSize(
   { inputs, outputs }: TileGrid,
   { lanes }: Vector,

@@ -55,7 +55,7 @@ export function tileGrid(
   const most = Math.ceil((tileRows * vectors) / together);
   const rows = Math.ceil(tileRows / Math.min(most, tileRows));
   const down = windowCount(KH) - 1, right = windowCount(KW) - 1;
-  // Tiles of several images can follow each other if none needs its neighbours.
+  // Tiles of several images can follow each other if none needs its neighbors.
   const images = down + right > 0 ? 1 : Math.max(1, Math.floor(together / (tileRows * vectors)));
   const patch = (rows: number, vectors: number): Patch => {
     const rowBytes = vectors * 16, imageBytes = rows * rowBytes;
@@ -88,10 +88,10 @@ export function transformed(
   return { start: layout.region(name, PLANES * step), step };
 }
 
-/** The four numbers of a window, but for their scale: how much of each tap. */
+/** The four values of a window, but for their scale: how much of each tap. */
 const COMPONENTS = [[1, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 1]] as const;
 
-/** A number of a window, along one direction. */
+/** A value of a window, along one direction. */
 export interface Part {
   /** Which of the four. */
   readonly component: number;
@@ -112,7 +112,7 @@ function windowCount(taps: number): number {
   return Math.floor(taps / 2);
 }
 
-/** Every number of every window of some taps: by component, then by window. */
+/** Every value of every window of some taps: by component, then by window. */
 export function partsOf(taps: number): Part[] {
   const places = Array.from({ length: taps }, (_, tap) => placeOf(tap, taps));
   return COMPONENTS.flatMap((factors, component) =>

@@ -21,7 +21,7 @@ import {
 
 /**
  * Writes a loop over channels, rows of tiles and vectors of tiles of one image. The plain planes have two
- * rows a tile; the pointer into the transformed ones goes on by itself.
+ * rows a tile; the pointer into the transformed ones continues by itself.
  */
 function eachVector(
   f: Func,
@@ -50,7 +50,7 @@ function eachVector(
   });
 }
 
-/** Some results: how much of each number. */
+/** Some results: how much of each value. */
 type Matrix = readonly (readonly number[])[];
 
 /**

@@ -63,7 +63,7 @@ export interface Cifar10Options<T extends ImageType = ImageType> {
   readonly numTest?: number;
   /** Whether the mean of the training images is subtracted from all. Default: true, but not for bytes. */
   readonly subtractMean?: boolean;
-  /** The number type of the images: "uint8" keeps their bytes. Default: "float64". */
+  /** The data type of the images: "uint8" keeps their bytes. Default: "float64". */
   readonly dtype?: T;
 }
 
@@ -167,7 +167,7 @@ const cifar10Options = () => ({
   dtype: readImageType,
 });
 
-/** Reads a number type of images: "float64" if it is left out. */
+/** Reads a data type of images. Default: "float64". */
 export function readImageType(_: string, value: unknown = "float64"): ImageType {
   return value === "uint8" ? value : checkDType(value);
 }

@@ -12,7 +12,7 @@ import type { ArrayOf } from "../tensor.ts";
 
 /**
  * Numbers from 0 to 255 as bytes, for example images, in a quarter of float32's memory. A solver takes
- * them as they are, and converts those of a batch to the model's number type.
+ * them as they are, and converts those of a batch to the model's data type.
  *
  * @example Images to learn from
  * ```ts
@@ -34,10 +34,10 @@ export interface ByteTensor {
   readonly shape: readonly number[];
 }
 
-/** The number type of images: that of a tensor, or "uint8" for a {@linkcode ByteTensor}. */
+/** The data type of images: that of a tensor, or "uint8" for a {@linkcode ByteTensor}. */
 export type ImageType = DType | "uint8";
 
-/** The array of a number type of images. */
+/** The array of a data type of images. */
 export type ImageArray<T extends ImageType> = T extends DType ? ArrayOf<T> : Uint8Array;
 
 /** Images in such an array. */

@@ -183,7 +183,7 @@ export function averagePoolBackward<A extends FloatArray>(
  *
  * @param xShape Shape of the input, (N, C, H, W).
  * @param poolParam As for averagePoolForward.
- * @param dtype Number type of the tensors.
+ * @param dtype Data type of the tensors.
  * @returns The kernel's name and tier, and the reason why each tier before it does not serve the shape.
  * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
  * @throws {RangeError} If the window is larger than the padded input, or the padding as large as the window.

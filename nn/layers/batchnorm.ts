@@ -35,7 +35,7 @@ import {
 } from "./normalization.ts";
 
 /**
- * How batch normalization goes about it: the course's `bn_param`. The running statistics are
+ * Options of batch normalization: the course's `bn_param`. The running statistics are
  * written back into it, as new tensors, by each forward pass in training.
  */
 export interface BatchnormParams<A extends FloatArray = FloatArray> {

@@ -299,7 +299,7 @@ export function convBackward<A extends FloatArray, B extends Tensor<A> | null = 
  * @param xShape Shape of the input, (N, C, H, W).
  * @param wShape Shape of the filters, (F, C / groups, KH, KW).
  * @param convParam As for convForward.
- * @param dtype Number type of the tensors.
+ * @param dtype Data type of the tensors.
  * @returns The kernel's name and tier, and the reason why each tier before it does not serve the shape.
  * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
  * @throws {RangeError} If sizes do not fit each other, or the kernel is larger than the padded input.
@@ -367,7 +367,7 @@ export function withBiases<T>(W: T, b: T | null): Readonly<Record<string, T>> {
   return { W, b };
 }
 
-/** Plans a convolution with so many filters and groups. */
+/** Plans a convolution with this many filters and groups. */
 export function planConv(
   inShape: readonly number[],
   { dtype }: Planner,

@@ -325,7 +325,7 @@ export function convTransposeBackward<
  * @param xShape Shape of the input, (N, C, H, W).
  * @param wShape Shape of the filters, (C, F / groups, KH, KW).
  * @param convParam As for convTransposeForward.
- * @param dtype Number type of the tensors.
+ * @param dtype Data type of the tensors.
  * @returns The kernel's name and tier, and the reason why each tier before it does not serve the shape.
  * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
  * @throws {RangeError} If sizes do not fit each other.

@@ -193,7 +193,7 @@ export interface PlannedLayer {
 
 /** Plans layers inside others. */
 export interface Planner {
-  /** Number type of the net. */
+  /** Data type of the net. */
   readonly dtype: DType;
   /** Where the layer that is planned stands, as messages name it: `layers[3].residual`. */
   readonly path: string;

@@ -186,7 +186,7 @@ export function maxPoolBackward<A extends FloatArray>(
  *
  * @param xShape Shape of the input, (N, C, H, W).
  * @param poolParam As for maxPoolForward.
- * @param dtype Number type of the tensors.
+ * @param dtype Data type of the tensors.
  * @returns The kernel's name and tier, and the reason why each tier before it does not serve the shape.
  * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
  * @throws {RangeError} If the window is larger than the padded input.

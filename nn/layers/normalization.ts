@@ -25,7 +25,7 @@ import {
 } from "./norm_loops.ts";
 import type { ParameterPlan, Pass } from "./layer.ts";
 
-/** How layer and group normalization go about it: the course's `ln_param` and `gn_param`. */
+/** Options of layer and group normalization: the course's `ln_param` and `gn_param`. */
 export interface LayernormParams {
   /** Added to the variance, so that it is never 0. Default: 1e-5. */
   readonly eps?: number;

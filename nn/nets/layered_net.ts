@@ -64,7 +64,7 @@ export interface NetOptions<D extends DType = DType> {
    * keeps the scale of the activations through any depth of relus (He et al., 2015).
    */
   readonly weightScale?: number | "he";
-  /** Number type of parameters, inputs and scores. Default: "float64"; "float32" is faster. */
+  /** Data type of parameters, inputs and scores. Default: "float64"; "float32" is faster. */
   readonly dtype?: D;
   /** Draws the weights, W1 first, and dropout's masks. Default: a new RandomState(0). */
   readonly random?: RandomState;
@@ -98,7 +98,7 @@ export interface NetDescription {
   readonly reg: number;
   /** Standard deviation of the weights at the start, or "he". */
   readonly weightScale: number | "he";
-  /** Number type. */
+  /** Data type. */
   readonly dtype: DType;
   /** Which loss. */
   readonly loss: string;

@@ -160,7 +160,7 @@ export class RandomState {
    * A tensor of normal numbers.
    *
    * @param shape The size of each dimension.
-   * @param dtype The number type: float32 rounds the numbers of float64.
+   * @param dtype The data type: float32 rounds the numbers of float64.
    * @returns The tensor.
    * @throws {TypeError} If the shape is not an array of numbers, or the dtype unknown.
    * @throws {RangeError} If a size is negative or not whole.
@@ -191,7 +191,7 @@ export class RandomState {
    * A tensor of uniform numbers.
    *
    * @param shape The size of each dimension.
-   * @param dtype The number type: float32 rounds the numbers of float64, so that 1 is possible.
+   * @param dtype The data type: float32 rounds the numbers of float64, so that 1 is possible.
    * @returns The tensor.
    * @throws {TypeError} If the shape is not an array of numbers, or the dtype unknown.
    * @throws {RangeError} If a size is negative or not whole.

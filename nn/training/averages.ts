@@ -46,7 +46,7 @@ export interface Average {
 }
 
 /**
- * An average of one's own, for {@linkcode SolverOptions.average}.
+ * A custom average, for {@linkcode SolverOptions.average}.
  *
  * @example The mean of all parameters so far
  * ```ts

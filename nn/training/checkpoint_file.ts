@@ -21,7 +21,7 @@ import { newArray } from "../tensor.ts";
 
 const FORMAT = "cnn-layers checkpoint 2", FORMAT_1 = "cnn-layers checkpoint 1";
 
-/** How a file goes on after the 8 bytes of the header's length, up to the digits of the checksum. */
+/** How a file continues after the 8 bytes of the header's length, up to the digits of the checksum. */
 const BEGINNING = `{"__metadata__":{"format":"${FORMAT}","crc32":"`;
 const CHECKSUM_AT = 8 + BEGINNING.length, CHECKSUM_END = CHECKSUM_AT + 8;
 

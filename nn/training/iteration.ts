@@ -57,7 +57,7 @@ export class Iterations<A extends FloatArray> {
     this.batches = new Batches(trained.model, data, options);
   }
 
-  /** Epochs done after so many iterations. */
+  /** Epochs done after this many iterations. */
   epochAt(iteration: number): number {
     return Math.floor(iteration / this.perEpoch);
   }

@@ -170,7 +170,7 @@ export class Solver<A extends FloatArray = FloatArray> {
    *
    * @param x Examples, (N, ...), in memory, as bytes too, or read batch by batch.
    * @param y Their labels.
-   * @param numSamples Measures on so many, drawn at random with replacement. Default: all, also for null.
+   * @param numSamples Measures on this many, drawn at random with replacement. Default: all, also for null.
    * @param batchSize How many are put through the model at a time.
    * @returns A number from 0 to 1.
    * @throws {TypeError} If a type is wrong.

@@ -22,7 +22,7 @@ import { checkConfig, readRule } from "./update.ts";
 
 /**
  * What a solver trains on, and what it measures by: tensors, bytes ({@linkcode ByteTensor}), or
- * {@linkcode Examples} that are read batch by batch. All number types go with any model: a batch is
+ * {@linkcode Examples} that are read batch by batch. All data types go with any model: a batch is
  * converted.
  */
 export interface SolverData<X extends ExampleSource = Tensor> {
@@ -103,7 +103,7 @@ export interface SolverOptions {
    * last ones. Default: true.
    */
   readonly restoreBest?: boolean;
-  /** Stops after so many epochs without a better validation accuracy. Default: never. */
+  /** Stops after this many epochs without a better validation accuracy. Default: never. */
   readonly patience?: number;
   /** Changes each batch, for example {@linkcode cropAndMirror}. */
   readonly augment?: Augment;
@@ -131,7 +131,7 @@ export interface Progress {
   readonly valAcc: number;
   /** Examples trained on in a second, without the time for accuracies. */
   readonly imagesPerSecond: number;
-  /** How long the rest takes if it goes on like this. */
+  /** How long the rest takes if it continues like this. */
   readonly secondsLeft: number;
 }
 
@@ -153,7 +153,7 @@ export interface TrainResult extends Progress {
 export interface TrainOptions {
   /**
    * Ends the training run after the iteration that it is aborted in. The result has the accuracies reached,
-   * but they are no candidate for the best: a training run that goes on is the one that was never stopped.
+   * but they are no candidate for the best: a training run that continues is the one that was never stopped.
    */
   readonly signal?: AbortSignal;
   /** Called after every iteration. */

@@ -20,7 +20,7 @@ export interface TestTimeOptions {
   /** Whether mirrored images count half. Default: true. */
   readonly mirror?: boolean;
   /**
-   * Images that are shifted so many pixels, up and left, and down and right, count half. What comes in
+   * Images that are shifted by this many pixels, up and left, and down and right, count half. What comes in
    * is reflected. Default: 0, none.
    */
   readonly shift?: number;

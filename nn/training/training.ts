@@ -95,7 +95,7 @@ export class Training<A extends FloatArray> {
           this.#printAccuracies(accuracies);
         }
         onProgress?.(this.#progress());
-        // A checkpoint of what diverged would take the place of one that can go on.
+        // A checkpoint of what diverged would take the place of one that can continue.
         const isDue = this.iteration % (checkpointEvery * perEpoch) === 0;
         if (onCheckpoint !== undefined && isDue && !this.#diverged) {
           yield onCheckpoint(this.checkpoint());
@@ -225,7 +225,7 @@ export class Training<A extends FloatArray> {
     }
     const measured = this.#isCheckPoint(this.iteration) && !this.#checkPending;
     if (end !== "stopped" || this.iteration === 0 || measured) return reached;
-    // Told, but not recorded, and no candidate for the best: a training run that goes on from here
+    // Told, but not recorded, and no candidate for the best: a training run that continues from here
     // must be the one that was never stopped.
     const { random } = this.#trained, before = random.getState();
     const accuracies = yield* this.#measure();

@@ -125,7 +125,7 @@ describe("fetchArchive()", () => {
     assertEquals(server.asked, ["all"]);
   });
 
-  it("goes on where the connection broke", async () => {
+  it("continues where the connection broke", async () => {
     await using server = serve(file, [20_000, 10_000]);
     const path = await folder();
     await fetchArchive(archive(server.url), path);
@@ -133,7 +133,7 @@ describe("fetchArchive()", () => {
     assertEquals(server.asked, ["all", "20000", "30000"]);
   });
 
-  it("goes on where an earlier run ended", async () => {
+  it("continues where an earlier run ended", async () => {
     await using server = serve(file, [20_000, 0]);
     const path = await folder();
     await assertRejects(
@@ -222,7 +222,7 @@ describe("fetchArchive()", () => {
       assertRejects(
         () => fetchArchive(archive(server.url), path, seconds),
         InputError,
-        `has sent nothing for ${seconds} seconds: the same command goes on from there`,
+        `has sent nothing for ${seconds} seconds: the same command continues from there`,
       );
     await refused(0.1);
     await Deno.writeFile(`${path}/archive.tar.gz.part`, file.subarray(0, 100));

@@ -172,7 +172,7 @@ describe("deno task train", () => {
     await Deno.remove(folder, { recursive: true });
   });
 
-  it("goes on with a disk that is full, and keeps the checkpoint of before", async () => {
+  it("continues with a disk that is full, and keeps the checkpoint of before", async () => {
     const folder = await Deno.makeTempDir(), file = `${folder}/run.safetensors`;
     const args = [...small, "--checkpoint", file];
     assertEquals((await run("examples/train_mnist.ts", [...args, "--epochs", "1"])).code, 0);

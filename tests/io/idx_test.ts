@@ -17,7 +17,7 @@ describe("decodeIdx()", () => {
     assertEquals(await decodeIdx(await zipped(file)), expected);
     assertStrictEquals((await decodeIdx(file)).data.buffer, file.buffer);
   });
-  it("reads every number type, most significant byte first", async () => {
+  it("reads every data type, most significant byte first", async () => {
     const numbers = [
       [0x09, Int8Array.of(-1, 127), [0xff, 0x7f]],
       [0x0b, Int16Array.of(-2, 258), [0xff, 0xfe, 1, 2]],

@@ -176,7 +176,7 @@ describe("imageToTensor()", () => {
       shape: [1, 3, 1, 2],
     });
   });
-  it("makes it gray, scales it, and takes a number type", () => {
+  it("makes it gray, scales it, and takes a data type", () => {
     const statistics = { mean: [10], deviation: [2] };
     const { data, shape } = imageToTensor(picture, { channels: 1, statistics, dtype: "float32" });
     const gray = [[10, 20, 30], [40, 50, 60]].map(([r, g, b]) => 0.299 * r + 0.587 * g + 0.114 * b);

@@ -207,7 +207,7 @@ describe("FullyConnectedNet", () => {
 
 describe("ThreeLayerConvNet", () => {
   it("gives the course's losses", () => {
-    // The course does not seed this cell: its numbers go on from those of the cell before.
+    // The course does not seed this cell: its numbers continue from those of the cell before.
     const random = new RandomState(231);
     for (const shape of [[2, 3, 8, 8], [3, 3, 3, 3], [3], [2, 3, 8, 8]]) random.randn(shape);
     const net = new ThreeLayerConvNet({ random });

@@ -1,7 +1,7 @@
 /**
  * What every runtime and every bundle runs of the installed package: each tier on whole numbers, and a
  * training run whose every bit is known. Node and Bun print the report; a page sends it to where it
- * came from, and goes on to the page that the answer names.
+ * came from, and continues to the page that the answer names.
  *
  * @module
  */

@@ -11,7 +11,7 @@ function rows(...start: string[]): string[][] {
 
 describe("features()", () => {
   const both = "float64, float32";
-  it("says which tiers run each pass, in which number types", () => {
+  it("says which tiers run each pass, in which data types", () => {
     const start = ["`conv`", "3x5"];
     assertEquals(
       rows(...start),

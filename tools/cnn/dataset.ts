@@ -36,7 +36,7 @@ export interface Wanted {
   readonly channels: 1 | 3;
   /** Height and width that a folder's images are brought to. Default: that of the first. */
   readonly size?: readonly [height: number, width: number];
-  /** At most so many examples, drawn at random. */
+  /** At most this many examples, drawn at random. */
   readonly limit: number;
   /** Seeds that draw. */
   readonly seed: number;
@@ -128,7 +128,7 @@ async function readCifar10(folder: string, { part, limit }: Wanted): Promise<Dat
   return { x, y, classes: cifar10Classes };
 }
 
-/** At most so many examples. */
+/** At most this many examples. */
 function some({ x, y, classes }: DataSet, { limit, seed }: Wanted): DataSet {
   const [N] = x.shape;
   if (N === 0) throw new InputError("there are no images");
@@ -145,7 +145,7 @@ export function pick(x: ExampleSource, picks: Int32Array): Examples {
   };
 }
 
-/** The first examples, at most so many. */
+/** The first examples, at most this many. */
 export function first(x: ExampleSource, count: number): Examples {
   return pick(x, Int32Array.from({ length: Math.min(count, x.shape[0]) }, (_, i) => i));
 }

@@ -25,7 +25,7 @@ const options = {
   data: path(
     "folder with a folder of images for each class, or with the test files of MNIST or CIFAR-10",
   ),
-  limit: whole(undefined, [1, 2 ** 31 - 1], "use at most so many images"),
+  limit: whole(undefined, [1, 2 ** 31 - 1], "use at most this many images"),
   resize: flag("crop and resize a folder's images to the size that the model takes"),
   views: flag("average the scores of each image, its mirror image and both shifted by a pixel"),
   seed: whole(0, SEEDS, "seed of which images --limit leaves"),

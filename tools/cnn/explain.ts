@@ -30,7 +30,7 @@ async function main(values: Values<typeof options>, operands: readonly string[])
   }
   console.log(table([
     ["layer", job.layer],
-    ["number type", values.dtype],
+    ["data type", values.dtype],
     ["tier", tier],
     ["kernel", name],
     ["reason", reason],

@@ -35,7 +35,7 @@ export const shapeOptions = {
   ...geometryOptions,
   x: sizes(["N,C,H,W", "C,H,W", "N,D"], 65_536, "input"),
   w: sizes(["F,C/groups,KH,KW", "D,M"], 65_536, "filters of a convolution, or a matrix"),
-  dtype: word("float32", ["float32", "float64"], "number type"),
+  dtype: word("float32", ["float32", "float64"], "data type"),
   budget: whole(300, [1, 600_000], "milliseconds of measurement for each direction"),
 };
 
@@ -149,7 +149,7 @@ export function measureJob(
   };
 }
 
-/** Times calls for so many milliseconds, after half as many for the engine to optimize. */
+/** Times calls for this many milliseconds, after half as many for the engine to optimize. */
 function measure(call: () => unknown, operations: number | undefined, budget: number): Measured {
   const start = performance.now();
   do call(); while (performance.now() - start < budget / 2);

@@ -26,7 +26,7 @@ const options = {
   sample: whole(
     undefined,
     [1, 100_000],
-    `draws so many and fails if under ${percent(SAMPLE_SCORE)} die`,
+    `draws this many and fails if under ${percent(SAMPLE_SCORE)} die`,
   ),
   report: path("a Markdown file for the scores and the survivors"),
   results: path("a file of results: what it holds of unchanged files is not run again"),

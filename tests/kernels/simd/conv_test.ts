@@ -471,7 +471,7 @@ describe(`products of matrices, over ${GEOMETRIES / 5} geometries, seed ${SEED}`
       }
     });
 
-    it(`pass numbers that are not finite as the definition does, ${dtype}`, () => {
+    it(`pass non-finite values as the definition does, ${dtype}`, () => {
       const N = 2, shape = convShape([N, 2, 5, 5], [3, 2, 3, 3], { pad: 1 });
       for (const wrong of ["x", "w", "dout"] as const) {
         const inputs = inputsFor({ N, shape }, dtype, (u) => Math.floor(u * 17) - 8);

@@ -149,7 +149,7 @@ describe("The SIMD kernels of normalizations", () => {
         return bnParam.runningVar!.data;
       });
       for (const [i, variance] of runs[1].entries()) {
-        // To 1e-3 where neighbours are a sixteenth of the deviation apart.
+        // To 1e-3 where neighbors are a sixteenth of the deviation apart.
         const bound = offset === 1e6 ? 1e-3 : 1e-6;
         assert(Math.abs(runs[0][i] - variance) < bound * variance, `${offset}: ${runs[0][i]}`);
       }

@@ -326,7 +326,7 @@ describe("Net", () => {
     assertThrows(() => conv(4, { kernelSize: 0 }), RangeError, "conv.kernel must be");
   });
 
-  it("is trained by the Solver, and goes on from a checkpoint to the same bits", () => {
+  it("is trained by the Solver, and continues from a checkpoint to the same bits", () => {
     const random = new RandomState(2);
     const x = random.randn([20, 2, 6, 6]), labels = random.randint(0, 4, 20);
     const data = { xTrain: x, yTrain: labels, xVal: x, yVal: labels };

@@ -97,7 +97,7 @@ describe("A layer of one's own: a learned PReLU", () => {
     assertThrows(() => Net.fromJSON(description), TypeError, "layers[1].type must be a layer of");
   });
 
-  it("learns, and goes on from a checkpoint to the same bits", () => {
+  it("learns, and continues from a checkpoint to the same bits", () => {
     const random = new RandomState(5);
     const x = random.randn([12, 2, 6, 6]), labels = random.randint(0, 3, 12);
     const data = { xTrain: x, yTrain: labels, xVal: x, yVal: labels };

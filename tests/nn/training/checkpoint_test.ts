@@ -272,7 +272,7 @@ describe("decodeCheckpoint()", () => {
     assertSameBits(decodeCheckpoint(shifted.subarray(3)), small);
   });
 
-  it("reads a file of format 1, from which a training run goes on as ever", async () => {
+  it("reads a file of format 1, from which a training run continues as ever", async () => {
     const bytes = await Deno.readFile(
       new URL("../../fixtures/checkpoint-1.safetensors", import.meta.url),
     );

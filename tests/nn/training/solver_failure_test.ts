@@ -178,7 +178,7 @@ describe("An exception in the middle of an iteration", () => {
     assertEquals(arraysOf(mine) - arraysOf("sgd"), 2);
   });
 
-  it("is what an update rule gets that gives nothing to go on with", () => {
+  it("is what an update rule gets that gives nothing to continue with", () => {
     for (const given of [{}, { nextW: zeros([3, 4]), config: {} }, { nextW: zeros([4, 3]) }]) {
       const solver = new Solver(linear(), data, {
         ...quiet,
@@ -244,7 +244,7 @@ describe("A loss that is not a finite number", () => {
     assertSameBits(other.checkpoint(), before);
   });
 
-  it("keeps a checkpoint from taking the place of one that can go on", () => {
+  it("keeps a checkpoint from taking the place of one that can continue", () => {
     const kept: number[] = [];
     diverging(NaN, 12).train({ onCheckpoint: ({ iteration }) => void kept.push(iteration) });
     assertEquals(kept, [6]);

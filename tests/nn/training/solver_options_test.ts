@@ -133,7 +133,7 @@ describe("A checkpoint keeps each update rule's memory", () => {
       ["adamw", "m"],
     ] as const
   ) {
-    it(`of ${updateRule}, so that training goes on as if it had not been interrupted`, () => {
+    it(`of ${updateRule}, so that training continues as if it had not been interrupted`, () => {
       const options = { ...base, updateRule, optimConfig: { learningRate: 0.1 } };
       const whole = new Solver(new Witness(), data, options);
       whole.train();

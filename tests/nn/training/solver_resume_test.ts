@@ -276,7 +276,7 @@ describe("Solver.resume()", () => {
         return Reflect.get(history, key);
       },
     });
-    // One epoch more, and none was better for so many.
+    // One epoch more, and none was better for this many.
     const { end, iteration } = solver.train();
     assertEquals([end, iteration], ["patience", epochs + 1]);
     assert(read < 50, `${read} reads of the history`);

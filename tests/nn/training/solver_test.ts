@@ -341,7 +341,7 @@ describe("Solver.trainAsync()", () => {
     assertEquals(seen, Array.from({ length: 24 }, (_, i) => i + 1));
   });
 
-  it("stops when told to, keeps what was reached, and can go on", async () => {
+  it("stops when told to, keeps what was reached, and can continue", async () => {
     const whole = new Solver(new NoisyNet(), data, noisy);
     whole.train();
     const model = new NoisyNet(), solver = new Solver(model, data, noisy);
