@@ -99,7 +99,6 @@ export function crossEntropyLoss<A extends FloatArray>(x: Tensor<A>, y: Targets)
   const dx = zerosLike(x), p = x.data;
   let loss = 0;
   const add = (i: number, target: number) => {
-    if (target === 0) return;
     const probability = Math.max(p[i], SMALLEST);
     loss -= target * log(probability);
     dx.data[i] = -target / probability / N;

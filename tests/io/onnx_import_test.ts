@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
+  AttributeProtoSchema,
   FunctionProtoSchema,
   type ModelProto,
   ModelProtoSchema,
@@ -616,6 +617,13 @@ describe("fromOnnx() refuses by node and reason", () => {
       [
         ({ graph }) => graph!.node[0].domain = "com.microsoft",
         "(MatMul) is of the domain com.microsoft",
+      ],
+      [
+        ({ graph }) => {
+          const { attribute } = graph!.node[0];
+          attribute.push(...[1, 2].map(() => create(AttributeProtoSchema, { name: "axis" })));
+        },
+        "node h (MatMul) has an attribute twice",
       ],
       [(proto) => proto.opsetImport = [], "it names no set of ONNX's operators"],
       [(proto) => proto.graph = undefined, "it has no graph"],

@@ -50,11 +50,11 @@ export const LAYERS: Readonly<Record<string, readonly LayerDefinition[]>> = {
     convTranspose(2, { dilation: 2, bias: false, stride: [1, 2] }),
   ],
   "max-pools": [
-    maxPool(3, { stride: 2, ceilMode: true }),
+    maxPool(2, { stride: 2, ceilMode: true }),
     maxPool([2, 3], { stride: 1, pad: "same" }),
     maxPool(2, { stride: 1, dilation: 3, pad: 3 }),
   ],
-  "max-pools that hang over their padding": [maxPool(3, { stride: 2, pad: 1, ceilMode: true })],
+  "max-pools that hang over their padding": [maxPool(4, { stride: 2, pad: 1, ceilMode: true })],
   "average pools": [
     averagePool(3, { stride: 1, pad: 1 }),
     averagePool([2, 3], { stride: 1, pad: "same", countIncludePad: false }),
@@ -62,10 +62,10 @@ export const LAYERS: Readonly<Record<string, readonly LayerDefinition[]>> = {
   ],
   "average pools that hang over": [averagePool(2, { stride: 3, ceilMode: true })],
   "average pools that hang over padding that counts": [
-    averagePool(3, { stride: 2, ceilMode: true, pad: 1 }),
+    averagePool(4, { stride: 2, ceilMode: true, pad: 1 }),
   ],
   "average pools that hang over padding that does not": [
-    averagePool(3, { stride: 2, ceilMode: true, pad: 1, countIncludePad: false }),
+    averagePool(4, { stride: 2, ceilMode: true, pad: 1, countIncludePad: false }),
   ],
   "normalizations of images": [
     ...[batchnorm({ eps: 1e-3, momentum: 0.8 }), groupnorm(2), groupnorm(4, { eps: 0.01 })],
