@@ -10,6 +10,7 @@ import {
   ModelProtoSchema,
   type NodeProto,
   OperatorSetIdProtoSchema,
+  StringStringEntryProtoSchema,
   type TensorProto,
 } from "onnx-buf";
 import { checkTensor, checkType, isObject } from "../../kernels/check.ts";
@@ -19,7 +20,14 @@ import { readOptions, unchecked } from "../../nn/checks.ts";
 import type { PlannedLayer } from "../../nn/layers/layer.ts";
 import type { LayeredNet } from "../../nn/nets/layered_net.ts";
 import { EXPORTERS } from "./exporters.ts";
-import { floatProto, intsProto, nodeProto, type OnnxAttributes, valueProto } from "./messages.ts";
+import {
+  DTYPE_KEY,
+  floatProto,
+  intsProto,
+  nodeProto,
+  type OnnxAttributes,
+  valueProto,
+} from "./messages.ts";
 
 /** The version of ONNX's operators that models use, of 2022, and that of the format with it. */
 const OPSET = 17, IR_VERSION = 8n;
@@ -75,8 +83,8 @@ export interface ToOnnxOptions {
 /**
  * A net as an ONNX model, as it is at inference: from `x`, (N, ...inputDim), to `scores`, (N, classes), in
  * float32, with any number of examples. Batch normalization uses its running statistics, and dropout is
- * left out. The operators are those of set 17 (2022), so that gelu and group normalization are several
- * nodes.
+ * left out. The net's own data type is named beside the graph, for {@linkcode fromOnnx}. The operators are
+ * those of set 17 (2022), so that gelu and group normalization are several nodes.
  *
  * @example
  * ```ts
@@ -145,6 +153,7 @@ export function toOnnx<D extends "float32" | "float64">(
       irVersion: IR_VERSION,
       opsetImport: [create(OperatorSetIdProtoSchema, { domain: "", version: BigInt(OPSET) })],
       producerName: "cnn-layers",
+      metadataProps: [create(StringStringEntryProtoSchema, { key: DTYPE_KEY, value: net.dtype })],
       graph,
     }),
   );

@@ -13,9 +13,17 @@ import {
   TensorProto_DataType as DataType,
   type ValueInfoProto,
 } from "onnx-buf";
+import { checkDType } from "../../kernels/check.ts";
 import { ArgumentTypeError } from "../../kernels/errors.ts";
 import type { DType } from "../../kernels/tensor.ts";
-import { Attributes, checkKnown, type Constant, readTensor, typeName } from "./messages.ts";
+import {
+  Attributes,
+  checkKnown,
+  type Constant,
+  DTYPE_KEY,
+  readTensor,
+  typeName,
+} from "./messages.ts";
 
 /** A node of a graph. */
 export interface GraphNode {
@@ -37,6 +45,8 @@ export interface Graph {
   readonly opset: number;
   /** The data type of its values. */
   readonly dtype: DType;
+  /** The data type of the net that it was made of, if that is known. */
+  readonly netDtype: DType | undefined;
   /** The name of its input. */
   readonly input: string;
   /** The shape of one example of it. */
@@ -98,6 +108,7 @@ export function readGraph(bytes: Uint8Array): Graph {
   return {
     ...inputOf(inputs[0]),
     opset,
+    netDtype: netDtypeOf(model),
     output: graph.output[0].name,
     nodes,
     constants,
@@ -128,6 +139,11 @@ function opsetOf({ opsetImport }: ModelProto): number {
   return refuse(
     `its operators are those of set ${version}, where ${FIRST_OPSET} to ${LAST_OPSET} are read`,
   );
+}
+
+function netDtypeOf({ metadataProps }: ModelProto): DType | undefined {
+  const value = metadataProps.find(({ key }) => key === DTYPE_KEY)?.value;
+  return value === undefined ? undefined : checkDType(value);
 }
 
 function isOnnx(domain: string): boolean {

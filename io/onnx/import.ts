@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkType, isBytes } from "../../kernels/check.ts";
+import { checkDType, checkType, isBytes } from "../../kernels/check.ts";
 import { ArgumentTypeError } from "../../kernels/errors.ts";
 import { type DType, show, sizeOf, type Tensor } from "../../kernels/tensor.ts";
 import { readOptions, unchecked } from "../../nn/checks.ts";
@@ -28,16 +28,19 @@ import { rewritten } from "./patterns.ts";
 import { crossEntropyLoss } from "./softmax.ts";
 
 /** How {@linkcode fromOnnx} makes a net. */
-export interface FromOnnxOptions {
+export interface FromOnnxOptions<D extends DType = DType> {
+  /** Data type of the net. Default: that of the net which was written, or the model's. */
+  readonly dtype?: D;
   /** Draws dropout's masks in training. Default: a new RandomState(0). */
   readonly random?: RandomState;
 }
 
 /**
  * The net of an ONNX model, ready to predict and to be trained on: its layers, its parameters and its
- * running statistics. It takes one input, (N, ...) of any N, and gives (N, classes). It has the model's
- * data type. Read are Conv, ConvTranspose, BatchNormalization, InstanceNormalization,
- * GroupNormalization, LayerNormalization, Gemm, MatMul with Add, Relu, LeakyRelu, Gelu, Sigmoid, Tanh,
+ * running statistics. It takes one input, (N, ...) of any N, and gives (N, classes). Its data type is the
+ * model's, or that of the net which {@linkcode toOnnx} has written. Read are Conv, ConvTranspose,
+ * BatchNormalization, InstanceNormalization, GroupNormalization, LayerNormalization, Gemm, MatMul with
+ * Add, Relu, LeakyRelu, Gelu, Sigmoid, Tanh,
  * MaxPool, AveragePool, GlobalMaxPool, GlobalAveragePool and ReduceMean of planes, Pad before a convolution
  * or a pool, Flatten, Reshape and Squeeze to vectors, Add, Concat, Softmax, Identity, Dropout and Constant,
  * with every attribute that a layer here has, and GELU and group normalization in several nodes. All else
@@ -61,24 +64,28 @@ export interface FromOnnxOptions {
  * ```
  *
  * @param bytes The file.
- * @param options Where dropout's random numbers come from.
+ * @param options Data type, and where dropout's random numbers come from.
  * @returns The net.
  * @throws {TypeError} If the bytes are not an ONNX model, or one with parts that are not read: the message
  * names the operator, the node and the part. Data that lies in other files is not read.
  * @throws {RangeError} If sizes do not fit each other.
  */
-export function fromOnnx(bytes: Uint8Array, options: FromOnnxOptions = {}): Net<DType> {
+export function fromOnnx<D extends DType = DType>(
+  bytes: Uint8Array,
+  options: FromOnnxOptions<D> = {},
+): Net<D> {
   checkType(isBytes(bytes), "bytes", "be a Uint8Array", bytes);
-  const { random } = readOptions("options", options, {
+  const { dtype, random } = readOptions("options", options, {
+    dtype: (_, value: unknown) => value === undefined ? undefined : checkDType(value),
     random: unchecked<RandomState | undefined>,
   });
   const graph = readGraph(bytes);
   const { layers, tensors } = new Reader(graph).read();
   const isProbable = layers.at(-1)?.type === "softmax";
-  const net = new Net<DType>({
+  const net = new Net<D>({
     inputDim: graph.inputDim,
     layers,
-    dtype: graph.dtype,
+    dtype: (dtype ?? graph.netDtype ?? graph.dtype) as D,
     random,
     ...isProbable ? { loss: crossEntropyLoss } : {},
   });

@@ -28,6 +28,9 @@ import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
 import { type FloatArray, show, type Tensor } from "../../kernels/tensor.ts";
 import { type ElementName, ELEMENTS, exactSize, readElements } from "../elements.ts";
 
+/** The key in a model's metadata of the data type that the net had which it was made of. */
+export const DTYPE_KEY = "cnn-layers.dtype";
+
 /** A node's attributes: whole numbers, lists of them, and floats. */
 export type OnnxAttributes = Readonly<
   Record<string, number | readonly number[] | { readonly float: number }>

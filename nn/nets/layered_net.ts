@@ -442,6 +442,11 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     return left;
   }
 
+  /** Data type of parameters, inputs and scores. */
+  get dtype(): D {
+    return this.#planner.dtype as D;
+  }
+
   /** Whether a layer continues the stream of random numbers from step to step. */
   get #draws(): boolean {
     return this.#planner.draws && this.#seed === undefined;

@@ -202,7 +202,13 @@ describe("toOnnx() and fromOnnx()", () => {
       const scores = net.predict({ data: Float64Array.from(x.data), shape: x.shape });
       assertScores(await runModel(bytes, { x }), scores, `${N} examples`);
     }
-    assertEquals(fromOnnx(bytes).params.W1.data, Float32Array.from(net.params.W1.data));
+    // The data type comes back, the values as float32 holds them.
+    const { data } = fromOnnx(bytes).params.W1;
+    assertEquals(data, Float64Array.from(Float32Array.from(net.params.W1.data)));
+    const single = fromOnnx(bytes, { dtype: "float32" });
+    assertEquals(single.dtype, "float32");
+    assertEquals(single.params.W1.data, Float32Array.from(net.params.W1.data));
+    assertThrows(() => fromOnnx(bytes, { dtype: "f4" as "float32" }), TypeError, "dtype must be");
   });
 
   it("write layers of one's own by a function, and refuse them by name without", async () => {
