@@ -1,5 +1,5 @@
 /**
- * What a net is to whoever trains it.
+ * The interface between a net and what trains it.
  *
  * @module
  */

@@ -7,7 +7,7 @@
 
 import { type DType, dtypeOf, type FloatArray, zerosOf } from "../kernels/tensor.ts";
 
-/** Values of the smallest array that is worth it. */
+/** The length of the smallest array that is kept. */
 const LEAST = 1 << 14;
 
 /** Arrays of one type and length have one key. */
@@ -55,7 +55,7 @@ export class Workspace {
     else free.push(array);
   }
 
-  /** Ends an iteration: all arrays may be taken again but those that somebody keeps. */
+  /** Ends an iteration: all arrays may be taken again but those that are kept. */
   end(kept: readonly FloatArray[]): void {
     for (const array of kept) this.#used.delete(array);
     for (const array of this.#used) this.release(array);

@@ -2,7 +2,7 @@
  * What a layer of a net is: a plain value that plans itself for an input, then runs forward and back.
  * The layers of this library and those of a user are made the same way.
  *
- * Source: the idea of thinc, whose layers return their output and the way back.
+ * Source: the idea of thinc, whose layers return their output and a backward function.
  *
  * @module
  */
@@ -112,7 +112,7 @@ export interface LayerPlan {
    * @param x The batch, (N, ...inShape); it must not be written to, unless the run says so.
    * @param params The parameters, by their short names.
    * @param run What it runs with.
-   * @returns The output, (N, ...outShape), and the way back.
+   * @returns The output, (N, ...outShape), and the backward function.
    */
   forward(x: Tensor, params: Readonly<Record<string, Tensor>>, run: Run): Pass;
 }
@@ -125,7 +125,7 @@ export interface Pass {
    * From the gradient of the output to those of the input and the parameters. It is called once.
    *
    * @param dout The gradient of the output; it must not be written to.
-   * @param options `dx: false` says that nobody needs the gradient of the input, `params: false` those of
+   * @param options `dx: false` says that the gradient of the input is not needed, `params: false` those of
    * the parameters.
    * @returns `dx`, and `grads` with the short names of the parameters, none of which may be missing.
    */
@@ -134,7 +134,7 @@ export interface Pass {
 
 /** What a layer gives going back. */
 export interface Gradient {
-  /** The gradient of the input; may be left out if nobody needs it. */
+  /** The gradient of the input; may be left out if it is not needed. */
   readonly dx?: Tensor;
   /** The gradients of the parameters, by their short names. Default: none. */
   readonly grads?: Readonly<Record<string, Tensor>>;
@@ -150,13 +150,13 @@ export interface Run {
   readonly seed?: number;
   /** The layer's own state, by short names: to be written in training. */
   readonly state: Readonly<Record<string, Tensor>>;
-  /** Whether nobody needs the input any more, so that it may be written over. */
+  /** Whether the input is not needed any more, so that it may be written over. */
   readonly ownsInput: boolean;
   /** The names in the net of parameters that need no gradient. */
   readonly frozen: ReadonlySet<string>;
-  /** Lets an array be used again that nobody needs any more, if the net does that. */
+  /** Lets an array be used again that is not needed any more, if the net does that. */
   readonly release?: (array: FloatArray) => void;
-  /** Called with the output of each layer, if somebody watches. */
+  /** Called with the output of each layer, if something watches. */
   readonly watch?: (layer: PlannedLayer, out: Tensor) => void;
   /** The parameters of the whole net, for the layers inside this one. */
   readonly params: Readonly<Record<string, Tensor>>;
@@ -183,8 +183,8 @@ export interface PlannedLayer {
    *
    * @param x The batch.
    * @param run What the layer around it runs with.
-   * @param ownsInput Whether nobody else needs x. Default: false.
-   * @returns The output and the way back, which gives dx alone.
+   * @param ownsInput Whether nothing else needs x. Default: false.
+   * @returns The output and the backward function, which returns dx only.
    */
   forward(x: Tensor, run: Run, ownsInput?: boolean): Pass;
   /** The same layer, run in another way. */

@@ -255,7 +255,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
       })
     );
     const { loss, dx } = this.#loss.of(out, y);
-    // The first layer's dx nobody needs.
+    // The first layer's dx is not needed.
     inWorkspace(() => backward(dx, { dx: false }));
     // The loss may be a function that keeps the scores.
     workspace?.end([out, ...Object.values(grads)].map(({ data }) => data));

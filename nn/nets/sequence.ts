@@ -88,7 +88,7 @@ function runSequence(steps: readonly PlannedLayer[], x: Tensor, run: Run): Pass 
   for (const [i, step] of steps.entries()) {
     const pass = step.forward(out, run, steps[i - 1]?.plan.ownsOut);
     out = pass.out;
-    // At inference nobody goes back: what a pass keeps for that may be collected.
+    // At inference there is no backward pass: what a pass keeps for that may be collected.
     if (run.mode === "train") passes.push(pass.backward);
     if (run.release !== undefined) outs.push(out);
   }

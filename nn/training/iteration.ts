@@ -32,7 +32,7 @@ export class Iterations<A extends FloatArray> {
   optimConfigs: Record<string, OptimConfig>;
   /** The averages of the parameters; undefined before the first update, or if there are none. */
   averages: AverageState | undefined;
-  /** Where non-finite values began, if the last loss is such a one. */
+  /** Where non-finite values began, if the last loss is not finite. */
   divergedAt: string | undefined;
   readonly #trained: TrainedModel<A>;
   readonly #options: Read<typeof SETTINGS>;

@@ -56,7 +56,7 @@ export class TrainedModel<A extends FloatArray> {
   lend(params: Readonly<Record<string, Tensor>>, modelState: ModelState | null): void {
     this.#own = this.#present();
     const { random } = this.#own;
-    // Copies: whoever has the model may train it on by himself.
+    // Copies: the model's owner may train it further.
     const copy = copyOf({ params, modelState }, "parameters");
     this.restore({
       params: copy.params as Record<string, Tensor<A>>,
