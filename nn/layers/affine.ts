@@ -185,6 +185,7 @@ export function affine(outputs: number): LayerDefinition {
       explain: () => explain(affineKernels, { D, M }, dtype),
       flattens: true,
       ownsOut: true,
+      ownsDx: true,
       withEpilogue: ({ relu = false }) => forward(relu),
       forward: forward(false),
     };

@@ -233,6 +233,7 @@ export function averagePool(size: Size, options: AveragePoolOptions = {}): Layer
       outShape: [C, shape.OH, shape.OW],
       explain: () => explain(averagePoolKernels, shape, planner.dtype),
       ownsOut: true,
+      ownsDx: true,
       forward(x) {
         const { out, cache } = averagePoolForward(x, poolParam);
         return { out, backward: (dout) => ({ dx: averagePoolBackward(dout, cache) }) };

@@ -331,6 +331,7 @@ export function batchnorm(options: BatchnormOptions = {}): LayerDefinition {
       params: normParams(C),
       state: { runningMean: zeros, runningVar: zeros },
       ownsOut: true,
+      ownsDx: true,
       withEpilogue: ({ relu = false }) => forward(relu),
       forward: forward(false),
     };

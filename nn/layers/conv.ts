@@ -402,6 +402,7 @@ export function planConv(
     multiplyAdds: sizeOf(wShape) * OH * OW,
     explain: () => explain(convKernels, shape, dtype),
     ownsOut: true,
+    ownsDx: true,
     withEpilogue: ({ relu = false }) => forward(relu),
     forward: forward(false),
   };

@@ -407,6 +407,7 @@ export function convTranspose(
       multiplyAdds: sizeOf(wShape) * H * W,
       explain: () => explain(convKernels, adjoint, planner.dtype),
       ownsOut: true,
+      ownsDx: true,
       forward,
     };
   });

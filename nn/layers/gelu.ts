@@ -31,6 +31,7 @@ export function gelu(): LayerDefinition {
   return layerOf("gelu", [], (inShape) => ({
     outShape: inShape,
     ownsOut: true,
+    ownsDx: true,
     forward(x, _, { mode, ownsInput }) {
       const out = ownsInput ? x : emptyLike(x);
       // With a slope the backward pass needs neither input nor output.

@@ -128,6 +128,7 @@ export function groupnorm(groups: number, options: LayernormOptions = {}): Layer
       outShape: inShape,
       params: normParams(C),
       ownsOut: true,
+      ownsDx: true,
       forward: (x, { gamma, beta }) =>
         normPass(runLayernorm("spatialGroupnorm", x, gamma, beta, C / groups, eps)),
     };

@@ -96,6 +96,8 @@ export interface LayerPlan {
   readonly releases?: boolean;
   /** Whether `out` is an array of its own that `backward` does not read, so that it may be written over. */
   readonly ownsOut?: boolean;
+  /** Whether `dx` is an array of its own, or dout's if that may be written over. Default: false. */
+  readonly ownsDx?: boolean;
   /** Whether each value of the output is one of the input's, the largest of some: a relu may come later. */
   readonly selects?: boolean;
   /** What the layer does, if a kernel can do it before it stores its sums. */
@@ -124,12 +126,13 @@ export interface Pass {
   /**
    * From the gradient of the output to those of the input and the parameters. It is called once.
    *
-   * @param dout The gradient of the output; it must not be written to.
+   * @param dout The gradient of the output; it must not be written to, unless `ownsDout` says so.
    * @param options `dx: false` says that the gradient of the input is not needed, `params: false` those of
    * the parameters.
+   * @param ownsDout Whether dout is not needed elsewhere, so that it may be written over and be dx. Default: false.
    * @returns `dx`, and `grads` with the short names of the parameters, none of which may be missing.
    */
-  backward(dout: Tensor, options: PassOptions): Gradient;
+  backward(dout: Tensor, options: PassOptions, ownsDout?: boolean): Gradient;
 }
 
 /** What a layer gives going back. */

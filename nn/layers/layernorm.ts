@@ -120,6 +120,7 @@ export function layernorm(options: LayernormOptions = {}): LayerDefinition {
       outShape: inShape,
       params: normParams(D),
       ownsOut: true,
+      ownsDx: true,
       forward: (x, { gamma, beta }) => normPass(runLayernorm("layernorm", x, gamma, beta, D, eps)),
     };
   });

@@ -265,6 +265,7 @@ export function maxPool(size: Size, options: MaxPoolOptions = {}): LayerDefiniti
       name: "pool",
       explain: () => explain(maxPoolKernels, shape, planner.dtype),
       ownsOut: true,
+      ownsDx: true,
       selects: true,
       forward(x) {
         const { out, cache } = maxPoolForward(x, poolParam);

@@ -221,16 +221,18 @@ export function normalize<A extends FloatArray>(
  * @param layout How x is grouped.
  * @param dout Gradient of the output.
  * @param normalized From the forward pass.
+ * @param dx Where dx goes, which may be dout. Default: a new tensor.
  * @returns The gradients.
  */
 export function normalizeBackward<A extends FloatArray>(
   layout: Layout,
   dout: Tensor<A>,
   { x, gamma, mean, inverseStd, count }: Normalized<A>,
+  dx: Tensor<A> = emptyLike(x),
 ): NormGradients<A> {
   const { groups, P, C } = layout;
   const kernel = select(normKernels, { P }, dtypeOf(x.data));
-  const dx = emptyLike(x), dgamma = emptyLike(gamma), dbeta = emptyLike(gamma);
+  const dgamma = emptyLike(gamma), dbeta = emptyLike(gamma);
   const scale = gamma.data;
   const gammaSums = new Float64Array(C), betaSums = new Float64Array(C);
   const dxhat = new Float64Array(groups), product = new Float64Array(groups);

@@ -111,9 +111,9 @@ export function normPass<L extends NormLayer>(
 ): Pass {
   return {
     out,
-    backward(dout) {
-      const layout = checkBackward(dout, cache, cache.layer);
-      const { dx, dgamma: gamma, dbeta: beta } = normalizeBackward(layout, dout, cache);
+    backward(dout, _, ownsDout) {
+      const layout = checkBackward(dout, cache, cache.layer), to = ownsDout ? dout : undefined;
+      const { dx, dgamma: gamma, dbeta: beta } = normalizeBackward(layout, dout, cache, to);
       return { dx, grads: { gamma, beta } };
     },
   };

@@ -72,7 +72,15 @@ export function reluBackward<A extends FloatArray>(
   checkTensor("cache.out", out);
   checkTensorShape("dout", dout, out.shape, "relu's output");
   checkSameDType({ dout, out });
-  const dx = emptyLike(out);
+  return masked(out, dout, emptyLike(out));
+}
+
+/** dx = dout where out is above 0, and 0 elsewhere. dx may be dout. */
+function masked<A extends FloatArray>(
+  out: Tensor<A>,
+  dout: Tensor<A>,
+  dx: Tensor<A>,
+): Tensor<A> {
   runMap(reluMask, [out, dout, dx]);
   return dx;
 }
@@ -80,7 +88,9 @@ export function reluBackward<A extends FloatArray>(
 /** The pass whose output is rectified already. */
 const reluPass = (out: Tensor): Pass => ({
   out,
-  backward: (dout) => ({ dx: reluBackward(dout, { out }) }),
+  backward: (dout, _, ownsDout) => ({
+    dx: ownsDout ? masked(out, dout, dout) : reluBackward(dout, { out }),
+  }),
 });
 
 /**
@@ -98,6 +108,7 @@ const reluPass = (out: Tensor): Pass => ({
 export function relu(): LayerDefinition {
   return layerOf("relu", [], (inShape) => ({
     outShape: inShape,
+    ownsDx: true,
     epilogue: { relu: true },
     passOf: reluPass,
     forward(x, _, { ownsInput }) {

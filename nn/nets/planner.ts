@@ -117,11 +117,11 @@ function running(
       around.watch?.(layer, out);
       return {
         out,
-        backward(dout, options) {
+        backward(dout, options, ownsDout) {
           const learning = locals.filter((local) => !around.frozen.has(names[local]));
           const isFrozen = locals.length > 0 && learning.length === 0;
           const wanted = isFrozen ? { ...options, params: false as const } : options;
-          const { dx, grads = {} } = backward(dout, wanted);
+          const { dx, grads = {} } = backward(dout, wanted, ownsDout);
           for (const local of learning) {
             const gradient = grads[local];
             checkTensorShape(`${path}'s d${local}`, gradient, params[local].shape, local);

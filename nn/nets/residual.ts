@@ -61,8 +61,9 @@ export function residual(branch: LayerDefinition, shortcut?: LayerDefinition): L
           backward(dout, options) {
             const one = first.backward(dout, options).dx, other = second.backward(dout, options).dx;
             if (options.dx === false) return {};
-            const dx = emptyLike(x);
+            const dx = a.plan.ownsDx ? one! : emptyLike(x);
             runMap(sum, [one!, other!, dx]);
+            if (b.plan.ownsDx) run.release?.(other!.data);
             return { dx };
           },
         };
@@ -72,6 +73,7 @@ export function residual(branch: LayerDefinition, shortcut?: LayerDefinition): L
         parts: shortcut === undefined ? [a] : [a, b],
         releases: true,
         ownsOut: true,
+        ownsDx: true,
         withEpilogue: ({ relu = false }) => forward(relu ? rectifiedSum : sum),
         forward: forward(sum),
       };

@@ -57,8 +57,8 @@ export function planSequence(
   const chain = parts.flatMap((part) => part.plan.chain ?? [part]);
   const steps = joined(chain);
   const forward: LayerPlan["forward"] = (x, _, run) => runSequence(steps, x, run);
-  const { ownsOut } = steps.at(-1)?.plan ?? {};
-  return { outShape, parts, chain, releases: true, ownsOut, forward };
+  const { ownsOut } = steps.at(-1)?.plan ?? {}, { ownsDx } = steps[0]?.plan ?? {};
+  return { outShape, parts, chain, releases: true, ownsOut, ownsDx, forward };
 }
 
 /** The layers as they run: epilogues done by kernels, or after the layers that select. */
@@ -109,9 +109,9 @@ function goBack(
   if (first < 0) return {};
   let dx: Tensor | undefined = dout, last: Tensor | undefined;
   for (let i = steps.length - 1; i >= first; i--) {
-    const given: Tensor = dx!;
+    const given: Tensor = dx!, ownsDout = steps[i + 1]?.plan.ownsDx;
     // Popped, so that what a layer kept can be collected.
-    dx = passes.pop()!(given, { dx: wanted || i > first }).dx;
+    dx = passes.pop()!(given, { dx: wanted || i > first }, ownsDout).dx;
     if (release === undefined) continue;
     // Whoever runs these layers still has use for their dout, input and output.
     if (!shares(given, dout, dx)) release(given.data);
