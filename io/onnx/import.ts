@@ -14,18 +14,12 @@ import { NetPlanner } from "../../nn/nets/planner.ts";
 import type { RandomState } from "../../nn/random/random_state.ts";
 import { layersOf, type Step, type Value, valueOf } from "./compose.ts";
 import { type Graph, type GraphNode, readGraph } from "./graph.ts";
-import {
-  AFTER_PAD,
-  type ConstantKind,
-  type Imported,
-  IMPORTERS,
-  type LayerNode,
-  type Padding,
-  paddingOf,
-} from "./importers.ts";
+import { IMPORTERS } from "./importers.ts";
+import type { ConstantKind, Imported, LayerNode, Padding } from "./layer_node.ts";
 import type { Constant } from "./messages.ts";
 import { rewritten } from "./patterns.ts";
 import { crossEntropyLoss } from "./softmax.ts";
+import { AFTER_PAD, paddingOf } from "./windows.ts";
 
 /** How {@linkcode fromOnnx} makes a net. */
 export interface FromOnnxOptions<D extends DType = DType> {
@@ -165,16 +159,14 @@ class Reader {
 
   #readNode(node: GraphNode): void {
     const { opType, attributes } = node;
-    const isOfConstants = node.inputs.every((name) => this.#constants.has(name));
+    const isOfConstants = node.inputs.length > 0 &&
+      node.inputs.every((name) => this.#constants.has(name));
     if (isOfConstants && (opType === "Identity" || opType === "Reshape")) this.#fold(node);
     else if (opType === "Add" || opType === "Concat") this.#join(node);
     else if (opType === "Pad") {
       const known = this.#input(node, 0);
       if (known.padding !== undefined) attributes.refuse("is after a Pad");
-      this.#known.set(node.outputs[0], {
-        ...known,
-        padding: paddingOf(this.#layerNode(node, known)),
-      });
+      this.#known.set(node.outputs[0], { ...known, padding: this.#read(node, known, paddingOf) });
     } else if (Object.hasOwn(IMPORTERS, opType)) this.#layer(node);
     else attributes.refuse("is of an operator that is not read");
     attributes.done();
@@ -199,7 +191,7 @@ class Reader {
     if (known.padding !== undefined && !AFTER_PAD.includes(node.opType)) {
       node.attributes.refuse(`is after a Pad, where ${AFTER_PAD.join(", ")} are read`);
     }
-    const imported = attempt(node, () => IMPORTERS[node.opType](this.#layerNode(node, known)));
+    const imported = this.#read(node, known, IMPORTERS[node.opType]);
     if (imported === undefined) this.#known.set(node.outputs[0], known);
     else this.#add(node, known, imported);
   }
@@ -225,16 +217,22 @@ class Reader {
     this.#known.set(node.outputs[0], { value: valueOf(step), shape: plan.outShape });
   }
 
-  /** What an importer is told of a node. */
-  #layerNode(node: GraphNode, { shape, padding }: Known): LayerNode {
+  /** Reads a node's constants and attributes; what has not been read in the end is refused. */
+  #read<T>(node: GraphNode, { shape, padding }: Known, reader: (node: LayerNode) => T): T {
     const { opset, batch } = this.graph;
+    const unread = new Map([...node.inputs.entries()].slice(1).filter(([, name]) => name !== ""));
     const optional = (i: number, kind?: ConstantKind) => {
       const name = node.inputs[i] ?? "";
+      unread.delete(i);
       return name === "" ? undefined : this.#constant(node, name, kind);
     };
     const constant = (i: number, kind?: ConstantKind) =>
       optional(i, kind) ?? node.attributes.refuse(`has no input number ${i + 1}`);
-    return { ...node, opset, batch, inShape: shape, padding, optional, constant };
+    const told = { ...node, opset, batch, inShape: shape, padding, optional, constant };
+    const found = attempt(node, () => reader(told));
+    const [name] = unread.values();
+    if (name !== undefined) node.attributes.refuse(`takes ${name} as well, which is not read`);
+    return found;
   }
 
   #constant({ attributes }: GraphNode, name: string, kind?: ConstantKind): Constant {
@@ -251,25 +249,8 @@ class Reader {
     const constantAt = inputs.findIndex((name) => this.#constants.has(name));
     if (opType === "Add" && constantAt >= 0) return this.#bias(node, 1 - constantAt);
     const known = inputs.map((_, i) => this.#input(node, i));
-    const shapes = known.map(({ shape }) => shape);
     if (known.some(({ padding }) => padding !== undefined)) attributes.refuse("is after a Pad");
-    if (opType === "Add") {
-      const isTwo = inputs.length === 2 && shapes[0].join() === shapes[1].join();
-      if (!isTwo) {
-        attributes.refuse(
-          `adds ${shapes.map(show).join(" and ")}, where two of one shape are read`,
-        );
-      }
-    } else {
-      const axis = attributes.int("axis", NaN), rank = shapes[0].length;
-      if (axis !== 1 && axis !== -rank) attributes.refuse(`has axis = ${axis}, where 1 is read`);
-      const [plane, ...others] = shapes.map((shape) => shape.slice(1).join());
-      const agree = others.every((other) => other === plane);
-      if (!agree) attributes.refuse(`joins ${shapes.map(show).join(", ")}, whose planes differ`);
-    }
-    const shape = opType === "Add"
-      ? shapes[0]
-      : [shapes.reduce((sum, [C]) => sum + C, 0), ...shapes[0].slice(1)];
+    const shape = joinedShape(node, known.map(({ shape }) => shape));
     const step: Step = { node, inputs: known.map(({ value }) => value) };
     this.#known.set(node.outputs[0], { value: valueOf(step), shape });
   }
@@ -323,6 +304,27 @@ class Reader {
       attributes.refuse(`gives ${first || "nothing"}, which must be a new name`);
     }
   }
+}
+
+/** The shape that values give together. */
+function joinedShape(
+  { opType, attributes }: GraphNode,
+  shapes: readonly (readonly number[])[],
+): readonly number[] {
+  const [first, ...others] = shapes, all = shapes.map(show).join(", ");
+  if (opType === "Add") {
+    const isTwo = others.length === 1 && first.join() === others[0].join();
+    if (!isTwo) attributes.refuse(`adds ${all}, where two of one shape are read`);
+    return first;
+  }
+  if (first === undefined) return attributes.refuse("has no input");
+  const axis = attributes.int("axis", NaN), [, ...plane] = first;
+  if (axis !== 1 && axis !== -first.length) {
+    attributes.refuse(`has axis = ${axis}, where 1 is read`);
+  }
+  const agree = others.every((other) => other.slice(1).join() === plane.join());
+  if (!agree) attributes.refuse(`joins ${all}, whose planes differ`);
+  return [shapes.reduce((sum, [C]) => sum + C, 0), ...plane];
 }
 
 /** Runs what may throw; the message says which node it is about. */

@@ -399,6 +399,22 @@ const REFUSED: Readonly<Record<string, readonly [ModelText, string]>> = {
     images(SAME, [node("HardSwish", "x", "z")]),
     "node z (HardSwish) is of an operator that is not read",
   ],
+  "an input too many": [
+    images(SAME, [node("Relu", "x W", "z")], { W }),
+    "node z (Relu) takes W as well, which is not read",
+  ],
+  "no input": [
+    images(SAME, [{ opType: "Concat", inputs: [], outputs: ["z"], attributes: { axis: 1 } }]),
+    "node z (Concat) has no input",
+  ],
+  "an Identity of nothing": [
+    images(SAME, [{ opType: "Identity", inputs: [], outputs: ["z"] }]),
+    "node z (Identity) takes nothing as its input number 1",
+  ],
+  "planes of other sizes": [
+    images(SAME, [node("GlobalMaxPool", "x", "a"), node("Concat", "x a", "z", { axis: 1 })]),
+    "node z (Concat) joins [4,7,6], [4,1,1], whose planes differ",
+  ],
   "an attribute": [
     images(SAME, [node("Relu", "x", "z", { slope: 1 })]),
     "node z (Relu) has the attribute slope, which is not read",
@@ -451,7 +467,7 @@ const REFUSED: Readonly<Record<string, readonly [ModelText, string]>> = {
   ],
   "an Add that stretches": [
     images(SAME, [node("GlobalAveragePool", "x", "a"), node("Add", "x a", "z")]),
-    "node z (Add) adds [4,7,6] and [4,1,1], where two of one shape are read",
+    "node z (Add) adds [4,7,6], [4,1,1], where two of one shape are read",
   ],
   "an Add of a constant to no layer": [
     images(SAME, [node("Relu", "x", "a"), node("Add", "a b", "z")], { b: values([4, 1, 1]) }),
