@@ -176,7 +176,7 @@ export async function decodeMnist<T extends ImageType = "uint8">(
   const { data: y } = await decodeBytes(labels, 1, labelsName);
   if (y.length !== N) {
     throw new ArgumentRangeError(
-      `${labelsName} must have ${N} labels, one an image: it has ${y.length}`,
+      `${labelsName} must have ${N} labels, one per image: it has ${y.length}`,
     );
   }
   const data = dtype === "uint8" ? pixels : newArray(pixels.length, dtype);

@@ -64,7 +64,7 @@ export function encodeNpz(
     const fits = new TextEncoder().encode(name + SUFFIX).length < 2 ** 16;
     if (!fits) {
       throw new ArgumentRangeError(
-        `A tensor's name must take less than 64 KB: ${name.length} letters`,
+        `A tensor's name must take less than 64 KB: ${name.length} characters`,
       );
     }
   }

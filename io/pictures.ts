@@ -153,7 +153,7 @@ function readPicture(fs: NodeFs, file: string): DecodedPicture {
  *
  * @param bytes The file.
  * @returns The image.
- * @throws {TypeError} If the bytes are neither, have more than 8 bits a color, or parts that are not opaque.
+ * @throws {TypeError} If the bytes are neither, have more than 8 bits per color, or parts that are not opaque.
  */
 export function decodePicture(bytes: Uint8Array): DecodedPicture {
   if (bytes[0] === 0xff && bytes[1] === 0xd8) {
@@ -165,7 +165,7 @@ export function decodePicture(bytes: Uint8Array): DecodedPicture {
   }
   const { width, height, channels, depth, data, palette } = decodePng(bytes, { checkCrc: true });
   if (depth !== 8 && !(depth < 8 && (palette !== undefined || channels === 1))) {
-    throw new ArgumentTypeError(`it must have up to 8 bits a color: it has ${depth}`);
+    throw new ArgumentTypeError(`it must have up to 8 bits per color: it has ${depth}`);
   }
   const numbers = unpackBits(Uint8Array.from(data), width * channels, height, depth);
   if (palette !== undefined) {
@@ -261,7 +261,7 @@ function checkCounts(statistics: ChannelStatistics | undefined, channels: number
   for (const [name, values] of Object.entries(statistics ?? {})) {
     if (values.length === channels) continue;
     throw new ArgumentRangeError(
-      `statistics.${name} must hold ${channels} numbers: it holds ${values.length}`,
+      `statistics.${name} must hold ${channels} values: it holds ${values.length}`,
     );
   }
 }

@@ -140,7 +140,7 @@ export function checkTensor(
   checkShape(`The shape of ${name}`, shape, rank);
   if (data.length !== sizeOf(shape)) {
     throw new ArgumentRangeError(
-      `The data of ${name} must hold ${sizeOf(shape)} numbers, the product of its shape ` +
+      `The data of ${name} must hold ${sizeOf(shape)} values, the product of its shape ` +
         `${show(shape)}: it holds ${data.length}`,
     );
   }

@@ -51,7 +51,7 @@ export function checkLabels(
   const labels = y as ArrayLike<unknown>;
   if (labels.length !== N) {
     throw new ArgumentRangeError(
-      `${name} must hold one label an example, ${N}: it holds ${labels.length}`,
+      `${name} must hold one label per example, ${N}: it holds ${labels.length}`,
     );
   }
   for (let i = 0; i < N; i++) {

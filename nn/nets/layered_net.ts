@@ -192,7 +192,9 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     const { outShape } = this.#plan;
     if (outShape.length !== 1) {
       throw new ArgumentTypeError(
-        `layers must end in one score a class, as affine(10) gives: they end in ${show(outShape)}`,
+        `layers must end in one score per class, as affine(10) gives: they end in ${
+          show(outShape)
+        }`,
         "INVALID_RANK",
       );
     }

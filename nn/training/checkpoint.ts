@@ -162,7 +162,7 @@ function checkRuleName(found: string, own: string): void {
 function checkLength(key: string, { length }: readonly number[], expected: number): void {
   if (length === expected) return;
   throw new ArgumentRangeError(
-    `checkpoint.${key} must hold ${expected} numbers: it holds ${length}`,
+    `checkpoint.${key} must hold ${expected} values: it holds ${length}`,
   );
 }
 

@@ -133,7 +133,7 @@ export function classReports(counts: readonly (readonly number[])[]): ClassRepor
   for (const [r, row] of counts.entries()) {
     if (row.length !== counts.length) {
       throw new ArgumentRangeError(
-        `counts must be square, ${counts.length} numbers in a row: row ${r} has ${row.length}`,
+        `counts must be square, ${counts.length} values in a row: row ${r} has ${row.length}`,
       );
     }
     for (const [c, count] of row.entries()) checkWhole(`counts[${r}][${c}]`, count, 0);

@@ -94,7 +94,7 @@ describe("decodeMnist()", () => {
     await assertRejects(
       () => decodeMnist(images, idx([3], new Uint8Array(3))),
       RangeError,
-      "labels must have 2 labels, one an image: it has 3",
+      "labels must have 2 labels, one per image: it has 3",
     );
     const wrong = { dtype: "int8" } as unknown as { dtype: "uint8" };
     await assertRejects(() => decodeMnist(images, labels, wrong), TypeError, "dtype must be");

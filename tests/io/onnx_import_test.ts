@@ -582,7 +582,7 @@ const REFUSED: Readonly<Record<string, readonly [ModelText, string]>> = {
   ],
   "an output of images": [
     model([4, 7, 6], [node("Relu", "x", "y")]),
-    "layers must end in one score a class",
+    "layers must end in one score per class",
   ],
 };
 

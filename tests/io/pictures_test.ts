@@ -163,7 +163,7 @@ describe("decodePicture()", () => {
       channels: 1,
       depth: 16,
     });
-    assertThrows(() => decodePicture(deep), TypeError, "up to 8 bits a color: it has 16");
+    assertThrows(() => decodePicture(deep), TypeError, "up to 8 bits per color: it has 16");
   });
 });
 
@@ -185,7 +185,7 @@ describe("imageToTensor()", () => {
   });
   it("refuses options that do not fit", () => {
     const statistics = { mean: [10], deviation: [2] };
-    assertThrows(() => imageToTensor(picture, { statistics }), RangeError, "must hold 3 numbers");
+    assertThrows(() => imageToTensor(picture, { statistics }), RangeError, "must hold 3 values");
     const wrong = { dtype: "uint8" } as unknown as { dtype: "float32" };
     assertThrows(() => imageToTensor(picture, wrong), TypeError, "dtype must be");
   });

@@ -93,7 +93,7 @@ describe("tensor()", () => {
     );
   });
   it("refuses a shape that does not fit, nested numbers beside a shape, and a wrong dtype", () => {
-    assertThrows(() => tensor([1, 2, 3], [2]), ArgumentRangeError, "must hold 2 numbers");
+    assertThrows(() => tensor([1, 2, 3], [2]), ArgumentRangeError, "must hold 2 values");
     assertThrows(() => loose.tensor([[1, 2]], [1, 2]), ArgumentTypeError, "data[0] must be a numb");
     assertThrows(() => loose.tensor([1, 2], "float16"), ArgumentTypeError, 'received "float16"');
     assertThrows(() => loose.tensor([1, 2], "float32", "float32"), ArgumentTypeError, "shape must");

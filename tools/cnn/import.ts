@@ -89,7 +89,7 @@ async function modelFor(values: Values<typeof options>, file: string): Promise<T
   const classes = given ?? Array.from({ length: numClasses }, (_, i) => String(i));
   if (classes.length !== numClasses) {
     throw new InputError(
-      `there must be ${numClasses} classes, one a score of the net: there are ${classes.length}`,
+      `there must be ${numClasses} classes, one per score of the net: there are ${classes.length}`,
     );
   }
   const channels = inputDim.length === 3 ? inputDim[0] : 1;

@@ -51,7 +51,7 @@ describe("splitData()", () => {
     for (const validation of [0, 10, 0.01, 2.5]) {
       assertThrows(() => splitData(x, y, { validation }), RangeError, "validation must leave");
     }
-    assertThrows(() => splitData(x, [1, 2]), RangeError, "y must hold one label an example, 10");
+    assertThrows(() => splitData(x, [1, 2]), RangeError, "y must hold one label per example, 10");
   });
 });
 

@@ -98,7 +98,7 @@ const badAveragePoolForwards: readonly Bad[] = [
     "data too short",
     [{ data: new Float64Array(3), shape: [1, 1, 2, 2] }, pool],
     RangeError,
-    "The data of x must hold 4 numbers, the product of its shape [1,1,2,2]: it holds 3",
+    "The data of x must hold 4 values, the product of its shape [1,1,2,2]: it holds 3",
   ],
   [
     "x of rank 3",
@@ -228,7 +228,7 @@ const badGlobalForwards: readonly Bad[] = [
     "data too short",
     [{ data: new Float64Array(3), shape: [1, 1, 2, 2] }],
     RangeError,
-    "The data of x must hold 4 numbers, the product of its shape [1,1,2,2]: it holds 3",
+    "The data of x must hold 4 values, the product of its shape [1,1,2,2]: it holds 3",
   ],
   [
     "no channels",

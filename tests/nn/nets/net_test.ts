@@ -421,8 +421,8 @@ describe("A wrong description", () => {
       TypeError,
       "layers[0].residual.branch must be",
     ],
-    [net(conv(3)), TypeError, "layers must end in one score a class"],
-    [net(), TypeError, "layers must end in one score a class"],
+    [net(conv(3)), TypeError, "layers must end in one score per class"],
+    [net(), TypeError, "layers must end in one score per class"],
     [
       () => new Net({ inputDim: 4, layers: conv(3) as never }),
       TypeError,

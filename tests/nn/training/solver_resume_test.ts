@@ -344,7 +344,7 @@ describe("Solver.resume()", () => {
       "accuracies of different counts": [
         { ...checkpoint, valAccHistory: [1] },
         RangeError,
-        "checkpoint.valAccHistory must hold 5 numbers: it holds 1",
+        "checkpoint.valAccHistory must hold 5 values: it holds 1",
       ],
       "a best accuracy that is none": [{ ...checkpoint, bestValAcc: 2 }, RangeError, "bestValAcc"],
       "best parameters of another net": [
