@@ -304,7 +304,7 @@ describe("Solver.resume()", () => {
       "an iteration without its losses": [
         { ...checkpoint, iteration: 23 },
         RangeError,
-        "23 numbers",
+        "23 values",
       ],
       "text for checkPending": [{ ...checkpoint, checkPending: "no" }, TypeError, "checkPending"],
       "another update rule": [sgd().checkpoint(), TypeError, "rule adam: it is of sgd"],
