@@ -47,6 +47,8 @@ export type {
 } from "./kernels/shape.ts";
 export type { Arithmetic, Explanation, KernelChoice } from "./kernels/select.ts";
 export { registerKernels, useArithmetic, useKernels } from "./kernels/select.ts";
+export type { ThreadOptions, Threads } from "./kernels/threads/use.ts";
+export { useThreads } from "./kernels/threads/use.ts";
 export { warmConv } from "./kernels/warm.ts";
 export type { ArrayOf, DType, FloatArray, NestedNumbers, Tensor } from "./nn/tensor.ts";
 export { full, linspace, tensor, zeros } from "./nn/tensor.ts";

@@ -223,6 +223,18 @@ export function select<O extends Operation>(
   throw new Error(`No tier serves a ${offers.operation} with these fields: ${fields.join(", ")}`);
 }
 
+/** What is to be said of the threads that kernels of a tier run on. */
+let noteOfThreads: string | undefined;
+
+/** Sets what is said of threads, if there is anything. */
+export function setThreadNote(note?: string): void {
+  noteOfThreads = note;
+}
+
+function threadNote(tier: Tier): readonly string[] {
+  return tier === "simd" && noteOfThreads !== undefined ? [noteOfThreads] : [];
+}
+
 /** Which kernel {@linkcode select} gives for a geometry, and why: what that tier and those before say. */
 export function explain<O extends Operation>(
   offers: Offers<O>,
@@ -233,7 +245,9 @@ export function explain<O extends Operation>(
   const reasons: string[] = [];
   for (const each of allowed()) {
     const reason = `${each}: ${answerOf(each, offers, shape, dtype).reason}`;
-    if (each === tier) return { name, tier, reason: [reason, ...reasons].join("; ") };
+    if (each === tier) {
+      return { name, tier, reason: [reason, ...reasons, ...threadNote(tier)].join("; ") };
+    }
     reasons.push(reason);
   }
   throw new Error(`No tier is called ${tier}`);

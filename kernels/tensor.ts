@@ -28,9 +28,24 @@ export function dtypeOf(data: FloatArray): DType {
   return data[Symbol.toStringTag] === "Float32Array" ? "float32" : "float64";
 }
 
+/** Makes an array of zeros; undefined if it has no room. */
+export type Allocator = (dtype: DType, length: number) => FloatArray | undefined;
+
+let allocator: Allocator | undefined;
+
+/** Sets where tensors' arrays come from now on. Default: the engine. */
+export function setAllocator(next?: Allocator): void {
+  allocator = next;
+}
+
 /** An array of zeros. */
 export function zerosOf(dtype: DType, length: number): FloatArray {
   return dtype === "float32" ? new Float32Array(length) : new Float64Array(length);
+}
+
+/** An array of zeros for a tensor, where every thread finds it if there are several. */
+export function allocate(dtype: DType, length: number): FloatArray {
+  return allocator?.(dtype, length) ?? zerosOf(dtype, length);
 }
 
 /** `[2,3,8,8]`: a shape as it stands in a message. */

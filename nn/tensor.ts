@@ -7,7 +7,7 @@
 import type { DType, FloatArray, Tensor } from "../kernels/tensor.ts";
 import { checkDType, checkNumber, checkShape, checkTensor, checkType } from "../kernels/check.ts";
 import { ArgumentRangeError } from "../kernels/errors.ts";
-import { dtypeOf, sizeOf } from "../kernels/tensor.ts";
+import { allocate, dtypeOf, sizeOf } from "../kernels/tensor.ts";
 import { takeArray } from "./workspace.ts";
 
 export type { DType, FloatArray, Tensor } from "../kernels/tensor.ts";
@@ -225,7 +225,7 @@ export function linspace<D extends DType = "float64">(
 
 /** An array of zeros of a dtype. */
 export function newArray(length: number, dtype: DType): FloatArray {
-  return checkDType(dtype) === "float64" ? new Float64Array(length) : new Float32Array(length);
+  return allocate(checkDType(dtype), length);
 }
 
 /** A tensor of zeros with the dtype of another; its shape too unless one is given. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type DType, dtypeOf, type FloatArray, zerosOf } from "../kernels/tensor.ts";
+import { allocate, type DType, dtypeOf, type FloatArray } from "../kernels/tensor.ts";
 
 /** The length of the smallest array that is kept. */
 const LEAST = 1 << 14;
@@ -42,7 +42,7 @@ export class Workspace {
     const key = keyOf(dtype, length);
     const again = this.#free.get(key)?.pop() ?? this.#last.get(key)?.pop();
     if (zeros) again?.fill(0);
-    const array = again ?? zerosOf(dtype, length);
+    const array = again ?? allocate(dtype, length);
     this.#used.add(array);
     return array;
   }
@@ -79,6 +79,6 @@ export class Workspace {
  * @returns The array; a fresh one, of zeros, if it is small or no workspace is in force.
  */
 export function takeArray(dtype: DType, length: number, zeros: boolean): FloatArray {
-  if (current === undefined || length < LEAST) return zerosOf(dtype, length);
+  if (current === undefined || length < LEAST) return allocate(dtype, length);
   return current.take(dtype, length, zeros);
 }

@@ -1,43 +1,21 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
 import { bundles } from "./support/bundles.ts";
+import { nodeVersion, runInNode } from "./support/node.ts";
 import { TRAINING_HASH, type TrainingReport } from "./support/reproducible.ts";
 import type { TierReport } from "./support/tiers.ts";
-
-/** Node's version; undefined, with the reason printed, where there is none. */
-async function nodeVersion(): Promise<string | undefined> {
-  try {
-    const { stdout } = await new Deno.Command("node", { args: ["--version"] }).output();
-    return new TextDecoder().decode(stdout).trim();
-  } catch (error) {
-    console.log(`Skipped as node does not run: ${error instanceof Error ? error.message : error}`);
-    return undefined;
-  }
-}
 
 const version = await nodeVersion();
 
 /** Runs a program in Node beside the bundles, and returns what it prints. */
-async function runInNode(program: string): Promise<string> {
-  const directory = await Deno.makeTempDir();
-  try {
-    for (const [name, text] of Object.entries(await bundles())) {
-      await Deno.writeTextFile(`${directory}/${name}.mjs`, text);
-    }
-    await Deno.writeTextFile(`${directory}/main.mjs`, program);
-    const { success, stdout, stderr } = await new Deno.Command("node", {
-      args: [`${directory}/main.mjs`],
-    }).output();
-    assert(success, new TextDecoder().decode(stderr));
-    return new TextDecoder().decode(stdout);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+async function runBeside(program: string): Promise<string> {
+  const files = Object.entries(await bundles()).map(([name, text]) => [`${name}.mjs`, text]);
+  return await runInNode(program, Object.fromEntries(files));
 }
 
 describe("The bundle under Node", () => {
   it("runs every tier with the naive loops' numbers", { skip: version === undefined }, async () => {
-    const printed = await runInNode(`
+    const printed = await runBeside(`
       import * as lib from "./mod.mjs";
       import { reportTiers } from "./tiers.mjs";
       console.log(JSON.stringify(reportTiers(lib)));
@@ -53,7 +31,7 @@ describe("The bundle under Node", () => {
   });
 
   it("runs without WebAssembly", { skip: version === undefined }, async () => {
-    const printed = await runInNode(`
+    const printed = await runBeside(`
       delete globalThis.WebAssembly;
       const lib = await import("./mod.mjs");
       const { reportTiers } = await import("./tiers.mjs");
@@ -72,7 +50,7 @@ describe("The bundle under Node", () => {
     const [host, prepare] of [["", ""], [" without WebAssembly", "delete globalThis.WebAssembly"]]
   ) {
     it(`trains to the same bits${host}`, { skip: version === undefined }, async () => {
-      const printed = await runInNode(`
+      const printed = await runBeside(`
         ${prepare};
         const lib = await import("./mod.mjs");
         const { reportTraining } = await import("./reproducible.mjs");

@@ -25,6 +25,8 @@ import { type Vector, vectors } from "./vector.ts";
 const TAPS = 64;
 /** Phases that are written out: as many as the stride. */
 const LARGEST_STRIDE = 16;
+/** About how long a number of a plane takes, in nanoseconds. */
+const PLACE_COST = 0.5;
 /** Bytes of planes that are held at once. */
 const CHUNK = 1 << 18;
 
@@ -119,6 +121,8 @@ function planSums(
 
     return (total, sources, targets) => {
       runJob({
+        cost: (sourceSize + targetSize) * PLACE_COST,
+        together: held,
         prepare(queue) {
           queue.use(module);
           planes.clear(queue);

@@ -15,7 +15,7 @@ import { Assembly, type Func } from "./assembler.ts";
 import { writeTranspose, writeTransposed } from "./emit_affine.ts";
 import { productLocals, TILE_BYTES, TILE_VECTORS, writeProductTile } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
-import type { ImageProgram } from "./program.ts";
+import { costOf, type ImageProgram } from "./program.ts";
 import { skewed } from "./planes.ts";
 import { evenRuns, filterBlocks, pieces, type Run } from "./tiles.ts";
 import { noteFinite, pushZero, type Vector } from "./vector.ts";
@@ -188,6 +188,8 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
     const module = compile(assembly, layout);
 
     return {
+      cost: costOf(pass, vector),
+      together,
       prepare(queue, w, { bias }) {
         queue.use(module);
         queue.load(rawWeights, w, 0, w.length);

@@ -12,7 +12,7 @@ import { panelBytes, panelImages, type Product, productsOf } from "./batched.ts"
 import { writeTransposed } from "./emit_affine.ts";
 import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
-import type { WeightProgram } from "./program.ts";
+import { costOf, type WeightProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import { evenRuns } from "./tiles.ts";
 import { multiplyAdd, noteFinite, pushZero, type Vector, vectors } from "./vector.ts";
@@ -219,6 +219,8 @@ export function planBatchedWeights(
     }
 
     return {
+      cost: costOf(pass, vector),
+      together,
       sums: totals,
       biasSums: biasTotals,
       flag: skips ? nonFiniteFlag : undefined,

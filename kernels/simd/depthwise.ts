@@ -14,7 +14,7 @@ import { compile, Layout, type Plan } from "./memory.ts";
 import { groupBatch } from "./pass_layout.ts";
 import { chooseTiles } from "./plane_tiles.ts";
 import { type Padded, padded } from "./planes.ts";
-import type { ImageProgram } from "./program.ts";
+import { costOf, type ImageProgram } from "./program.ts";
 import { noteFinite, type Vector } from "./vector.ts";
 
 /** Planes that are read, with zeros around or without. */
@@ -112,6 +112,7 @@ export function planDepthwise(pass: Pass, vector: Vector, fused: boolean): Plan<
 
     const size = batch * targetSize;
     return {
+      cost: costOf(pass, vector),
       prepare(queue, w, { bias }) {
         queue.use(module);
         queue.load(weights, w, 0, w.length);

@@ -14,7 +14,7 @@ import { Assembly, type Func } from "./assembler.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import { groupBatch, layoutPass, type PhaseSum } from "./pass_layout.ts";
-import type { ImageProgram } from "./program.ts";
+import { costOf, type ImageProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import type { Schedule } from "./schedule.ts";
 import { convTiles } from "./tiles.ts";
@@ -134,6 +134,7 @@ export function planDirect(
     }
 
     return {
+      cost: costOf(pass, vector),
       prepare(queue, w, { bias }) {
         queue.use(module);
         queue.load(rawWeights, w, 0, w.length);

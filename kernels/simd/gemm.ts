@@ -21,7 +21,7 @@ import { writeFinish, writeProduct, writeStrips } from "./emit_gemm.ts";
 import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import { groupBatch, layoutPass, type PhaseSum } from "./pass_layout.ts";
-import type { ImageProgram } from "./program.ts";
+import { costOf, type ImageProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import { evenRuns, pieces, type Run } from "./tiles.ts";
 import { noteFinite, type Vector } from "./vector.ts";
@@ -172,6 +172,7 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
     const targetSize = batch * outputs * rows.target.size * columns.target.size;
 
     return {
+      cost: costOf(pass, vector),
       prepare(queue, w, { bias }) {
         queue.use(module);
         queue.load(rawWeights, w, 0, w.length);

@@ -20,6 +20,8 @@ import { type Vector, vectors } from "./vector.ts";
 const BLOCK = 8192;
 /** Vectors of a step. */
 const VECTORS = 2;
+/** About how long a value of an array takes, in nanoseconds. */
+const VALUE_COST = 0.5;
 
 /** The SIMD kernel of a map, or why there is none. */
 export function simdMap(
@@ -55,6 +57,8 @@ export function simdMap(
     run(data, values = []) {
       const used = module ??= assemble();
       runJob({
+        cost: VALUE_COST * arrays.length,
+        together: BLOCK,
         prepare(queue) {
           queue.use(used);
           if (settings > 0) queue.load(set, Float64Array.from(values), 0, settings);

@@ -29,6 +29,8 @@ interface Entry {
   readonly high: Value;
   readonly low?: Value;
 }
+/** About how long a value takes, in nanoseconds. */
+const VALUE_COST = 0.5;
 
 /** Steps over planes. They read one array or two, and one value per plane of each table. */
 interface Steps {
@@ -133,6 +135,8 @@ export function simdNorm(
       const isSum = steps.sums > 0, each = isSum ? 1 : P;
       const starts = isSum ? places.sums : places.arrays;
       runJob({
+        cost: P * VALUE_COST,
+        together: planes,
         prepare(queue) {
           queue.use(used);
           return true;

@@ -7,12 +7,17 @@
 
 import type { Epilogue } from "../epilogue.ts";
 import type { ImageRun, WeightRun } from "../runner.ts";
-import type { FloatArray } from "../tensor.ts";
-import { scratch } from "./memory.ts";
+import type { Pass } from "../passes.ts";
+import { allocate, type FloatArray } from "../tensor.ts";
 import { immediate, type Queue } from "./queue.ts";
+import type { Vector } from "./vector.ts";
 
-/** Work on a range of images, planes or numbers, whose parts do not depend on each other. */
+/** Work on a range of parts - images, planes, sums - that do not depend on each other. */
 export interface Job {
+  /** About how long a part takes, in nanoseconds. */
+  readonly cost: number;
+  /** Parts that are best run together. Default: 1. */
+  readonly together?: number;
   /** Loads what all parts share; returns false if none can be run. */
   prepare(queue: Queue): boolean;
   /** Runs the parts from the first to before the end; returns the first that it leaves, or the end. */
@@ -20,12 +25,47 @@ export interface Job {
 }
 
 /** Runs a job's first so many parts; returns how many it did before one that it leaves. */
-export function runJob(job: Job, count: number): number {
-  return job.prepare(immediate) ? job.run(immediate, 0, count) : 0;
+export type JobRunner = (job: Job, count: number) => number;
+
+/** Runs a job in this thread. */
+export const runHere: JobRunner = (job, count) =>
+  job.prepare(immediate) ? job.run(immediate, 0, count) : 0;
+
+let runner = runHere;
+
+/** Runs a job, on threads if there are any. */
+export const runJob: JobRunner = (job, count) => runner(job, count);
+
+/** Sets what runs jobs from now on. Default: this thread alone. */
+export function setJobRunner(next: JobRunner = runHere): void {
+  runner = next;
+}
+
+/** Products of a vector in a nanosecond, about. */
+const PRODUCTS = 5;
+/** Copies of numbers in a nanosecond, about. */
+const COPIES = 2;
+
+/** About how many times fewer products Winograd's algorithm takes. */
+export const PRODUCTS_SAVED = 1.8;
+
+/** About how long an image of a pass takes, in nanoseconds. */
+export function costOf({ rows, columns, groups, inputs, outputs }: Pass, vector: Vector): number {
+  const positions = Math.min(rows.source.size, rows.target.size) *
+    Math.min(columns.source.size, columns.target.size);
+  const products = groups * inputs * outputs * rows.taps.length * columns.taps.length * positions;
+  const numbers = groups *
+    (inputs * rows.source.size * columns.source.size +
+      outputs * rows.target.size * columns.target.size);
+  return products / (PRODUCTS * vector.lanes) + numbers / COPIES;
 }
 
 /** A pass whose result is computed image by image. */
 export interface ImageProgram {
+  /** About how long an image takes, in nanoseconds. */
+  readonly cost: number;
+  /** Images that are best run together. Default: 1. */
+  readonly together?: number;
   /**
    * Loads what all images share.
    *
@@ -36,8 +76,24 @@ export interface ImageProgram {
   run(queue: Queue, source: FloatArray, target: FloatArray, first: number, end: number): number;
 }
 
+/** An attempt that runs a program. */
+export function imageRun(program: ImageProgram): ImageRun {
+  const { cost, together } = program;
+  return (N, source, w, target, epilogue) =>
+    runJob({
+      cost,
+      together,
+      prepare: (queue) => program.prepare(queue, w, epilogue),
+      run: (queue, first, end) => program.run(queue, source, target, first, end),
+    }, N);
+}
+
 /** A pass that sums over images. */
 export interface WeightProgram {
+  /** About how long an image takes, in nanoseconds. */
+  readonly cost: number;
+  /** Images that are best summed together. */
+  readonly together: number;
   /** Sums images from the first to before the end, in float64, from zero. */
   run(queue: Queue, x: FloatArray, dout: FloatArray, first: number, end: number): void;
   /** Where the sums lie then, dw's and db's. */
@@ -47,26 +103,46 @@ export interface WeightProgram {
   readonly flag?: number;
 }
 
-/** An attempt that runs a program in this thread. */
-export function imageRun(program: ImageProgram): ImageRun {
-  return (N, source, w, target, epilogue) =>
-    runJob({
-      prepare: (queue) => program.prepare(queue, w, epilogue),
-      run: (queue, first, end) => program.run(queue, source, target, first, end),
-    }, N);
-}
+/** The most parts that a batch is cut into. */
+const MOST_PARTS = 16;
 
-/** An attempt that runs a program in this thread. */
-export function weightRun({ run, sums, biasSums, flag }: WeightProgram): WeightRun {
+/** What a part costs beside its images, in nanoseconds for each weight. */
+const PART_COST = 4;
+
+/** That may be so much of what its images cost. */
+const PART_SHARE = 0.05;
+
+/**
+ * An attempt that runs a program. A batch is cut into parts by its geometry alone, whose sums are added in
+ * order: the same numbers for any number of threads.
+ */
+export function weightRun(program: WeightProgram): WeightRun {
+  const { cost, together, sums, biasSums, flag } = program;
   return (N, x, dout, dw, db) => {
-    run(immediate, x, dout, 0, N);
-    dw.set(doubles(sums, dw.length));
-    db?.set(doubles(biasSums, db.length));
-    return flag === undefined || !immediate.isSet(flag, 0);
+    const fewest = PART_COST * dw.length / (PART_SHARE * cost);
+    const images = Math.ceil(Math.max(N / MOST_PARTS, fewest, 1) / together) * together;
+    const parts = Math.max(1, Math.ceil(N / images));
+    const biases = db?.length ?? 0, size = dw.length + biases;
+    const results = allocate("float64", parts * size);
+    const done = runJob({
+      cost: cost * Math.min(images, N),
+      prepare: () => true,
+      run(queue, first, end) {
+        for (let part = first; part < end; part++) {
+          program.run(queue, x, dout, part * images, Math.min(N, (part + 1) * images));
+          if (flag !== undefined && queue.isSet(flag, part)) return part;
+          queue.store(results, part * size, dw.length, sums);
+          queue.store(results, part * size + dw.length, biases, biasSums);
+        }
+        return end;
+      },
+    }, parts);
+    if (done < parts) return false;
+    for (let part = 1; part < parts; part++) {
+      for (let i = 0, at = part * size; i < size; i++, at++) results[i] += results[at];
+    }
+    dw.set(results.subarray(0, dw.length));
+    db?.set(results.subarray(dw.length, size));
+    return true;
   };
-}
-
-/** Some float64 numbers in the memory, from a byte on. */
-function doubles(start: number, count: number): FloatArray {
-  return scratch("float64").subarray(start / 8, start / 8 + count);
 }

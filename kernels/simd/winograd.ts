@@ -31,7 +31,7 @@ import {
   spanOf,
   writeCopy,
 } from "./planes.ts";
-import type { ImageProgram } from "./program.ts";
+import { costOf, type ImageProgram, PRODUCTS_SAVED } from "./program.ts";
 import type { Schedule } from "./schedule.ts";
 import { convTiles } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
@@ -193,6 +193,8 @@ export function planWinograd(
       ? [kernel, kernel * filters]
       : [kernel * channels, kernel];
     return {
+      cost: costOf(pass, vector) / PRODUCTS_SAVED,
+      together: images,
       prepare(queue, w, epilogue) {
         queue.use(module);
         x.clear(queue);

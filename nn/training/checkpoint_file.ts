@@ -166,7 +166,7 @@ function tensorOf({ dtype, shape, data_offsets: [from, to] }: Entry, bytes: Uint
     dtype === SAFETENSORS_DTYPES.float64 ? "float64" : "float32",
   );
   // Copied, as the numbers of a dtype need not start at a multiple of their size.
-  new Uint8Array(data.buffer).set(bytes.subarray(from, to));
+  new Uint8Array(data.buffer, data.byteOffset, data.byteLength).set(bytes.subarray(from, to));
   return { data, shape };
 }
 

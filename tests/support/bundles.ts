@@ -4,8 +4,8 @@
  * @module
  */
 
-/** Bundles a module of this project into one file of plain JavaScript. */
-async function bundle(module: string): Promise<string> {
+/** Bundles a module of this project, named from this folder, into one file of plain JavaScript. */
+export async function bundle(module: string): Promise<string> {
   const { pathname } = new URL(module, import.meta.url);
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["bundle", "--quiet", "--platform", "browser", pathname],

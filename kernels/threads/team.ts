@@ -1,0 +1,221 @@
+/**
+ * The threads of a process: the main one, and workers that wait for its jobs.
+ *
+ * @module
+ */
+
+import { type Arena, sharedArena } from "./arena.ts";
+import { CONTROL, type WorkerSetup, workerText } from "./worker.ts";
+
+/** Numbers that a job may take. */
+const COMMANDS = 1 << 19;
+
+/** Milliseconds in which workers must have started. */
+const START = 10_000;
+
+/** Chunks of a job. */
+export const MOST_CHUNKS: number = CONTROL.words - CONTROL.done;
+
+/** A worker of any host. */
+interface Host {
+  send(setup: WorkerSetup): void;
+  end(): void;
+}
+
+/** How a host starts workers from a text; `onError` hears of those that cannot start. */
+type Start = (text: string, onError: (reason: string) => void) => Host;
+
+/** What Node's node:worker_threads has of use here. */
+interface WorkerThreads {
+  readonly Worker: new (text: string, options: { eval: boolean }) => {
+    postMessage(setup: WorkerSetup): void;
+    on(event: "error", listener: (error: Error) => void): void;
+    terminate(): void;
+    unref(): void;
+  };
+}
+
+/** How this host starts workers; undefined if it has none. */
+function starter(): Start | undefined {
+  const { process } = globalThis as {
+    process?: { getBuiltinModule?: (name: string) => unknown; versions?: { node?: string } };
+  };
+  if (typeof Worker === "undefined") {
+    const threads = process?.getBuiltinModule?.("node:worker_threads") as WorkerThreads | undefined;
+    if (threads === undefined) return undefined;
+    return (text, onError) => {
+      const worker = new threads.Worker(text, { eval: true });
+      worker.on("error", ({ message }) => onError(message));
+      worker.unref();
+      return { send: (setup) => worker.postMessage(setup), end: () => worker.terminate() };
+    };
+  }
+  return (text, onError) => {
+    const url = `data:text/javascript,${encodeURIComponent(text)}`;
+    const worker = new Worker(url, { type: "module" });
+    worker.onerror = (event) => {
+      event.preventDefault();
+      onError(event.message);
+    };
+    return { send: (setup) => worker.postMessage(setup), end: () => worker.terminate() };
+  };
+}
+
+/** The threads. */
+export class Team {
+  readonly count: number;
+  readonly arena: Arena;
+  readonly stream: Float64Array;
+  readonly #words: Int32Array;
+  readonly #hosts: readonly Host[];
+  readonly #patience: number;
+  #closed = false;
+
+  private constructor(
+    count: number,
+    arena: Arena,
+    stream: Float64Array,
+    words: Int32Array,
+    hosts: readonly Host[],
+    patience: number,
+  ) {
+    this.count = count;
+    this.arena = arena;
+    this.stream = stream;
+    this.#words = words;
+    this.#hosts = hosts;
+    this.#patience = patience;
+  }
+
+  /**
+   * Starts workers.
+   *
+   * @param count How many threads, the main one among them.
+   * @param maximumPages The most memory that a kernel may need, in pages.
+   * @param patience Milliseconds without a step after which a worker counts as dead.
+   * @returns The team, or the reason why there is none.
+   */
+  static async start(
+    count: number,
+    maximumPages: number,
+    patience: number,
+  ): Promise<Team | string> {
+    if (typeof SharedArrayBuffer === "undefined") {
+      return "this host has no shared memory (a page must be isolated by its headers)";
+    }
+    const start = starter();
+    if (start === undefined) return "this host has no workers";
+    const control = new SharedArrayBuffer(4 * CONTROL.words);
+    const commands = new SharedArrayBuffer(8 * COMMANDS);
+    const arena = sharedArena();
+    const words = new Int32Array(control);
+    try {
+      // A page's main thread may not wait.
+      Atomics.wait(words, CONTROL.job, 1, 0);
+    } catch {
+      return "the main thread of a page may not wait for others: use threads inside a Worker";
+    }
+    let failure: string | undefined;
+    const hosts: Host[] = [];
+    const text = workerText();
+    try {
+      for (let worker = 0; worker < count - 1; worker++) {
+        const host = start(text, (reason) => failure ??= reason);
+        hosts.push(host);
+        host.send({ worker, control, commands, arena: arena.buffer, maximumPages });
+      }
+    } catch (error) {
+      failure = String(error);
+    }
+    const limit = performance.now() + START;
+    while (failure === undefined && words[CONTROL.ready] < count - 1) {
+      if (performance.now() > limit) failure = `workers did not start within ${START} ms`;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    if (failure !== undefined) {
+      for (const host of hosts) host.end();
+      return `workers cannot start: ${failure}`;
+    }
+    return new Team(count, arena, new Float64Array(commands), words, hosts, patience);
+  }
+
+  /** Whether jobs can be run. */
+  get isOpen(): boolean {
+    return !this.#closed;
+  }
+
+  /**
+   * Runs a job whose commands are in the stream.
+   *
+   * @param chunks How many chunks it has.
+   * @param own Runs a chunk in this thread; returns like a worker's, how many images it did of a chunk
+   * that it left, or else -1.
+   * @returns What each chunk returned.
+   * @throws {Error} If a worker failed, was ended or has not moved for long; the team is then closed.
+   */
+  run(chunks: number, own: (chunk: number) => number): Int32Array {
+    const words = this.#words;
+    const workers = this.count - 1;
+    words[CONTROL.chunks] = chunks;
+    words[CONTROL.nextChunk] = words[CONTROL.failed] = 0;
+    Atomics.store(words, CONTROL.busy, workers);
+    Atomics.add(words, CONTROL.job, 1);
+    Atomics.notify(words, CONTROL.job);
+    let failure: unknown;
+    try {
+      for (;;) {
+        const chunk = Atomics.add(words, CONTROL.nextChunk, 1);
+        if (chunk >= chunks) break;
+        words[CONTROL.done + chunk] = own(chunk);
+      }
+    } catch (error) {
+      failure = error;
+      // Nobody starts another chunk.
+      Atomics.store(words, CONTROL.nextChunk, chunks);
+    }
+    this.#join();
+    if (failure !== undefined) throw failure;
+    return words.subarray(CONTROL.done, CONTROL.done + chunks);
+  }
+
+  /** Waits until every worker is done. */
+  #join(): void {
+    const words = this.#words;
+    let steps = -1;
+    for (;;) {
+      const busy = Atomics.load(words, CONTROL.busy);
+      if (busy === 0) break;
+      if (Atomics.wait(words, CONTROL.busy, busy, this.#patience) !== "timed-out") continue;
+      const before = steps;
+      steps = Atomics.load(words, CONTROL.progress);
+      if (steps !== before) continue;
+      this.close();
+      throw new Error(`${busy} of ${this.count - 1} worker threads have ended or hang`);
+    }
+    const worker = words[CONTROL.failed];
+    if (worker === 0) return;
+    this.close();
+    const bytes = new Uint8Array(words.buffer, 4 * CONTROL.message, words[CONTROL.messageLength]);
+    throw new Error(`Worker thread ${worker} failed: ${new TextDecoder().decode(bytes.slice())}`);
+  }
+
+  /** The control block. */
+  get control(): SharedArrayBuffer {
+    return this.#words.buffer as SharedArrayBuffer;
+  }
+
+  /** Has the host end the workers, whatever they do. */
+  endWorkers(): void {
+    for (const host of this.#hosts) host.end();
+  }
+
+  /** Ends the workers. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#words[CONTROL.quit] = 1;
+    Atomics.add(this.#words, CONTROL.job, 1);
+    Atomics.notify(this.#words, CONTROL.job);
+    this.endWorkers();
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * What a thread beside the main one runs. Its text is sent to a worker: `runWorker` and `execute` are
+ * whole in themselves and use nothing of any module.
+ *
+ * A job is a list of numbers: where each chunk starts and the last one ends, what each thread does once,
+ * and the chunks, which threads take until none is left. Threads wait for the next job without an event loop, as waking one takes longer than a
+ * small job.
+ *
+ * @module
+ */
+
+/** What a worker gets when it starts. */
+export interface WorkerSetup {
+  /** The number of the worker, from 0. */
+  readonly worker: number;
+  readonly control: SharedArrayBuffer;
+  readonly commands: SharedArrayBuffer;
+  readonly arena: SharedArrayBuffer;
+  readonly maximumPages: number;
+}
+
+/** The places of the control block, in 32-bit words. */
+export const CONTROL = {
+  /** The number of the current job; workers wait for it to change. */
+  job: 0,
+  /** Workers that are still at the current job; the main thread waits for it to change. */
+  busy: 1,
+  /** The next chunk that no thread has taken. */
+  nextChunk: 2,
+  /** Chunks of the job. */
+  chunks: 3,
+  /** 1: workers return. */
+  quit: 4,
+  /** The worker that failed, plus 1, and the length of its message in bytes. */
+  failed: 5,
+  messageLength: 6,
+  /** Workers that are ready for their first job. */
+  ready: 7,
+  /** A count of all workers' steps, by which one sees that they go on. */
+  progress: 8,
+  /** Where a message lies, and the most words that it takes. */
+  message: 16,
+  messageMost: 256,
+  /** What each chunk did, or -1 for everything. */
+  done: 272,
+  words: 272 + 4096,
+} as const;
+
+/** Commands; each is followed by its arguments. */
+export const COMMAND = {
+  /** Module, where its bytes are in the arena, how many, and the bytes of memory that it needs. */
+  use: 0,
+  /** Place in the memory, place in the arena, bytes. */
+  load: 1,
+  /** Place in the arena, place in the memory, bytes. */
+  store: 2,
+  /** Place in the memory, bytes: sets them to zero. */
+  clear: 3,
+  /** Module, function, count of arguments, arguments. */
+  call: 4,
+  /** Place in the memory of a flag of 16 bytes, images done: ends the chunk if the flag is not zero. */
+  endIf: 5,
+} as const;
+
+/** The text of a worker. */
+export function workerText(): string {
+  // Bundlers that keep the names of functions wrap them in calls of __name.
+  return `const __name = (f) => f; (${runWorker})(${JSON.stringify(CONTROL)}, ${
+    JSON.stringify(COMMAND)
+  });`;
+}
+
+/** The body of a worker. Everything that it uses comes in, or is the host's. */
+function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
+  interface Loaded {
+    readonly exports: WebAssembly.Exports;
+    readonly names: readonly string[];
+  }
+
+  function serve({ worker, control, commands, arena, maximumPages }: WorkerSetup): void {
+    const words = new Int32Array(control);
+    const stream = new Float64Array(commands);
+    const shared = new Uint8Array(arena);
+    const MODULES = 512;
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: maximumPages });
+    let own = new Uint8Array(memory.buffer), singles = new Float32Array(memory.buffer);
+    /** Modules by number, the ones that came last; an older one is compiled again if it is used again. */
+    const modules = new Map<number, Loaded>();
+
+    function use(id: number, start: number, length: number, need: number): void {
+      const missing = need - own.length;
+      if (missing > 0) {
+        memory.grow(Math.ceil(missing / 65536));
+        own = new Uint8Array(memory.buffer);
+        singles = new Float32Array(memory.buffer);
+      }
+      if (modules.has(id)) return;
+      if (modules.size === MODULES) modules.delete(modules.keys().next().value!);
+      const module = new WebAssembly.Module(shared.slice(start, start + length));
+      const { exports } = new WebAssembly.Instance(module, { e: { m: memory } });
+      modules.set(id, { exports, names: Object.keys(exports) });
+    }
+
+    /** Runs commands; returns how many images they did if they end early, or else -1. */
+    function execute(from: number, to: number): number {
+      for (let at = from; at < to;) {
+        const a = stream[at + 1], b = stream[at + 2], c = stream[at + 3];
+        switch (stream[at]) {
+          case K.use:
+            use(a, b, c, stream[at + 4]);
+            at += 5;
+            break;
+          case K.load:
+            own.set(shared.subarray(b, b + c), a);
+            at += 4;
+            break;
+          case K.store:
+            shared.set(own.subarray(b, b + c), a);
+            at += 4;
+            break;
+          case K.clear:
+            own.fill(0, a, a + b);
+            at += 3;
+            break;
+          case K.call: {
+            const { exports, names } = modules.get(a)!;
+            const f = exports[names[b]] as (...args: number[]) => void;
+            f(...stream.subarray(at + 4, at + 4 + c));
+            at += 4 + c;
+            break;
+          }
+          case K.endIf:
+            for (let lane = a / 4; lane < a / 4 + 4; lane++) if (singles[lane] !== 0) return b;
+            at += 3;
+            break;
+          default:
+            throw new Error(`Command ${stream[at]} at ${at} is none`);
+        }
+        Atomics.add(words, C.progress, 1);
+      }
+      return -1;
+    }
+
+    function work(): void {
+      const chunks = words[C.chunks];
+      let left: number | undefined;
+      for (;;) {
+        const chunk = Atomics.add(words, C.nextChunk, 1);
+        if (chunk >= chunks) return;
+        left ??= execute(chunks + 1, stream[0]);
+        words[C.done + chunk] = left >= 0 ? left : execute(stream[chunk], stream[chunk + 1]);
+      }
+    }
+
+    let job = 0;
+    Atomics.add(words, C.ready, 1);
+    Atomics.notify(words, C.ready);
+    for (;;) {
+      Atomics.wait(words, C.job, job);
+      job = Atomics.load(words, C.job);
+      if (words[C.quit] === 1) return;
+      try {
+        work();
+      } catch (error) {
+        const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+        const bytes = new TextEncoder().encode(text).subarray(0, 4 * C.messageMost);
+        new Uint8Array(control).set(bytes, 4 * C.message);
+        words[C.messageLength] = bytes.length;
+        Atomics.store(words, C.failed, worker + 1);
+      }
+      Atomics.sub(words, C.busy, 1);
+      Atomics.notify(words, C.busy);
+    }
+  }
+  // A worker of the web, or Node's, whose text is a function with `require`.
+  const scope = globalThis as {
+    onmessage?: unknown;
+    close?: () => void;
+  };
+  const get = (globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } })
+    .process?.getBuiltinModule;
+  const { parentPort } = (get?.("node:worker_threads") ?? {}) as {
+    parentPort?: { once(event: string, f: (setup: WorkerSetup) => void): void } | null;
+  };
+  if (parentPort) parentPort.once("message", serve);
+  else {
+    scope.onmessage = ({ data }: { data: WorkerSetup }) => {
+      serve(data);
+      scope.close?.();
+    };
+  }
+}

@@ -1,0 +1,254 @@
+import { describe, it } from "@std/testing/bdd";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import {
+  affineBackward,
+  affineForward,
+  averagePoolBackward,
+  averagePoolForward,
+  convBackward,
+  convForward,
+  convTransposeBackward,
+  convTransposeForward,
+  type DType,
+  explainConv,
+  maxPoolBackward,
+  maxPoolForward,
+  RandomState,
+  reluBackward,
+  reluForward,
+  spatialBatchnormBackward,
+  spatialBatchnormForward,
+  type Tensor,
+  tensor,
+  useArithmetic,
+  useKernels,
+  useThreads,
+} from "../../../mod.ts";
+import { Team } from "../../../kernels/threads/team.ts";
+import { CONTROL } from "../../../kernels/threads/worker.ts";
+import { reportTraining, TRAINING_HASH } from "../../support/reproducible.ts";
+import * as lib from "../../../mod.ts";
+
+type Draw = (...shape: number[]) => Tensor;
+type Results = readonly (Tensor | null)[];
+
+/** Layers with enough to do for several threads, forward and backward. */
+const layers: Readonly<Record<string, (draw: Draw) => Results>> = {
+  "a convolution by Winograd's algorithm"(draw) {
+    const x = draw(37, 16, 16, 16), w = draw(16, 16, 3, 3), b = draw(16);
+    const { out, cache } = convForward(x, w, b, { pad: 1 });
+    const { dx, dw, db } = convBackward(draw(...out.shape), cache);
+    return [out, dx, dw, db];
+  },
+  "a strided convolution"(draw) {
+    const x = draw(50, 3, 31, 31), w = draw(25, 3, 3, 3);
+    const { out, cache } = convForward(x, w, null, { stride: 2, pad: 1 });
+    const { dx, dw } = convBackward(draw(...out.shape), cache);
+    return [out, dx, dw];
+  },
+  "a grouped, dilated convolution"(draw) {
+    const x = draw(33, 8, 15, 15), w = draw(12, 4, 3, 3), b = draw(12);
+    const { out, cache } = convForward(x, w, b, { pad: 2, dilation: 2, groups: 2 });
+    const { dx, dw, db } = convBackward(draw(...out.shape), cache);
+    return [out, dx, dw, db];
+  },
+  "a depthwise convolution"(draw) {
+    const x = draw(30, 16, 20, 20), w = draw(16, 1, 3, 3), b = draw(16);
+    const { out, cache } = convForward(x, w, b, { pad: 1, groups: 16 });
+    const { dx, dw, db } = convBackward(draw(...out.shape), cache);
+    return [out, dx, dw, db];
+  },
+  "a transposed convolution"(draw) {
+    const x = draw(30, 8, 9, 9), w = draw(8, 6, 4, 4), b = draw(6);
+    const { out, cache } = convTransposeForward(x, w, b, { stride: 2, pad: 1 });
+    const { dx, dw, db } = convTransposeBackward(draw(...out.shape), cache);
+    return [out, dx, dw, db];
+  },
+  "a convolution of many channels on a narrow map"(draw) {
+    const x = draw(40, 48, 7, 7), w = draw(32, 48, 3, 3), b = draw(32);
+    const { out, cache } = convForward(x, w, b, { pad: 1 });
+    const { dx, dw, db } = convBackward(draw(...out.shape), cache);
+    return [out, dx, dw, db];
+  },
+  "a 1x1 convolution"(draw) {
+    const x = draw(24, 32, 14, 14), w = draw(64, 32, 1, 1), b = draw(64);
+    const { out, cache } = convForward(x, w, b, { stride: 2 });
+    const { dx, dw, db } = convBackward(draw(...out.shape), cache);
+    return [out, dx, dw, db];
+  },
+  "a fully-connected layer"(draw) {
+    const { out, cache } = affineForward(draw(200, 300), draw(300, 170), draw(170));
+    const { dx, dw, db } = affineBackward(draw(...out.shape), cache);
+    return [out, dx, dw, db];
+  },
+  "batch normalisation"(draw) {
+    const gamma = draw(16), beta = draw(16);
+    const x = draw(40, 16, 13, 13);
+    const { out, cache } = spatialBatchnormForward(x, gamma, beta, { mode: "train" });
+    const { dx, dgamma, dbeta } = spatialBatchnormBackward(draw(...out.shape), cache);
+    return [out, dx, dgamma, dbeta];
+  },
+  "a relu"(draw) {
+    const { out, cache } = reluForward(draw(100, 2000));
+    return [out, reluBackward(draw(...out.shape), cache)];
+  },
+  "a max-pool"(draw) {
+    const x = draw(40, 8, 24, 24);
+    const { out, cache } = maxPoolForward(x, { poolHeight: 3, poolWidth: 3, stride: 2, pad: 1 });
+    return [out, maxPoolBackward(draw(...out.shape), cache)];
+  },
+  "an average pool"(draw) {
+    const x = draw(40, 8, 24, 24);
+    const { out, cache } = averagePoolForward(x, { poolHeight: 3, poolWidth: 3, stride: 2 });
+    return [out, averagePoolBackward(draw(...out.shape), cache)];
+  },
+};
+
+/** Runs every layer on numbers drawn anew. */
+function runAll(dtype: DType): ReadonlyMap<string, Results> {
+  const results = new Map<string, Results>();
+  for (const [name, run] of Object.entries(layers)) {
+    const random = new RandomState(231);
+    results.set(name, run((...shape) => random.randn(shape, dtype)));
+  }
+  return results;
+}
+
+function bytesOf({ data }: Tensor): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** This thread and a worker. */
+async function start(patience: number): Promise<Team> {
+  const team = await Team.start(2, 4096, patience);
+  if (typeof team === "string") throw new Error(team);
+  return team;
+}
+
+describe("threads", () => {
+  for (const dtype of ["float32", "float64"] as const) {
+    it(`give the bits of one thread, however many they are, ${dtype}`, async () => {
+      const expected = runAll(dtype);
+      for (const count of [1, 2, 3, 5, 16]) {
+        using threads = await useThreads(count);
+        assertEquals(threads.count, count, threads.reason);
+        for (const [name, results] of runAll(dtype)) {
+          for (const [i, result] of results.entries()) {
+            const what = `result ${i} of ${name} on ${count} threads`;
+            if (count > 1) assert(result!.data.buffer instanceof SharedArrayBuffer, what);
+            assert(indexOfDifference(bytesOf(result!), bytesOf(expected.get(name)![i]!)) < 0, what);
+          }
+        }
+      }
+    });
+  }
+
+  it("give a whole training run the same bits", async () => {
+    using _ = await useThreads(3);
+    assertEquals((await reportTraining(lib)).hash, TRAINING_HASH);
+  });
+
+  it("take inputs from memory that is not shared, and views of others", async () => {
+    const random = new RandomState(1);
+    const whole = random.randn([20, 8, 20, 20]).data;
+    const x = tensor(whole.subarray(8 * 400), [19, 8, 20, 20]), w = random.randn([8, 8, 3, 3]);
+    const alone = convForward(x, w, null, { pad: 1 });
+    using _ = await useThreads(2);
+    const together = convForward(x, w, null, { pad: 1 });
+    assertEquals(together.out.data.join(), alone.out.data.join());
+  });
+
+  it("leave images with infinite values to the definition, as one thread does", async () => {
+    const random = new RandomState(1);
+    const x = random.randn([30, 8, 16, 16], "float32"), w = random.randn([8, 8, 3, 3], "float32");
+    x.data[17 * 8 * 256 + 40] = Infinity;
+    const alone = convForward(x, w, null, { pad: 1 });
+    const pooled = maxPoolForward(x, { poolHeight: 2, poolWidth: 2, stride: 2 });
+    x.data[9 * 8 * 256 + 1] = NaN;
+    const dx = maxPoolBackward(pooled.out, pooled.cache);
+    using _ = await useThreads(2);
+    const again = maxPoolBackward(pooled.out, pooled.cache);
+    assertEquals(again.data.join(), dx.data.join());
+    x.data[9 * 8 * 256 + 1] = 0;
+    const together = convForward(x, w, null, { pad: 1 });
+    assertEquals(alone.out.data.subarray(9 * 8 * 256, 18 * 8 * 256).some(Number.isNaN), false);
+    assertEquals(
+      together.out.data.slice(10 * 8 * 256).join(),
+      alone.out.data.slice(10 * 8 * 256).join(),
+    );
+  });
+
+  it("do not change what other tiers and arithmetics give", async () => {
+    const random = new RandomState(1);
+    const x = random.randn([8, 8, 16, 16]), w = random.randn([8, 8, 3, 3]);
+    for (const kernels of ["generated", "naive"] as const) {
+      using _ = useKernels(kernels);
+      const alone = convForward(x, w, null, { pad: 1 });
+      using threads = await useThreads(2);
+      assertEquals(threads.count, 2);
+      assertEquals(convForward(x, w, null, { pad: 1 }).out.data.join(), alone.out.data.join());
+    }
+    using _ = useArithmetic("reproducible");
+    const alone = convForward(x, w, null, { pad: 1 });
+    using __ = await useThreads(2);
+    assertEquals(convForward(x, w, null, { pad: 1 }).out.data.join(), alone.out.data.join());
+  });
+
+  it("end when they are disposed of, and tensors stay", async () => {
+    const random = new RandomState(1);
+    let out: Tensor;
+    {
+      using _ = await useThreads(2);
+      out =
+        convForward(random.randn([8, 8, 16, 16]), random.randn([8, 8, 3, 3]), null, { pad: 1 }).out;
+      assertStringIncludes(
+        explainConv([8, 8, 16, 16], [8, 8, 3, 3], { pad: 1 }).reason,
+        "2 threads",
+      );
+    }
+    assert(out.data.some((value) => value !== 0));
+    const { reason } = explainConv([8, 8, 16, 16], [8, 8, 3, 3], { pad: 1 });
+    assertEquals(reason.includes("threads"), false);
+    const alone = convForward(random.randn([8, 8, 16, 16]), random.randn([8, 8, 3, 3]), null);
+    assertEquals(alone.out.data.buffer instanceof SharedArrayBuffer, false);
+  });
+
+  it("refuse counts that are none", async () => {
+    await assertRejects(() => useThreads(0), RangeError, "from 1 to 256: received 0");
+    await assertRejects(() => useThreads(1.5), RangeError, "received 1.5");
+    await assertRejects(
+      () => useThreads("two" as unknown as number),
+      TypeError,
+      "must be a number",
+    );
+    await assertRejects(() => useThreads(2, { patience: 0 }), RangeError, "must be positive");
+  });
+
+  it("fail a call whose worker throws, with its reason", async () => {
+    const team = await start(1000);
+    // A chunk of a command that there is none of; this thread waits until the worker has taken it.
+    team.stream.set([3, 4, 5, 99, 99]);
+    const words = new Int32Array(team.control);
+    assertThrows(
+      () =>
+        team.run(2, () => {
+          while (Atomics.load(words, CONTROL.failed) === 0);
+          return -1;
+        }),
+      Error,
+      "Worker thread 1 failed: Error: Command 99",
+    );
+    assertEquals(team.isOpen, false);
+  });
+});
+
+/** Where two arrays differ first, or -1. */
+function indexOfDifference(a: Uint8Array, b: Uint8Array): number {
+  return a.length === b.length ? a.findIndex((byte, i) => byte !== b[i]) : 0;
+}
