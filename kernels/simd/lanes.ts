@@ -13,6 +13,9 @@ import { pushMask, type Vector } from "./vector.ts";
 /** Some numbers: vectors, in locals. */
 export type Value = readonly Local[];
 
+/** Locals that hold constants. */
+export type Constants = Map<number | "-0", Local>;
+
 /** Writes steps on some numbers at once, from and to arrays of a dtype. */
 export class Lanes {
   readonly #f: Func;
@@ -20,7 +23,7 @@ export class Lanes {
   readonly #stored: Vector;
   readonly #vector: Vector;
   readonly #count: number;
-  readonly #constants: Map<number, Local>;
+  readonly #constants: Constants;
   /** What the steps compute with. */
   readonly dtype: DType;
   /** How many values: as many as some vectors have lanes, or one. */
@@ -38,7 +41,7 @@ export class Lanes {
     stored: Vector,
     vector: Vector,
     numbers: number,
-    constants = new Map<number, Local>(),
+    constants: Constants = new Map(),
   ) {
     this.#f = f;
     this.#stored = stored;
@@ -67,20 +70,16 @@ export class Lanes {
     return this.#each((i) => this.#f.get(a[i]).get(b[i]).op(op));
   }
 
-  /** Pushes a number in every lane. */
-  #splat(value: number): void {
-    const { dtype, lanes } = this.#vector;
-    this.#f.vector(new Uint8Array(zerosOf(dtype, lanes).fill(value).buffer));
-  }
-
   /** One number in every lane. */
   constant(value: number): Value {
-    let local = this.#constants.get(value);
+    // A map takes 0 for -0.
+    const key = Object.is(value, -0) ? "-0" : value;
+    let local = this.#constants.get(key);
     if (local === undefined) {
       local = this.#f.local("v128");
-      this.#splat(value);
-      this.#f.set(local);
-      this.#constants.set(value, local);
+      const { dtype, lanes } = this.#vector;
+      this.#f.vector(new Uint8Array(zerosOf(dtype, lanes).fill(value).buffer)).set(local);
+      this.#constants.set(key, local);
     }
     return this.same([local]);
   }
@@ -164,20 +163,12 @@ export class Lanes {
 
   /** The absolute values. */
   abs(a: Value): Value {
-    return this.#each((i) => {
-      this.#f.get(a[i]);
-      this.#splat(-0);
-      this.#f.op("v128.andnot");
-    });
+    return this.#binary("v128.andnot", a, this.constant(-0));
   }
 
   /** The absolute values, negated. */
   negativeAbs(a: Value): Value {
-    return this.#each((i) => {
-      this.#f.get(a[i]);
-      this.#splat(-0);
-      this.#f.op("v128.or");
-    });
+    return this.#binary("v128.or", a, this.constant(-0));
   }
 
   /** A mask: every bit where two numbers are equal. */
@@ -195,13 +186,9 @@ export class Lanes {
     return this.#binary("v128.and", mask, a);
   }
 
-  /** The values of a where a mask says so, else those of b. */
-  select(mask: Value, a: Value, b: Value): Value {
-    const f = this.#f;
-    return this.#each((i) => {
-      f.get(a[i]).get(mask[i]).op("v128.and");
-      f.get(b[i]).get(mask[i]).op("v128.andnot").op("v128.or");
-    });
+  /** The bits of a, those that b has turned over. */
+  flip(a: Value, b: Value): Value {
+    return this.#binary("v128.xor", a, b);
   }
 
   /** The values that there are, and 0 in an empty lane. */

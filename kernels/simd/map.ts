@@ -9,9 +9,9 @@ import type { MapKernel } from "../kernel.ts";
 import type { MapShape, NumberMap } from "../map.ts";
 import type { DType } from "../tensor.ts";
 import type { Answer } from "../tier.ts";
-import { Assembly, type Func, type Local } from "./assembler.ts";
+import { Assembly, type Func } from "./assembler.ts";
 import type { Features } from "./features.ts";
-import { Lanes } from "./lanes.ts";
+import { type Constants, Lanes } from "./lanes.ts";
 import { compile, Layout, type Module, reserve } from "./memory.ts";
 import { runJob } from "./program.ts";
 import { type Vector, vectors } from "./vector.ts";
@@ -92,7 +92,7 @@ function writeMap(
   at: readonly number[],
   set: number,
 ): void {
-  const constants = new Map<number, Local>();
+  const constants: Constants = new Map();
   const step = VECTORS * computed.lanes;
   const lanes = new Lanes(f, stored, computed, step, constants);
   const [pointer, base] = f.locals("i32", 2);
@@ -105,10 +105,10 @@ function writeMap(
     },
   );
   // Once into the air, to learn which constants there are.
-  const known = new Map<number, Local>();
+  const known: Constants = new Map();
   const air = new Lanes(new Assembly().func(map.name), stored, computed, step, known);
   map.lanes(air, at.map(() => [0, 0]), settings);
-  for (const constant of known.keys()) lanes.constant(constant);
+  for (const constant of known.keys()) lanes.constant(constant === "-0" ? -0 : constant);
 
   const places = (access: string) => at.filter((_, i) => map.arrays[i] !== access);
   f.const(0).set(pointer);

@@ -33,6 +33,7 @@ export const plain = {
   "v128.and": SIMD + 0x4e,
   "v128.andnot": SIMD + 0x4f,
   "v128.or": SIMD + 0x50,
+  "v128.xor": SIMD + 0x51,
   "v128.bitselect": SIMD + 0x52,
   "v128.any_true": SIMD + 0x53,
   "f32x4.demote_f64x2_zero": SIMD + 0x5e,

@@ -77,6 +77,7 @@ export function operations(i: Int32Array<ArrayBuffer>): Readonly<Record<string, 
     "v128.and": lanes(i, 4, (a, b) => a & b),
     "v128.andnot": lanes(i, 4, (a, b) => a & ~b),
     "v128.or": lanes(i, 4, (a, b) => a | b),
+    "v128.xor": lanes(i, 4, (a, b) => a ^ b),
     "i64x2.shl": (to, a, b) => () => {
       const by = BigInt(i[b] & 63);
       for (let k = 0; k < 2; k++) long[to / 2 + k] = long[a / 2 + k] << by;

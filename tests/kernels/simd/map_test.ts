@@ -127,7 +127,7 @@ const RANGES = [
 ];
 
 describe("The SIMD gelu", () => {
-  it("is wrong by less than 0.52 units in the last place, its slope by less than one or 2e-9", () => {
+  it("is wrong by less than 0.51 units in the last place, its slope by 0.55 or 3e-10", () => {
     const N = 50_000;
     const kernel = simdKernel(geluWithSlope, "float32");
     let worst = 0;
@@ -143,10 +143,10 @@ describe("The SIMD gelu", () => {
       for (let i = 0; i < N; i++) {
         const off = Math.abs(out[i] - exact[i]) / unit(exact[i]);
         worst = Math.max(worst, off);
-        assert(off < 0.52, `gelu(${x[i]}) is ${out[i]}, ${off} units from ${exact[i]}`);
+        assert(off < 0.51, `gelu(${x[i]}) is ${out[i]}, ${off} units from ${exact[i]}`);
         // Where the slope crosses 0, its two terms cancel.
         const distance = Math.abs(slope[i] - exactSlope[i]);
-        const isClose = distance < unit(exactSlope[i]) || distance < 2e-9;
+        const isClose = distance < 0.55 * unit(exactSlope[i]) || distance < 3e-10;
         assert(isClose, `the slope at ${x[i]} is ${slope[i]}, ${distance} from ${exactSlope[i]}`);
       }
     }
@@ -161,8 +161,13 @@ describe("The SIMD gelu", () => {
         kernel.run(arrays);
         return arrays;
       });
-      assertSameBits(actual, expected);
+      assertSameBits(actual.slice(0, 2), expected.slice(0, 2));
+      // A slope of 0 may have either sign.
+      assertEquals(actual[2]?.map((slope) => slope + 0), expected[2]?.map((slope) => slope + 0));
     }
+    const ends = Float32Array.of(-Infinity, Infinity), slopes = ends.slice();
+    simdKernel(geluWithSlope, "float32").run([ends, ends, slopes]);
+    assertEquals([...ends, ...slopes], [-0, Infinity, -0, 1]);
   });
 
   it("has the same bits under both arithmetics", () => {
