@@ -60,7 +60,7 @@ let mostRecent: Asked | undefined;
 
 /**
  * Sets which kernels run from now on: "auto" and "simd" take the best tier that serves a shape,
- * "generated" leaves out SIMD, "naive" runs the generic loops alone.
+ * "generated" leaves out SIMD, "naive" runs only the generic loops.
  *
  * @example Compare a layer with its definition
  * ```ts

@@ -494,7 +494,7 @@ function checkWindowsMeet(xShape: readonly number[], s: WindowShape): void {
  * @returns The pool's sizes.
  * @throws {TypeError} If a rank or a type is wrong, or an option unknown.
  * @throws {RangeError} If the window is larger than the padded input, the padding as large as the window, or
- * a window holds padding alone.
+ * a window holds only padding.
  */
 export function poolShape(xShape: readonly number[], params: PoolParams): PoolShape {
   return poolWindow(xShape, params, [...POOL_OPTIONS, "dilation"]);

@@ -83,7 +83,7 @@ function runPoolBackward<A extends FloatArray>(
  * padding; and the cache.
  * @throws {TypeError} If x has a wrong type or rank, or an option is unknown or of a wrong type.
  * @throws {RangeError} If the window is larger than the padded input, the padding as large as the window, or
- * a window holds padding alone.
+ * a window holds only padding.
  */
 export function maxPoolForwardNaive<A extends FloatArray>(
   x: Tensor<A>,
@@ -139,7 +139,7 @@ export function maxPoolBackwardNaive<A extends FloatArray>(
  * padding; and the cache.
  * @throws {TypeError} If x has a wrong type or rank, or an option is unknown or of a wrong type.
  * @throws {RangeError} If the window is larger than the padded input, the padding as large as the window, or
- * a window holds padding alone.
+ * a window holds only padding.
  */
 export function maxPoolForward<A extends FloatArray>(
   x: Tensor<A>,

@@ -112,7 +112,7 @@ function asAveragePool(given: AveragePool1dParams) {
  * @returns `out` (N, C, L') and the cache.
  * @throws {TypeError} If x has a wrong type or rank, or an option is unknown or of a wrong type.
  * @throws {RangeError} If the window is larger than the padded input, the padding as large as the window, or
- * a window holds padding alone.
+ * a window holds only padding.
  */
 export function maxPool1dForward<A extends FloatArray>(
   x: Tensor<A>,
