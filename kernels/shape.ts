@@ -212,7 +212,7 @@ function windowShape(
   { stride = 1, pad = 0, dilation = 1, ceilMode = false }: Walk,
 ): WindowShape {
   const [strideY, strideX] = pair("stride", stride, 1);
-  // The step between taps means nothing where there is one alone.
+  // The step between taps means nothing where there is only one.
   const [dilationY, dilationX] = pair("dilation", dilation, 1)
     .map((step, axis) => [KH, KW][axis] === 1 ? 1 : step);
   const extentY = extentOf(KH, dilationY), extentX = extentOf(KW, dilationX);

@@ -48,7 +48,7 @@ export function allocate(dtype: DType, length: number): FloatArray {
   return allocator?.(dtype, length) ?? zerosOf(dtype, length);
 }
 
-/** `[2,3,8,8]`: a shape as it stands in a message. */
+/** `[2,3,8,8]`: a shape as messages show it. */
 export function show(shape: readonly number[]): string {
   return `[${shape.join(",")}]`;
 }

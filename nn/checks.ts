@@ -1,6 +1,6 @@
 /**
- * Checks that layers and nets share, and options read by a table: how each is checked, and what stands
- * for it if it is left out.
+ * Checks that layers and nets share, and options read by a table: how each is checked, and its
+ * default.
  *
  * @module
  */
@@ -145,7 +145,7 @@ export type Read<R extends Readonly<Record<string, Reader<unknown>>>> = {
  * An option that may be left out.
  *
  * @param check What it must be if it is given.
- * @param fallback What stands for it if it is left out.
+ * @param fallback Its default.
  * @returns Its reader.
  */
 export function option<T, F = undefined>(check: Check<T>, fallback?: F): Reader<T | F> {

@@ -74,7 +74,7 @@ export function tensor<D extends DType = "float64">(
  * @param nested The values.
  * @param dtype The data type. Default: "float64".
  * @returns The tensor, with a copy of the numbers.
- * @throws {TypeError} If a number stands where others have an array, or something else than a number.
+ * @throws {TypeError} If a number is where others have an array, or something else than a number.
  * @throws {RangeError} If arrays of one depth have different lengths. The message says where.
  */
 export function tensor<D extends DType = "float64">(

@@ -89,7 +89,9 @@ function kernelOf<O extends Operation>(
   dtype: DType,
 ): KernelOf<O> {
   const { kernel, reason } = ask(offer, shape, dtype);
-  if (kernel === undefined) throw new InputError(`the simd tier serves no such shape: ${reason}`);
+  if (kernel === undefined) {
+    throw new InputError(`the simd tier does not serve such a shape: ${reason}`);
+  }
   return kernel;
 }
 

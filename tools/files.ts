@@ -24,7 +24,7 @@ export async function orInputError<T>(what: string, work: () => Promise<T>): Pro
   }
 }
 
-/** Why the system refused something, in one line; undefined if an error is no such refusal. */
+/** Why the system refused something, in one line; undefined if an error is not such a refusal. */
 export function systemReason(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   // Wrong arguments have codes too.
@@ -36,7 +36,7 @@ export function systemReason(error: unknown): string | undefined {
   return isSystems ? error.message.split("\n")[0] : undefined;
 }
 
-/** What stands at a path; undefined if nothing does. */
+/** What is at a path; undefined if nothing does. */
 export async function statOf(path: string): Promise<Deno.FileInfo | undefined> {
   try {
     return await Deno.stat(path);
@@ -100,7 +100,7 @@ export async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<vo
   for (let i = 0; i < bytes.length;) i += await file.write(bytes.subarray(i));
 }
 
-/** A file that this process alone writes. */
+/** A file that only this process writes. */
 export interface OwnFile extends AsyncDisposable {
   /** Its path; where the path that was given is a link, that of what it links to. */
   readonly path: string;

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Cells that are numbers, with what may stand beside one: right-aligned. */
+/** Cells that are numbers, with what may accompany one: right-aligned. */
 const NUMBER = /^(~?[\d.]+x?|-|)$/;
 
 /**

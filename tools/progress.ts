@@ -12,7 +12,7 @@ import type { Solver, TrainOptions, TrainResult } from "../mod.ts";
 /** How often a line is printed where there is no terminal. */
 const PLAIN_MILLISECONDS = 5000;
 
-/** A bar on stderr, so that results alone go to stdout. */
+/** A bar on stderr, so that only results go to stdout. */
 export function progressBar(format: string, isTerminal = process.stderr.isTTY): SingleBar {
   return new SingleBar({
     format,

@@ -105,8 +105,8 @@ function runConvBackward<A extends FloatArray, B extends Tensor<A> | null>(
  * Convolution by the definition: loops over every image, filter, position and tap.
  *
  * Cross-correlation, no flip: out[n,f,y,x] = b[f] + sum of
- * x[n,c,y*stride+ky*dilation-pad,x*stride+kx*dilation-pad] * w[f,c,ky,kx]. With groups, a filter sees the
- * channels of its own group alone; groups of one channel are a depthwise convolution.
+ * x[n,c,y*stride+ky*dilation-pad,x*stride+kx*dilation-pad] * w[f,c,ky,kx]. With groups, a filter sees only
+ * the channels of its own group; groups of one channel are a depthwise convolution.
  *
  * Source: conv_forward_naive in nndl/conv_layers.py; dilation: Yu and Koltun, "Multi-Scale Context
  * Aggregation by Dilated Convolutions" (2016); groups: Krizhevsky et al., "ImageNet Classification with

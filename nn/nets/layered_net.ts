@@ -377,7 +377,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
    * Continues where {@linkcode LayeredNet.getState} was called.
    *
    * @param state What getState returned, of a net with the same description.
-   * @throws {TypeError} If it is no such state, or that of another net.
+   * @throws {TypeError} If it is not such a state, or that of another net.
    * @throws {RangeError} If a size differs.
    */
   setState(state: ModelState): void {

@@ -402,7 +402,7 @@ export class RandomState {
    * Continues where {@linkcode RandomState.getState} was called.
    *
    * @param state What getState returned.
-   * @throws {TypeError} If it is no such state.
+   * @throws {TypeError} If it is not such a state.
    * @throws {RangeError} If a number in it is out of range.
    */
   setState(state: RandomStateData): void {

@@ -180,10 +180,10 @@ function checkNumbers(name: string, value: unknown): asserts value is readonly n
   for (const [i, number] of value.entries()) checkNumber(`${name}[${i}]`, number);
 }
 
-/** Parts that checkpoints of earlier versions do not have, and what stands for them. */
+/** Parts that checkpoints of earlier versions do not have, and their defaults. */
 const LATER_PARTS = { shuffleSeed: null, averages: null };
 
-/** The parts of a checkpoint, with what can be said of them alone. */
+/** The parts of a checkpoint, with the checks that each allows by itself. */
 const PARTS = {
   iteration: required(whole(0)),
   checkPending: required(checkBoolean),

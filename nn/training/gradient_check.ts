@@ -24,7 +24,7 @@ import { zerosLike } from "../tensor.ts";
 
 /** One value of a gradient, computed in two ways. */
 export interface GradientCheck {
-  /** Where the number stands in the tensor: one index a dimension. */
+  /** Where the value is in the tensor: one index a dimension. */
   readonly index: readonly number[];
   /** The derivative by a central difference. */
   readonly numerical: number;

@@ -40,7 +40,7 @@ export class TrainedModel<A extends FloatArray> {
     this.random.setState(random);
   }
 
-  /** Does what puts the model elsewhere for good; if it throws, the model stands where it stood. */
+  /** Does what puts the model elsewhere for good; if it throws, the model is as it was. */
   move(change: () => void): void {
     const before = this.#present();
     try {

@@ -71,7 +71,7 @@ describe("deno task dump", () => {
     "no shape": [[], /--x C,H,W is missing/],
     "a shape that no SIMD kernel serves": [
       ["--x", "3,90,90", "--average", "9,9", "--stride", "2"],
-      /the simd tier serves no such shape: /,
+      /the simd tier does not serve such a shape: /,
     ],
     "a batch of no image": [["--x", "0,3,8,8", "--pool", "2,2"], /--x must hold an image/],
     "dw of a pool": [["--x", "3,8,8", "--pool", "2,2", "--direction", "dw"], /dw is for convol/],

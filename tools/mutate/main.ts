@@ -88,7 +88,7 @@ async function main(values: Values<typeof options>): Promise<number> {
   const count = sample ?? values.count;
   const { drawn, texts, files, equivalents, stale } = await plan(count, seed, area);
   for (const { file, snippet } of stale) {
-    console.log(`equivalent.json speaks of a line that is no more: ${file}: ${snippet}`);
+    console.log(`equivalent.json is about a line that is gone: ${file}: ${snippet}`);
   }
   if (values.list) {
     for (const mutant of drawn) console.log(describeMutant(mutant));

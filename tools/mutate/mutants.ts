@@ -156,7 +156,7 @@ function parse(path: string, text: string): SourceFile {
  *
  * @param file The file, from the root.
  * @param text What it holds.
- * @returns The mutants, in the order of the text; such that do not parse are left out.
+ * @returns The mutants, in the order of the text; those that do not parse are left out.
  */
 export function mutantsOf(file: string, text: string): Mutant[] {
   const source = parse("original.ts", text);
