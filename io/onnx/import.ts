@@ -217,7 +217,7 @@ class Reader {
     this.#known.set(node.outputs[0], { value: valueOf(step), shape: plan.outShape });
   }
 
-  /** Reads a node's constants and attributes; what has not been read in the end is refused. */
+  /** Reads a node's constants and attributes; what has not been read at the end is refused. */
   #read<T>(node: GraphNode, { shape, padding }: Known, reader: (node: LayerNode) => T): T {
     const { opset, batch } = this.graph;
     const unread = new Map([...node.inputs.entries()].slice(1).filter(([, name]) => name !== ""));

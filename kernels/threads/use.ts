@@ -49,7 +49,7 @@ function apply(): void {
 
 /**
  * Runs layers on several threads from now on, until the result is disposed of: convolutions, pools,
- * fully-connected layers, normalisation, activations and update rules, forward and backward. Numbers
+ * fully-connected layers, normalization, activations and update rules, forward and backward. Numbers
  * do not depend on how many threads there are, to the last bit.
  *
  * Tensors that are made meanwhile lie in shared memory, where every thread finds them; they stay valid

@@ -36,7 +36,7 @@ export const CONTROL = {
   messageLength: 6,
   /** Workers that are ready for their first job. */
   ready: 7,
-  /** A count of all workers' steps, by which one sees that they go on. */
+  /** A count of all workers' steps, by which one sees that they continue. */
   progress: 8,
   /** Where a message lies, and the most words that it takes. */
   message: 16,

@@ -87,7 +87,7 @@ const layers: Readonly<Record<string, (draw: Draw) => Results>> = {
     const { dx, dw, db } = affineBackward(draw(...out.shape), cache);
     return [out, dx, dw, db];
   },
-  "batch normalisation"(draw) {
+  "batch normalization"(draw) {
     const gamma = draw(16), beta = draw(16);
     const x = draw(40, 16, 13, 13);
     const { out, cache } = spatialBatchnormForward(x, gamma, beta, { mode: "train" });
