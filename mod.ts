@@ -90,6 +90,8 @@ export {
   convForwardNaive,
   explainConv,
 } from "./nn/layers/conv.ts";
+export type { PreparedConv } from "./nn/layers/prepare_conv.ts";
+export { prepareConv } from "./nn/layers/prepare_conv.ts";
 export type { DepthwiseConvOptions } from "./nn/layers/depthwise_conv.ts";
 export { depthwiseConv } from "./nn/layers/depthwise_conv.ts";
 export type { ConvTransposeCache, ConvTransposeOptions } from "./nn/layers/conv_transpose.ts";
@@ -222,6 +224,7 @@ export type {
   NamedLoss,
   NetDescription,
   NetOptions,
+  PreparedNet,
 } from "./nn/nets/layered_net.ts";
 export type { LoadedState, LoadStateOptions } from "./nn/nets/state.ts";
 export type { ComposedNetOptions, FromJSONOptions, LayerFunction } from "./nn/nets/net.ts";

@@ -15,7 +15,7 @@ import { type Cell, compare, findPeers, note, type Settings } from "./compare.ts
 import { markdownTable } from "../tools/markdown.ts";
 import { type NetLayer, netLayers } from "./nets_layers.ts";
 import { onnxruntime } from "./peers/onnxruntime.ts";
-import { bind, explain, ours } from "./peers/ours.ts";
+import { bind, explain, ours, prepared } from "./peers/ours.ts";
 import { type Job, makeJob, type Peer, type Results } from "./peers/peer.ts";
 import { tfjs } from "./peers/tfjs.ts";
 import { torch } from "./peers/torch.ts";
@@ -24,6 +24,7 @@ const dtypes = ["float32", "float64"] as const;
 const directions = ["fwd", "bwd"] as const;
 const makers: Record<string, () => Peer | Promise<Peer>> = {
   ...Object.fromEntries(dtypes.map((dtype) => [`ours ${dtype}`, () => ours("simd", dtype)])),
+  "prepared float32": () => prepared("float32"),
   "tfjs wasm": () => tfjs("wasm"),
   "onnxruntime-web": () => onnxruntime("web"),
   ...Object.fromEntries(dtypes.map((dtype) => [`torch ${dtype}`, () => torch(dtype)])),
@@ -72,6 +73,7 @@ function operations({ workload: { kind, w }, dout, direction }: Job): number | u
 interface Row {
   readonly cells: string[];
   readonly web?: number;
+  readonly prepared?: number;
   readonly torch?: number;
   readonly torch64?: number;
 }
@@ -88,15 +90,18 @@ async function row(
   const flops = operations(job);
   const find = (name: string, dtype: string): Cell | undefined =>
     times[peers.findIndex((peer) => peer.name.startsWith(name) && peer.dtype === dtype)];
-  const mine = find("cnn-layers", "float32")?.ms, mine64 = find("cnn-layers", "float64")?.ms;
+  const mine = find("cnn-layers simd", "float32")?.ms;
+  const mine64 = find("cnn-layers simd", "float64")?.ms;
   const ratio = (theirs?: number, ours?: number) =>
     theirs === undefined || ours === undefined ? undefined : theirs / ours;
   const web = Math.min(
     find("tfjs", "float32")?.ms ?? Infinity,
     find("onnxruntime", "float32")?.ms ?? Infinity,
   );
+  const theWeb = Number.isFinite(web) ? web : undefined;
   const result = {
-    web: ratio(Number.isFinite(web) ? web : undefined, mine),
+    web: ratio(theWeb, mine),
+    prepared: ratio(theWeb, find("cnn-layers prepared", "float32")?.ms),
     torch: ratio(find("PyTorch", "float32")?.ms, mine),
     torch64: ratio(find("PyTorch", "float64")?.ms, mine64),
   };
@@ -111,6 +116,7 @@ async function row(
       ...times.map(({ text }) => text),
       flops === undefined || mine === undefined ? "" : (flops / mine / 1e6).toFixed(1),
       show(result.web),
+      show(result.prepared),
       show(result.torch),
       show(result.torch64),
       /-f32(?:-(.*))?-simd$/.exec(name)?.[1] ?? "",
@@ -136,13 +142,14 @@ console.log(markdownTable([
     ...peers.map(({ name, dtype }) => `${name} ${dtype}`),
     "GFLOP/s",
     "web",
+    "web, prepared",
     "PyTorch",
     "PyTorch 64",
     "algorithm",
   ],
   ...rows.map(({ cells }) => cells),
 ]));
-for (const column of ["web", "torch", "torch64"] as const) {
+for (const column of ["web", "prepared", "torch", "torch64"] as const) {
   for (const direction of options.direction) {
     const ratios = rows.filter(({ cells }) => cells[2] === direction)
       .flatMap((row) => row[column] ?? []);

@@ -34,6 +34,14 @@ export interface WeightedKernel extends KernelInfo {
     out: FloatArray,
     epilogue: Epilogue,
   ): void;
+  /**
+   * A forward pass with weights packed once, if the kernel can keep them: w and the epilogue must not be
+   * written to from then on.
+   */
+  prepare?(
+    w: FloatArray,
+    epilogue: Epilogue,
+  ): (N: number, x: FloatArray, out: FloatArray) => void;
   /** dx from dout and w; the epilogue is a transposed convolution's, whose output dx is. */
   backwardData(
     N: number,

@@ -25,6 +25,7 @@ import {
   maxPoolBackwardNaive,
   maxPoolForward,
   maxPoolForwardNaive,
+  prepareConv,
   tensor,
   useKernels,
 } from "../../mod.ts";
@@ -72,6 +73,27 @@ export function ours(tier: Tier, dtype: DType): Peer {
         },
         () => last,
       ));
+    },
+  };
+}
+
+/** Convolutions with weights packed beforehand: forward passes alone. */
+export function prepared(dtype: DType): Peer {
+  return {
+    name: "cnn-layers prepared",
+    dtype,
+    prepare({ workload, direction, N, ...job }) {
+      const { kind, w: wShape, x: [, ...image] } = workload;
+      if (kind !== "conv" || wShape === undefined || direction === "bwd") {
+        return Promise.resolve(undefined);
+      }
+      const x = tensor(cast(job.x, dtype), [N, ...image]), w = tensor(cast(job.w, dtype), wShape);
+      const b = tensor(cast(job.b, dtype), [wShape[0]]);
+      const { forward } = prepareConv(x.shape, w, b, parameters(workload).convParam);
+      let last: Results = {};
+      return Promise.resolve(runnable(() => {
+        last = { out: forward(x).data };
+      }, () => last));
     },
   };
 }

@@ -16,6 +16,8 @@ import { writeTranspose, writeTransposed } from "./emit_affine.ts";
 import { productLocals, TILE_BYTES, TILE_VECTORS, writeProductTile } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import { costOf, type ImageProgram } from "./program.ts";
+import type { Queue } from "./queue.ts";
+import type { FloatArray } from "../tensor.ts";
 import { skewed } from "./planes.ts";
 import { evenRuns, filterBlocks, pieces, type Run } from "./tiles.ts";
 import { noteFinite, pushZero, type Vector } from "./vector.ts";
@@ -187,17 +189,25 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
     });
     const module = compile(assembly, layout);
 
+    /** Packs weights; returns whether they serve. */
+    function packWeights(queue: Queue, w: FloatArray): boolean {
+      queue.load(rawWeights, w, 0, w.length);
+      if (skips) {
+        queue.call("check");
+        if (queue.isSet(nonFiniteFlag, 0)) return false;
+      }
+      for (const packing of packings) queue.call("pack", ...packing);
+      return true;
+    }
+
     return {
       cost: costOf(pass, vector),
       together,
-      prepare(queue, w, { bias }) {
+      packed: { at: packedWeights, length: groups * weights.group },
+      prepare(queue, w, { bias }, packed) {
         queue.use(module);
-        queue.load(rawWeights, w, 0, w.length);
-        if (skips) {
-          queue.call("check");
-          if (queue.isSet(nonFiniteFlag, 0)) return false;
-        }
-        for (const packing of packings) queue.call("pack", ...packing);
+        if (packed) queue.load(packedWeights, packed, 0, packed.length);
+        else if (!packWeights(queue, w)) return false;
         queue.load(table, list, 0, list.length);
         if (bias) queue.load(biases, bias, 0, bias.length);
         return true;

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { NO_EPILOGUE } from "../epilogue.ts";
+import { type Epilogue, NO_EPILOGUE } from "../epilogue.ts";
 import type { WeightedKernel } from "../kernel.ts";
 import { naiveConv } from "../naive/conv.ts";
 import { forwardPass, gradientPass, type Pass } from "../passes.ts";
 import { type ImageRun, runImages, runWeights, type WeightRun } from "../runner.ts";
 import { convLabel, type ConvShape } from "../shape.ts";
-import type { DType } from "../tensor.ts";
+import type { DType, FloatArray } from "../tensor.ts";
 import type { Answer } from "../tier.ts";
 import { panelImages, planBatched } from "./batched.ts";
 import { planBatchedWeights } from "./batched_weights.ts";
@@ -21,8 +21,14 @@ import type { Features } from "./features.ts";
 import { planGemm } from "./gemm.ts";
 import { MEMORY_LIMIT, type Plan, reserve } from "./memory.ts";
 import { type Algorithm, type ConvSchedule, type Schedule, scheduleConv } from "./schedule.ts";
-import { type ImageProgram, imageRun, type WeightProgram, weightRun } from "./program.ts";
-import { type Vector, vectors } from "./vector.ts";
+import {
+  type ImageProgram,
+  imageRun,
+  preparedRun,
+  type WeightProgram,
+  weightRun,
+} from "./program.ts";
+import { vectors } from "./vector.ts";
 import { planWinograd } from "./winograd.ts";
 import { planWinogradWeights } from "./winograd_weights.ts";
 
@@ -50,14 +56,31 @@ interface Attempt<Run> {
   readonly run: Run;
 }
 
+/** An attempt that can keep weights, packed as it needs them. */
+interface ImageAttempt extends Attempt<ImageRun> {
+  readonly bind: (w: FloatArray, epilogue: Epilogue) => ImageRun;
+}
+
 /** A plan as an attempt, compiled when an epilogue first comes. */
-function imageAttempt({ layout, make }: Plan<ImageProgram>): Attempt<ImageRun> {
-  const runs: ImageRun[] = [];
-  const run: ImageRun = (N, source, w, target, epilogue) => {
+function imageAttempt({ layout, make }: Plan<ImageProgram>): ImageAttempt {
+  const programs: ImageProgram[] = [], runs: ImageRun[] = [];
+  const variantOf = (epilogue: Epilogue) => {
     const variant = (epilogue.bias ? 2 : 0) + (epilogue.relu ? 1 : 0);
-    return (runs[variant] ??= imageRun(make(epilogue)))(N, source, w, target, epilogue);
+    programs[variant] ??= make(epilogue);
+    return variant;
   };
-  return { size: layout.size, run };
+  return {
+    size: layout.size,
+    run(N, source, w, target, epilogue) {
+      const variant = variantOf(epilogue);
+      return (runs[variant] ??= imageRun(programs[variant]))(N, source, w, target, epilogue);
+    },
+    bind(w, epilogue) {
+      let run: ImageRun | undefined;
+      return (...args) =>
+        (run ??= preparedRun(programs[variantOf(epilogue)], w, epilogue))(...args);
+    },
+  };
 }
 
 function weightAttempt({ layout, make }: Plan<WeightProgram>): Attempt<WeightRun> {
@@ -65,29 +88,47 @@ function weightAttempt({ layout, make }: Plan<WeightProgram>): Attempt<WeightRun
   return { size: layout.size, run: (...args) => (run ??= weightRun(make(NO_EPILOGUE)))(...args) };
 }
 
-/** Attempts with images in the lanes: too few, or a rest of few, are left to the next attempt. */
-function batchedAttempts(vector: Vector, fewest: number) {
-  const together = panelImages(vector);
+/** An attempt that takes so many of a number of images, the first ones; perhaps others with packed weights. */
+function taking(
+  attempt: ImageAttempt,
+  countOf: (N: number) => number,
+  preparedCountOf = countOf,
+): ImageAttempt {
+  const some = (run: ImageRun, countOf: (N: number) => number): ImageRun => (N, ...args) => {
+    const count = countOf(N);
+    return count === 0 ? 0 : run(count, ...args);
+  };
   return {
-    images({ size, run }: Attempt<ImageRun>): Attempt<ImageRun> {
-      const most: ImageRun = (N, ...args) => {
-        const rest = N % together, count = 2 * rest < together ? N - rest : N;
-        return count < fewest || count === 0 ? 0 : run(count, ...args);
-      };
-      return { size, run: most };
-    },
-    weights({ size, run }: Attempt<WeightRun>): Attempt<WeightRun> {
-      return { size, run: (N, ...args) => N >= fewest && run(N, ...args) };
+    size: attempt.size,
+    run: some(attempt.run, countOf),
+    bind: (...args) => some(attempt.bind(...args), preparedCountOf),
+  };
+}
+
+/** How many of N images lie in the lanes: too few, or a rest of few, are left to the next attempt. */
+function batchedCount(N: number, fewest: number, together: number): number {
+  const rest = N % together, count = 2 * rest < together ? N - rest : N;
+  return count < fewest ? 0 : count;
+}
+
+/** A plan of direct sums behind another attempt: it is made only if it ever runs. */
+function laterImages(plan: () => ImageAttempt): ImageAttempt {
+  let made: ImageAttempt | undefined;
+  const attempt = () => made ??= plan();
+  return {
+    size: 0,
+    run: (...args) => attempt().run(...args),
+    bind: (w, epilogue) => {
+      let run: ImageRun | undefined;
+      return (...args) => (run ??= attempt().bind(w, epilogue))(...args);
     },
   };
 }
 
-/** A plan of direct sums behind another attempt: it is made only if it ever runs. */
-function later<Args extends unknown[], R>(
-  plan: () => Attempt<(...args: Args) => R>,
-): (...args: Args) => R {
-  let run: ((...args: Args) => R) | undefined;
-  return (...args) => (run ??= plan().run)(...args);
+/** The same for weights. */
+function laterWeights(plan: () => Attempt<WeightRun>): Attempt<WeightRun> {
+  let made: Attempt<WeightRun> | undefined;
+  return { size: 0, run: (...args) => (made ??= plan()).run(...args) };
 }
 
 /** The kernel for a geometry, or why there is none; by a schedule of one's own, if one is given. */
@@ -110,11 +151,12 @@ export function simdConv(
   // and fit, and leave to them what they are not for: few images, or non-finite values.
   let size = 0;
   const algorithms = new Set<string>();
-  function attempts<Run extends ImageRun | WeightRun>(
+  function attempts<A extends Attempt<unknown>>(
     { algorithm, batched, few }: Schedule,
-    plans: Readonly<Record<Algorithm, () => Attempt<Run>>>,
-  ): Run[] {
-    const runs: Run[] = [];
+    plans: Readonly<Record<Algorithm, () => A>>,
+    later: (plan: () => A) => A,
+  ): A[] {
+    const planned: A[] = [];
     const names = new Set<Algorithm>();
     if (batched !== undefined) names.add("batched");
     if (few !== undefined) names.add("gemm");
@@ -124,42 +166,43 @@ export function simdConv(
       if (attempt.size > MEMORY_LIMIT) continue;
       size = Math.max(size, attempt.size);
       algorithms.add(name);
-      runs.push(attempt.run);
-      if (name === algorithm && name !== "winograd") return runs;
+      planned.push(attempt);
+      if (name === algorithm && name !== "winograd") return planned;
     }
-    if (runs.length > 0) return [...runs, later(plans.direct as () => Attempt<never>) as Run];
+    if (planned.length > 0) return [...planned, later(plans.direct)];
     const only = plans.direct();
     size = Math.max(size, only.size);
-    return [only.run];
+    return [only];
   }
-  const imageAttempts = (pass: Pass, schedule: Schedule) =>
-    attempts(schedule, {
+  const imageAttempts = (pass: Pass, schedule: Schedule) => {
+    const { batched = 1, few = Infinity, fewPrepared = few } = schedule;
+    const together = panelImages(vector), upTo = (most: number) => (N: number) => N > most ? 0 : N;
+    return attempts<ImageAttempt>(schedule, {
       batched: () =>
-        batchedAttempts(vector, schedule.batched!).images(
+        taking(
           imageAttempt(planBatched(pass, vector, fused)),
+          (N) => batchedCount(N, batched, together),
         ),
-      gemm: () => {
-        const { size, run } = imageAttempt(planGemm(pass, vector, fused));
-        const { few = Infinity } = schedule;
-        return { size, run: (N, ...args) => N > few ? 0 : run(N, ...args) };
-      },
+      gemm: () => taking(imageAttempt(planGemm(pass, vector, fused)), upTo(few), upTo(fewPrepared)),
       winograd: () => imageAttempt(planWinograd(pass, vector, fused, schedule)),
       depthwise: () => imageAttempt(planDepthwise(pass, vector, fused)),
       direct: () => imageAttempt(planDirect(pass, vector, fused, schedule)),
-    });
+    }, laterImages);
+  };
   const forwardAttempts = imageAttempts(forward, schedule.forward);
   const gradientAttempts = imageAttempts(gradient, schedule.dx);
   const directWeights = () => weightAttempt(planDirectWeights(forward, vector, fused, schedule.dw));
-  const weightAttempts = attempts(schedule.dw, {
-    batched: () =>
-      batchedAttempts(vector, schedule.dw.batched!).weights(
-        weightAttempt(planBatchedWeights(forward, vector, fused)),
-      ),
-    winograd: () => weightAttempt(planWinogradWeights(forward, vector, fused, schedule.dw)),
+  const weightAttempts = attempts<Attempt<WeightRun>>(schedule.dw, {
+    batched: () => {
+      const { size, run } = weightAttempt(planBatchedWeights(forward, vector, fused));
+      const { batched = 1 } = schedule.dw;
+      return { size, run: (N, ...args) => N >= batched && run(N, ...args) };
+    },
     gemm: directWeights,
+    winograd: () => weightAttempt(planWinogradWeights(forward, vector, fused, schedule.dw)),
     depthwise: directWeights,
     direct: directWeights,
-  });
+  }, laterWeights).map(({ run }) => run);
   const missing = reserve(size);
   if (missing !== undefined) return { reason: missing };
 
@@ -170,16 +213,21 @@ export function simdConv(
   const xSize = C * H * W, outSize = F * OH * OW;
   const forwardSizes = { source: xSize, target: outSize };
   const gradientSizes = { source: outSize, target: xSize };
-  gradientAttempts.push(naive);
+  const forwardRuns = forwardAttempts.map(({ run }) => run);
+  const gradientRuns = [...gradientAttempts.map(({ run }) => run), naive];
   const special = [...algorithms].sort().map((name) => `-${name}`).join("");
   const kernel: WeightedKernel = {
     name: `conv-${convLabel(given)}-${dtype === "float32" ? "f32" : "f64"}${special}-simd`,
     tier: "simd",
     forward(N, x, w, out, epilogue) {
-      runImages(forwardAttempts, forwardSizes, N, x, w, out, epilogue);
+      runImages(forwardRuns, forwardSizes, N, x, w, out, epilogue);
     },
     backwardData(N, dout, w, dx, epilogue = NO_EPILOGUE) {
-      runImages(gradientAttempts, gradientSizes, N, dout, w, dx, epilogue);
+      runImages(gradientRuns, gradientSizes, N, dout, w, dx, epilogue);
+    },
+    prepare(w, epilogue) {
+      const runs = forwardAttempts.map(({ bind }) => bind(w, epilogue));
+      return (N, x, out) => runImages(runs, forwardSizes, N, x, w, out, epilogue);
     },
     backwardWeights(N, x, dout, dw, db) {
       runWeights(weightAttempts, N, x, dout, dw, db);

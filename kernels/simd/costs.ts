@@ -7,13 +7,17 @@
 
 import { meetingsOf, type Pass, type Phase, phasesOf } from "../passes.ts";
 import type { Vector } from "./vector.ts";
-import { tileProducts, winogradCost } from "./winograd_tiles.ts";
+import { forwardGrid, tileProducts, winogradCost } from "./winograd_tiles.ts";
 
-/** What a call costs: once, to prepare its weights, and for each image. */
+/** What a call costs: once, to pack its weights or to load them packed, and for each image. */
 export interface Cost {
   readonly call: number;
+  readonly prepared: number;
   readonly image: number;
 }
+
+/** What a packed weight costs to be loaded. */
+const LOAD_COST = 3.2;
 
 /** Of a number of images. */
 export function costOf({ call, image }: Cost, images: number): number {
@@ -46,6 +50,7 @@ export function directCost(pass: Pass, { lanes }: Vector): Cost {
   const taps = pass.rows.taps.length * pass.columns.taps.length;
   return {
     call: (3 + 6 / taps) * weightsOf(pass),
+    prepared: LOAD_COST * weightsOf(pass),
     image: 1.05 * vectors * groups * inputs * outputs,
   };
 }
@@ -60,7 +65,11 @@ export function gemmCost(pass: Pass, { lanes }: Vector): Cost {
     // Products, the stores of their tiles, im2col, and transposing the results.
     image += positions * (2 * panels * (steps + 2) + 1.7 * steps + 0.5 * outputs);
   });
-  return { call: (pass.gradient ? 2.3 : 0.8) * weightsOf(pass), image: groups * image };
+  return {
+    call: (pass.gradient ? 2.3 : 0.8) * weightsOf(pass),
+    prepared: LOAD_COST * weightsOf(pass),
+    image: groups * image,
+  };
 }
 
 /** Sums with images in the lanes: nothing is multiplied with padding. */
@@ -68,23 +77,33 @@ export function batchedCost({ lanes }: Vector, pass: Pass): Cost {
   const { rows, columns, inputs, outputs, groups } = pass;
   const products = meetingsOf(rows).length * meetingsOf(columns).length;
   const image = 1.08 * products * groups * (inputs + 7) * outputs / lanes;
-  return { call: 3 * weightsOf(pass), image };
+  return { call: 3 * weightsOf(pass), prepared: LOAD_COST * weightsOf(pass), image };
 }
 
 /** Winograd's algorithm, where it serves. */
 export function winogradCosts(vector: Vector, pass: Pass): Cost {
   const { rows, columns, inputs, outputs } = pass;
-  const products = tileProducts(rows.taps.length, columns.taps.length);
-  return {
-    call: 15 * products * inputs * outputs,
-    image: 1.15 * winogradCost(vector, pass),
-  };
+  const weights = tileProducts(rows.taps.length, columns.taps.length) * inputs * outputs;
+  const image = 1.15 * winogradCost(vector, pass);
+  // Images that are worked on together cost the same if some of them are not there.
+  const missing = (forwardGrid(vector, pass).images - 1) * image;
+  return { call: 15 * weights + missing, prepared: LOAD_COST * weights + missing, image };
 }
 
-/** The fewest images for which a cost that is less for each image is less in all; undefined if never. */
-export function fewestImages(cost: Cost, other: Cost): number | undefined {
+/**
+ * The fewest images for which a cost that is less for each image is less in all; undefined if never.
+ *
+ * @param cost The cost.
+ * @param other The other.
+ * @param begin Which cost of a call counts. Default: "call".
+ */
+export function fewestImages(
+  cost: Cost,
+  other: Cost,
+  begin: "call" | "prepared" = "call",
+): number | undefined {
   if (cost.image >= other.image) return undefined;
-  return Math.max(1, Math.ceil((cost.call - other.call) / (other.image - cost.image)));
+  return Math.max(1, Math.ceil((cost[begin] - other[begin]) / (other.image - cost.image)));
 }
 
 /** The fewest images for which they should lie in the lanes; undefined if that does not pay. */

@@ -133,20 +133,27 @@ export function planDirect(
       }
     }
 
+    /** Packs weights; returns whether they serve. */
+    function pack(queue: Queue, w: FloatArray): boolean {
+      queue.load(rawWeights, w, 0, w.length);
+      if (nonFiniteFlag) queue.clear(nonFiniteFlag, 16);
+      for (let group = 0; group < groups; group++) {
+        const moved = group * groupStep.weights;
+        for (const [from, to, step, rows, columns] of packings) {
+          queue.call("pack", from + moved, to + moved, step, rows, columns);
+        }
+      }
+      // The padding's zeros times infinity would be NaN, where the definition has no term.
+      return nonFiniteFlag === undefined || !queue.isSet(nonFiniteFlag, 0);
+    }
+
     return {
       cost: costOf(pass, vector),
-      prepare(queue, w, { bias }) {
+      packed: { at: packedWeights, length: groups * weights.group },
+      prepare(queue, w, { bias }, packed) {
         queue.use(module);
-        queue.load(rawWeights, w, 0, w.length);
-        if (nonFiniteFlag) queue.clear(nonFiniteFlag, 16);
-        for (let group = 0; group < groups; group++) {
-          const moved = group * groupStep.weights;
-          for (const [from, to, step, rows, columns] of packings) {
-            queue.call("pack", from + moved, to + moved, step, rows, columns);
-          }
-        }
-        // The padding's zeros times infinity would be NaN, where the definition has no term.
-        if (nonFiniteFlag && queue.isSet(nonFiniteFlag, 0)) return false;
+        if (packed) queue.load(packedWeights, packed, 0, packed.length);
+        else if (!pack(queue, w)) return false;
         if (bias) loadBiases(queue, bias);
         source.clear(queue);
         return true;

@@ -171,15 +171,22 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
     const tables = sums.map((sum) => ({ at: sum.table, words: positionsOf(sum, bytes) }));
     const targetSize = batch * outputs * rows.target.size * columns.target.size;
 
+    /** Packs weights; returns whether they serve. */
+    function pack(queue: Queue, w: FloatArray): boolean {
+      queue.load(rawWeights, w, 0, w.length);
+      if (nonFiniteFlag) queue.clear(nonFiniteFlag, 16);
+      for (const packing of packings) queue.call(...packing);
+      // The padding's zeros times infinity would be NaN, where the definition has no term.
+      return nonFiniteFlag === undefined || !queue.isSet(nonFiniteFlag, 0);
+    }
+
     return {
       cost: costOf(pass, vector),
-      prepare(queue, w, { bias }) {
+      packed: { at: packedWeights, length: packedBytes / bytes },
+      prepare(queue, w, { bias }, packed) {
         queue.use(module);
-        queue.load(rawWeights, w, 0, w.length);
-        if (nonFiniteFlag) queue.clear(nonFiniteFlag, 16);
-        for (const packing of packings) queue.call(...packing);
-        // The padding's zeros times infinity would be NaN, where the definition has no term.
-        if (nonFiniteFlag && queue.isSet(nonFiniteFlag, 0)) return false;
+        if (packed) queue.load(packedWeights, packed, 0, packed.length);
+        else if (!pack(queue, w)) return false;
         for (const { at, words } of tables) queue.load(at, words, 0, words.length);
         if (bias) loadBiases(queue, bias);
         source.clear(queue);

@@ -9,7 +9,7 @@ import type { Epilogue } from "../epilogue.ts";
 import type { ImageRun, WeightRun } from "../runner.ts";
 import type { Pass } from "../passes.ts";
 import { allocate, type FloatArray } from "../tensor.ts";
-import { immediate, type Queue } from "./queue.ts";
+import { immediate, type Queue, scratchLike } from "./queue.ts";
 import type { Vector } from "./vector.ts";
 
 /** Work on a range of parts - images, planes, sums - that do not depend on each other. */
@@ -69,9 +69,12 @@ export interface ImageProgram {
   /**
    * Loads what all images share.
    *
+   * @param packed The weights as they lay in `packed` after an earlier call: they are not packed again.
    * @returns Whether images can be run: if not, all are left to the next attempt.
    */
-  prepare(queue: Queue, w: FloatArray, epilogue: Epilogue): boolean;
+  prepare(queue: Queue, w: FloatArray, epilogue: Epilogue, packed?: FloatArray): boolean;
+  /** Where packed weights lie, if they are packed, and how many values they are. */
+  readonly packed?: { readonly at: number; readonly length: number };
   /** Runs images from the first to before the end; returns the first that it leaves, or the end. */
   run(queue: Queue, source: FloatArray, target: FloatArray, first: number, end: number): number;
 }
@@ -111,6 +114,29 @@ const PART_COST = 4;
 
 /** That may be so much of what its images cost. */
 const PART_SHARE = 0.05;
+
+/** An attempt that packs its own weights when it first runs, and never again. */
+export function preparedRun(program: ImageProgram, w: FloatArray, epilogue: Epilogue): ImageRun {
+  const { cost, together } = program;
+  let weights: FloatArray | undefined, serves: boolean | undefined;
+  return (N, source, _, target) => {
+    if (serves === undefined) {
+      serves = program.prepare(immediate, w, epilogue);
+      if (serves && program.packed !== undefined) {
+        const { at, length } = program.packed;
+        const start = at / w.BYTES_PER_ELEMENT;
+        weights = scratchLike(w).slice(start, start + length);
+      }
+    }
+    if (!serves) return 0;
+    return runJob({
+      cost,
+      together,
+      prepare: (queue) => program.prepare(queue, w, epilogue, weights),
+      run: (queue, first, end) => program.run(queue, source, target, first, end),
+    }, N);
+  };
+}
 
 /**
  * An attempt that runs a program. A batch is cut into parts by its geometry alone, whose sums are added in

@@ -58,6 +58,6 @@ export const immediate: Queue = {
 };
 
 /** The memory as values of an array's dtype. */
-function scratchLike(array: FloatArray): FloatArray {
+export function scratchLike(array: FloatArray): FloatArray {
   return scratch(array.BYTES_PER_ELEMENT === 4 ? "float32" : "float64");
 }

@@ -30,6 +30,8 @@ export interface Choice {
   readonly batched?: number;
   /** The most images that are products of matrices, where the algorithm takes longer to begin. */
   readonly few?: number;
+  /** The same, if weights are packed already. */
+  readonly fewPrepared?: number;
 }
 
 /** How one pass runs. */
@@ -66,10 +68,11 @@ function scheduleImages(pass: Pass, vector: Vector, { reassociate }: Features): 
     : undefined;
   const algorithm = winograd ? "winograd" : byGemm ? "gemm" : "direct";
   const best = winograd ?? (byGemm ? gemm : direct);
-  const fewest = winograd && gemm.call < winograd.call ? fewestImages(winograd, gemm) : undefined;
+  const few = winograd && (fewestImages(winograd, gemm) ?? 1) - 1;
   return {
     algorithm,
-    few: fewest === undefined || fewest === 1 ? undefined : fewest - 1,
+    few: few === 0 ? undefined : few,
+    fewPrepared: winograd && (fewestImages(winograd, gemm, "prepared") ?? 1) - 1,
     batched: fewestBatched(pass, vector, best),
   };
 }

@@ -19,6 +19,7 @@
 
 import type { Epilogue } from "../epilogue.ts";
 import type { Pass } from "../passes.ts";
+import type { FloatArray } from "../tensor.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import { writeConv } from "./emit_conv.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
@@ -32,6 +33,7 @@ import {
   writeCopy,
 } from "./planes.ts";
 import { costOf, type ImageProgram, PRODUCTS_SAVED } from "./program.ts";
+import type { Queue } from "./queue.ts";
 import type { Schedule } from "./schedule.ts";
 import { convTiles } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
@@ -192,18 +194,24 @@ export function planWinograd(
     const [filterStep, channelStep] = rotated180
       ? [kernel, kernel * filters]
       : [kernel * channels, kernel];
+    function transformWeights(queue: Queue, w: FloatArray): void {
+      queue.load(rawWeights, w, 0, w.length);
+      eachOutput(tiles, channels, (filter, at, block, before) => {
+        const from = rawWeights + filter * filterStep;
+        const [blocks, place] = [(at - before) * bytes, before * bytes];
+        queue.call("transformWeights", from, channelStep, blocks, place, block * bytes);
+      });
+    }
+
     return {
       cost: costOf(pass, vector) / PRODUCTS_SAVED,
       together: images,
-      prepare(queue, w, epilogue) {
+      packed: { at: weights, length: tileProducts(KH, KW) * kernels },
+      prepare(queue, w, epilogue, packed) {
         queue.use(module);
         x.clear(queue);
-        queue.load(rawWeights, w, 0, w.length);
-        eachOutput(tiles, channels, (filter, at, block, before) => {
-          const from = rawWeights + filter * filterStep;
-          const [blocks, place] = [(at - before) * bytes, before * bytes];
-          queue.call("transformWeights", from, channelStep, blocks, place, block * bytes);
-        });
+        if (packed) queue.load(weights, packed, 0, packed.length);
+        else transformWeights(queue, w);
         if (epilogue.bias === undefined) queue.clear(bias, filters * bytes);
         else queue.load(bias, epilogue.bias, 0, filters);
         queue.clear(nonFiniteFlag, 16);

@@ -25,6 +25,7 @@ import { convParams, convShape } from "../../kernels/shape.ts";
 import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
 import { checkBoolean, checkCache, option, readOptions, unchecked, whole } from "../checks.ts";
 import { emptyLike } from "../tensor.ts";
+import { bindConv } from "./prepare_conv.ts";
 import {
   type BackwardOptions,
   checkBiases,
@@ -385,7 +386,12 @@ export function planConv(
   const shape = convShape([1, ...inShape], wShape, { stride, pad, dilation, groups });
   const convParam = convParams(shape), { OH, OW } = shape;
   const fanIn = sizeOf(wShape) / filters;
-  const forward = (relu: boolean): LayerPlan["forward"] => (x, { W, b = null }) => {
+  const forward = (relu: boolean): LayerPlan["forward"] => (x, { W, b = null }, { prepared }) => {
+    if (prepared !== undefined) {
+      const run = prepared.get(W) ?? bindConv(shape, W.data, b?.data, relu).run;
+      prepared.set(W, run);
+      return { out: run(x), backward: () => ({}) };
+    }
     const { out, cache } = runConvForward(fastConv, x, W, b, convParam, relu);
     return {
       out,

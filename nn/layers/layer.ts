@@ -157,6 +157,8 @@ export interface Run {
   readonly ownsInput: boolean;
   /** The names in the net of parameters that need no gradient. */
   readonly frozen: ReadonlySet<string>;
+  /** Forward passes that keep packed weights, by these, if nobody writes to the parameters. */
+  readonly prepared?: Map<Tensor, (x: Tensor) => Tensor>;
   /** Lets an array be used again that is not needed any more, if the net does that. */
   readonly release?: (array: FloatArray) => void;
   /** Called with the output of each layer, if something watches. */

@@ -142,6 +142,19 @@ export function netOptions(weightScale: number | "he", inputDim?: readonly numbe
 /** How many classes a net of the course has. Default: 10. */
 export const NUM_CLASSES = { numClasses: option(whole(1), 10) };
 
+/** A net that learns no more. */
+export interface PreparedNet<A extends FloatArray = FloatArray> {
+  /**
+   * The scores of a batch.
+   *
+   * @param x The batch.
+   * @returns The scores, (N, classes).
+   * @throws {TypeError} If x has a wrong type, dtype or rank.
+   * @throws {RangeError} If its examples do not have the net's size.
+   */
+  predict(x: Tensor<A>): Tensor<A>;
+}
+
 /** A net made of layers. {@linkcode Net} and the course's nets are such ones. */
 export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>> {
   /** The learnable parameters by name. Replace or overwrite them to learn. */
@@ -286,6 +299,37 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     // Whoever predicts may have trained for good.
     this.#workspace?.clear();
     return this.#forward(x, "test").out as Tensor<ArrayOf<D>>;
+  }
+
+  /**
+   * The net as it is now, for a server that predicts again and again: weights of convolutions are packed once.
+   * Parameters and running statistics are copied: later training is not seen. The scores are those of
+   * {@linkcode LayeredNet.predict}, but for rounding.
+   *
+   * @example
+   * ```ts
+   * import { RandomState, ThreeLayerConvNet } from "@cnn-layers/cnn-layers";
+   *
+   * const net = new ThreeLayerConvNet({ inputDim: [1, 8, 8], filterSize: 3, numFilters: 2 });
+   * const server = net.prepare();
+   * const scores = server.predict(new RandomState(0).randn([1, 1, 8, 8])); // (1, 10)
+   * ```
+   *
+   * @returns What predicts, as {@linkcode LayeredNet.predict} does.
+   */
+  prepare(): PreparedNet<ArrayOf<D>> {
+    const planner = new NetPlanner(this.#planner.dtype);
+    const plan = planSequence(this.layers.map(({ layer }) => layer), this.inputDim, planner);
+    for (const [name, { data }] of Object.entries(this.#planner.state)) {
+      planner.state[name].data.set(data);
+    }
+    const params = copyOf(this.params, "params"), prepared: Run["prepared"] = new Map();
+    return {
+      predict: (x) => {
+        this.#checkInput(x);
+        return this.#forward(x, "test", { params, prepared }, plan).out as typeof x;
+      },
+    };
   }
 
   /**
@@ -470,7 +514,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     }
   }
 
-  #forward(x: Tensor, mode: Mode, more: Partial<Run> = {}): Pass {
+  #forward(x: Tensor, mode: Mode, more: Partial<Run> = {}, plan: LayerPlan = this.#plan): Pass {
     const { params } = this, random = this.#random, seed = this.#seed;
     const run = {
       mode,
@@ -482,7 +526,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
       grads: {},
       frozen: NONE,
     };
-    return this.#plan.forward(x, {}, { ...run, ...more });
+    return plan.forward(x, {}, { ...run, ...more });
   }
 }
 
