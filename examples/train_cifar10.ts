@@ -17,6 +17,7 @@ import {
   ThreeLayerConvNet,
   topKAccuracy,
   useKernels,
+  useThreads,
 } from "../mod.ts";
 import { orInputError, tryFolder } from "../tools/files.ts";
 import {
@@ -26,6 +27,7 @@ import {
   path,
   runCommand,
   SEEDS,
+  threads,
   type Values,
   whole,
   word,
@@ -56,6 +58,7 @@ const options = {
   limit: whole(undefined, [1, 50_000], "train on at most this many images"),
   seed: whole(0, SEEDS, "seed of the weights and batches: the same one gives the same losses"),
   kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
+  threads,
   checkpoint: path("file that the training run is kept in after every epoch, and resumed from"),
   out: path("folder for curves, filters and images with the classes they are taken for"),
 };
@@ -77,6 +80,7 @@ async function main(read: Values<typeof options>): Promise<number> {
     ? undefined
     : await CheckpointFile.open(read.checkpoint);
   useKernels(read.kernels);
+  using _ = await useThreads(read.threads);
   const recipe: Recipe = recipes[name];
   const data = await readData(folder, read, recipe);
   const random = new RandomState(read.seed);

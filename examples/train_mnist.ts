@@ -4,7 +4,14 @@
  * @module
  */
 
-import { cosineSchedule, RandomState, Solver, ThreeLayerConvNet, useKernels } from "../mod.ts";
+import {
+  cosineSchedule,
+  RandomState,
+  Solver,
+  ThreeLayerConvNet,
+  useKernels,
+  useThreads,
+} from "../mod.ts";
 import { orInputError, tryFolder } from "../tools/files.ts";
 import {
   InputError,
@@ -13,6 +20,7 @@ import {
   path,
   runCommand,
   SEEDS,
+  threads,
   type Values,
   whole,
   word,
@@ -32,6 +40,7 @@ const options = {
   seed: whole(0, SEEDS, "seed of the weights and batches: the same one gives the same losses"),
   limit: whole(undefined, [1, 60_000], "use at most this many digits of each kind"),
   kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
+  threads,
   data: path("folder with the four IDX files of MNIST, packed with gzip or not"),
   checkpoint: path("file that the training run is kept in after every epoch, and resumed from"),
   out: path("folder for curves and images of the filters"),
@@ -50,6 +59,7 @@ async function main(values: Values<typeof options>): Promise<number> {
     ? undefined
     : await CheckpointFile.open(values.checkpoint);
   useKernels(values.kernels);
+  using _ = await useThreads(values.threads);
   const { xTest, yTest, ...data } = await readMnist(values.data, values.limit);
   const random = new RandomState(values.seed);
   const net = new ThreeLayerConvNet({

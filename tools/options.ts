@@ -83,6 +83,13 @@ export function whole<T extends number | undefined>(
   return numeric("a whole number", value, bounds, Number.isSafeInteger, help);
 }
 
+/** The option of every command that trains: on how many threads. */
+export const threads = whole(
+  undefined,
+  [1, 256],
+  "threads to run on; the results are the same for any number (default: every core)",
+);
+
 /** An odd number. */
 export function odd(value: number, bounds: Bounds, help: string): Option<number> {
   return numeric("an odd number", value, bounds, (number) => number % 2 === 1, help);

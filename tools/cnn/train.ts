@@ -19,6 +19,7 @@ import {
   type UpdateRuleName,
   updateRules,
   useKernels,
+  useThreads,
 } from "../../mod.ts";
 import { CheckpointFile, trainAndKeep } from "../checkpoint.ts";
 import { tryFolder } from "../files.ts";
@@ -31,6 +32,7 @@ import {
   runCommand,
   SEEDS,
   sizes,
+  threads,
   type Values,
   whole,
   word,
@@ -53,6 +55,7 @@ const options = {
   out: path("file that the model is written to, as .safetensors"),
   gray: flag("read a folder of images in gray, not in colors"),
   size: sizes(["H,W"], 4096, "crop and resize a folder's images to (default: the size of all)"),
+  threads,
   epochs: whole(5, [1, 1_000_000], "passes over the training images"),
   batch: whole(100, [1, 100_000], "images in a batch"),
   "update-rule": word(
@@ -93,6 +96,7 @@ async function main(values: Values<typeof options>): Promise<number> {
     ? undefined
     : await CheckpointFile.open(values.checkpoint);
   useKernels(values.kernels);
+  using _ = await useThreads(values.threads);
   const { x, y, classes } = await openDataSet(folder, {
     ...{ part: "train", channels: values.gray ? 1 : 3, size: pair(values.size) },
     ...{ limit: values.limit ?? Infinity, seed },
