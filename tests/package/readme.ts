@@ -14,7 +14,8 @@ import { skipped } from "./browsers.ts";
 import type { Installed } from "./install.ts";
 
 const readme = await blocksOf("README.md");
-const documents = [...readme, ...await blocksOf("docs/nets.md")];
+const serving = await blocksOf("docs/serving.md");
+const documents = [...readme, ...await blocksOf("docs/nets.md"), ...serving];
 
 /** The only block of a language that holds some words. */
 function block(language: string, words: string): string {
@@ -152,7 +153,6 @@ export function testReadme({ folder, tarball, runtimes }: Installed): void {
       assertMatch(await printedBy(["chromium", ...args, "--dump-dom", page]), /1 x 8 x 32 x 32/);
     });
     it("serve the ONNX model with ONNX Runtime", async () => {
-      const serving = await blocksOf("docs/serving.md");
       const program = serving.find(({ text }) => text.includes("npm:onnxruntime-node"))!;
       // A folder without package.json, as Deno takes npm's packages from node_modules beside one.
       const folder = join(top, "serving");
