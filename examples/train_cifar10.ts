@@ -131,7 +131,7 @@ async function readData(
   folder: string,
   { limit = Infinity, download }: Values<typeof options>,
   { numTraining, numTest = 1000, normalize: isNormalized = false }: Recipe,
-): Promise<Pictures> {
+): Promise<Cifar10> {
   const count = Math.min(limit, numTraining);
   const data = await readCifar10(folder, download, count, { numTest, subtractMean: !isNormalized });
   const { meanImage } = data, size = meanImage.data.length;
@@ -144,7 +144,7 @@ async function readData(
 }
 
 /** CIFAR-10, and the way back from number i of some images to the pixel's value. */
-interface Pictures extends Cifar10Data<Float32Array> {
+interface Cifar10 extends Cifar10Data<Float32Array> {
   readonly pixel: (value: number, i: number) => number;
 }
 
@@ -189,7 +189,7 @@ async function show(
   recipe: string,
   net: Net,
   solver: Solver<Float32Array>,
-  { xTest, yTest, pixel }: Pictures,
+  { xTest, yTest, pixel }: Cifar10,
 ): Promise<void> {
   // Loaded only where they are wanted, as they take their time.
   const { writeCaptioned, writeGrid } = await import("./lib/pictures.ts");

@@ -126,11 +126,11 @@ export async function getCifar10Data<T extends ImageType = "float64">(
   }
   const readFile = fileReader(from);
 
-  const training = pictures(numTraining + numValidation, dtype);
+  const training = records(numTraining + numValidation, dtype);
   for (let first = 0, i = 1; first < training.y.length; first += PER_FILE, i++) {
     await readRecords(`data_batch_${i}.bin`, readFile, training, first);
   }
-  const test = pictures(numTest, dtype);
+  const test = records(numTest, dtype);
   if (numTest > 0) await readRecords(TEST_FILE, readFile, test, 0);
 
   const mean = new Float64Array(PIXELS);
@@ -140,7 +140,7 @@ export async function getCifar10Data<T extends ImageType = "float64">(
     subtract(training.x, mean);
     subtract(test.x, mean);
   }
-  const part = ({ x }: Pictures, from: number, to: number) => {
+  const part = ({ x }: Records, from: number, to: number) => {
     const data = x.subarray(from * PIXELS, to * PIXELS);
     return { data, shape: [to - from, 3, 32, 32] } as unknown as Images<ImageArray<T>>;
   };
@@ -176,12 +176,12 @@ export function readImageType(_: string, value: unknown = "float64"): ImageType 
 type ReadFile = NonNullable<Cifar10Options["readFile"]>;
 
 /** Images one after another, and their labels. */
-interface Pictures {
+interface Records {
   readonly x: FloatArray | Uint8Array;
   readonly y: Uint8Array;
 }
 
-function pictures(count: number, dtype: ImageType): Pictures {
+function records(count: number, dtype: ImageType): Records {
   const length = count * PIXELS;
   const x = dtype === "uint8" ? new Uint8Array(length) : newArray(length, dtype);
   return { x, y: new Uint8Array(count) };
@@ -194,7 +194,7 @@ function pictures(count: number, dtype: ImageType): Pictures {
 async function readRecords(
   name: string,
   readFile: ReadFile,
-  { x, y }: Pictures,
+  { x, y }: Records,
   first: number,
 ): Promise<void> {
   const expected = PER_FILE * RECORD;

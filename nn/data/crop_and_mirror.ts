@@ -67,7 +67,7 @@ export function cropAndMirror(
     checkType(batch !== undefined, "batch", 'be given for mirror: "alternate"', batch);
     return isOdd(batch.picks[n], batch.epoch);
   };
-  let picture = newArray(0, "float64");
+  let image = newArray(0, "float64");
   return (x, random, batch) => {
     checkTensor("x", x, 4);
     const [N, C, H, W] = x.shape;
@@ -77,8 +77,8 @@ export function cropAndMirror(
       );
     }
     const size = C * H * W;
-    if (picture.length !== size || dtypeOf(picture) !== dtypeOf(x.data)) {
-      picture = newArray(size, dtypeOf(x.data));
+    if (image.length !== size || dtypeOf(image) !== dtypeOf(x.data)) {
+      image = newArray(size, dtypeOf(x.data));
     }
     for (let n = 0; n < N; n++) {
       const dy = pad > 0 ? random.randint(-pad, pad + 1) : 0;
@@ -86,8 +86,8 @@ export function cropAndMirror(
       const mirrored = isMirrored(n, random, batch);
       if (dy === 0 && dx === 0 && !mirrored) continue;
       const target = x.data.subarray(n * size, (n + 1) * size);
-      picture.set(target);
-      shiftPicture(picture, target, [C, H, W], {
+      image.set(target);
+      shiftImage(image, target, [C, H, W], {
         dy,
         dx,
         mirrored,
@@ -116,7 +116,7 @@ export interface Shift {
 }
 
 /** to[y][x] = from[y + dy][x + dx], the columns read from right to left if mirrored. */
-export function shiftPicture(
+export function shiftImage(
   from: FloatArray,
   to: FloatArray,
   [C, H, W]: readonly [number, number, number],

@@ -118,11 +118,11 @@ export interface ChannelStatistics {
 export function channelStatistics(x: ExampleSource): ChannelStatistics {
   checkSource("x", x);
   const [N, C] = x.shape, size = sizeOf(x.shape.slice(1)), plane = size / C;
-  const picture = new Float64Array(size);
+  const image = new Float64Array(size);
   const each = (use: (c: number, value: number) => void) => {
     for (let n = 0; n < N; n++) {
-      gather(x, Int32Array.of(n), picture);
-      for (let i = 0; i < size; i++) use(Math.floor(i / plane), picture[i]);
+      gather(x, Int32Array.of(n), image);
+      for (let i = 0; i < size; i++) use(Math.floor(i / plane), image[i]);
     }
   };
   const mean = Array<number>(C).fill(0), deviation = Array<number>(C).fill(0);

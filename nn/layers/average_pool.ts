@@ -17,7 +17,7 @@ import { averagePoolParams, averagePoolShape } from "../../kernels/shape.ts";
 import { dtypeOf } from "../../kernels/tensor.ts";
 import { checkBoolean, checkCache, option, readOptions } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
-import { type LayerDefinition, layerOf, pictureShape, type Size } from "./layer.ts";
+import { imageShape, type LayerDefinition, layerOf, type Size } from "./layer.ts";
 import { POOL, type PoolOptions, poolWindow } from "./max_pool.ts";
 
 /** What an average pool's backward pass needs of its forward pass. */
@@ -226,7 +226,7 @@ export function averagePool(size: Size, options: AveragePoolOptions = {}): Layer
   });
   const window = poolWindow("averagePool.size", size, stride);
   return layerOf("averagePool", [size, options], (inShape, planner) => {
-    const [C] = pictureShape(inShape, planner);
+    const [C] = imageShape(inShape, planner);
     const shape = averagePoolShape([1, ...inShape], { ...window, ...walk });
     const poolParam = averagePoolParams(shape);
     return {

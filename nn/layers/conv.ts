@@ -34,11 +34,11 @@ import {
   runBackward,
 } from "./gradients.ts";
 import {
+  imageShape,
   type LayerDefinition,
   layerOf,
   type LayerPlan,
   type ParameterPlan,
-  pictureShape,
   type Planner,
   readSize,
   type Size,
@@ -442,7 +442,7 @@ export function conv(filters: number, options: ConvOptions = {}): LayerDefinitio
     groups: option(whole(1), 1),
   });
   return layerOf("conv", [filters, options], (inShape, planner) => {
-    pictureShape(inShape, planner);
+    imageShape(inShape, planner);
     return planConv(inShape, planner, filters, groups, walk);
   });
 }

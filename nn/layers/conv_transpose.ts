@@ -31,11 +31,11 @@ import {
 } from "./gradients.ts";
 import { type ConvOptions, halfPad, WALK, withBiases, withKernel } from "./conv.ts";
 import {
+  imageShape,
   type LayerDefinition,
   layerOf,
   type LayerPlan,
   type ParameterPlan,
-  pictureShape,
 } from "./layer.ts";
 
 /** What a transposed convolution's backward pass needs of its forward pass. */
@@ -378,7 +378,7 @@ export function convTranspose(
   const { kernel, bias, ...walk } = readOptions("convTranspose", options, walkOptions());
   const { groups, stride, dilation, outputPad = 0, pad = halfPad(kernel, dilation) } = walk;
   return layerOf("convTranspose", [filters, options], (inShape, planner) => {
-    const [C, H, W] = pictureShape(inShape, planner);
+    const [C, H, W] = imageShape(inShape, planner);
     if (filters % groups !== 0) {
       throw new ArgumentRangeError(
         `groups must divide the filters: received ${groups} of ${filters}`,

@@ -6,7 +6,7 @@
 
 import { option, readOptions, whole } from "../checks.ts";
 import { type ConvOptions, planConv, WALK, withKernel } from "./conv.ts";
-import { type LayerDefinition, layerOf, pictureShape } from "./layer.ts";
+import { imageShape, type LayerDefinition, layerOf } from "./layer.ts";
 
 /** Options of a depthwise convolution. */
 export interface DepthwiseConvOptions extends Omit<ConvOptions, "groups"> {
@@ -42,7 +42,7 @@ export function depthwiseConv(options: DepthwiseConvOptions = {}): LayerDefiniti
   const MULTIPLIER = { multiplier: option(whole(1), 1) };
   const { multiplier, ...walk } = readOptions("depthwiseConv", options, { ...WALK, ...MULTIPLIER });
   return layerOf("depthwiseConv", [options], (inShape, planner) => {
-    const [C] = pictureShape(inShape, planner);
+    const [C] = imageShape(inShape, planner);
     return planConv(inShape, planner, C * multiplier, C, walk);
   });
 }

@@ -13,7 +13,7 @@ import {
 } from "../../kernels/check.ts";
 import { checkCache } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
-import { type LayerDefinition, layerOf, pictureShape } from "./layer.ts";
+import { imageShape, type LayerDefinition, layerOf } from "./layer.ts";
 
 /** What a global average's backward pass needs of its forward pass. */
 export interface GlobalAverageCache {
@@ -189,7 +189,7 @@ export function globalMaxBackward<A extends FloatArray>(
  */
 export function globalAverage(): LayerDefinition {
   return layerOf("globalAverage", [], (inShape, planner) => {
-    const [C] = pictureShape(inShape, planner);
+    const [C] = imageShape(inShape, planner);
     return {
       outShape: [C],
       ownsOut: true,
@@ -216,7 +216,7 @@ export function globalAverage(): LayerDefinition {
  */
 export function globalMax(): LayerDefinition {
   return layerOf("globalMax", [], (inShape, planner) => {
-    const [C] = pictureShape(inShape, planner);
+    const [C] = imageShape(inShape, planner);
     return {
       outShape: [C],
       ownsOut: true,

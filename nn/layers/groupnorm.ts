@@ -11,7 +11,7 @@ import { checkWhole } from "../../kernels/check.ts";
 import { ArgumentRangeError } from "../../kernels/errors.ts";
 import { show } from "../../kernels/tensor.ts";
 import { readOptions } from "../checks.ts";
-import { type LayerDefinition, layerOf, pictureShape } from "./layer.ts";
+import { imageShape, type LayerDefinition, layerOf } from "./layer.ts";
 import type { LayernormOptions } from "./layernorm.ts";
 import { normalizeBackward, type NormGradients } from "./norm_loops.ts";
 import {
@@ -120,7 +120,7 @@ export function groupnorm(groups: number, options: LayernormOptions = {}): Layer
   checkWhole("groupnorm.groups", groups, 1);
   const { eps } = readOptions("groupnorm", options, { eps: EPS });
   return layerOf("groupnorm", [groups, options], (inShape, planner) => {
-    const [C] = pictureShape(inShape, planner);
+    const [C] = imageShape(inShape, planner);
     if (C % groups !== 0) {
       throw new ArgumentRangeError(`groups must divide the channels: received ${groups} of ${C}`);
     }

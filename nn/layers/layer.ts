@@ -237,7 +237,7 @@ export function layerOf(
 }
 
 /** The shape (C, H, W) of an input that must be images. */
-export function pictureShape(
+export function imageShape(
   inShape: readonly number[],
   { path }: Planner,
 ): readonly [C: number, H: number, W: number] {

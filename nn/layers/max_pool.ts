@@ -17,7 +17,7 @@ import { poolParams, poolShape } from "../../kernels/shape.ts";
 import { dtypeOf } from "../../kernels/tensor.ts";
 import { checkBoolean, checkCache, option, readOptions, unchecked } from "../checks.ts";
 import { emptyLike, zerosLike } from "../tensor.ts";
-import { type LayerDefinition, layerOf, pictureShape, readSize, type Size } from "./layer.ts";
+import { imageShape, type LayerDefinition, layerOf, readSize, type Size } from "./layer.ts";
 
 /** What a max-pool's backward pass needs of its forward pass. */
 export interface PoolCache<A extends FloatArray = FloatArray> {
@@ -257,7 +257,7 @@ export function maxPool(size: Size, options: MaxPoolOptions = {}): LayerDefiniti
   });
   const window = poolWindow("maxPool.size", size, stride);
   return layerOf("maxPool", [size, options], (inShape, planner) => {
-    const [C] = pictureShape(inShape, planner);
+    const [C] = imageShape(inShape, planner);
     const shape = poolShape([1, ...inShape], { ...window, ...walk });
     const poolParam = poolParams(shape);
     return {

@@ -9,7 +9,7 @@ import { ArgumentTypeError } from "../../kernels/errors.ts";
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { show, sizeOf } from "../../kernels/tensor.ts";
 import { checkBoolean, option, readOptions, whole } from "../checks.ts";
-import { shiftPicture } from "../data/crop_and_mirror.ts";
+import { shiftImage } from "../data/crop_and_mirror.ts";
 import { checkSource, type ExampleSource, gather } from "../data/examples.ts";
 import type { Model } from "../model.ts";
 import { zerosLike } from "../tensor.ts";
@@ -79,14 +79,14 @@ export function testTimeScores<A extends FloatArray>(
   checkWhole("shift", shift, 0, Math.min(H, W) - 1);
   const views = viewsOf(mirror, shift);
   const size = sizeOf([C, H, W]);
-  const pictures = zerosForModel(model, [Math.min(batchSize, N), C, H, W]);
-  const seen = zerosLike(pictures);
+  const images = zerosForModel(model, [Math.min(batchSize, N), C, H, W]);
+  const seen = zerosLike(images);
   let scores: Tensor<A> | undefined;
   for (let first = 0; first < N; first += batchSize) {
     const n = Math.min(batchSize, N - first);
-    gather(x, Int32Array.from({ length: n }, (_, i) => first + i), pictures.data);
+    gather(x, Int32Array.from({ length: n }, (_, i) => first + i), images.data);
     for (const { weight, ...view } of views) {
-      look(pictures.data, seen.data, n, [C, H, W], view);
+      look(images.data, seen.data, n, [C, H, W], view);
       const part = { data: seen.data.subarray(0, n * size) as A, shape: [n, C, H, W] };
       const { data, shape: [, classes] } = model.loss(part);
       scores ??= zerosForModel(model, [N, classes]);
@@ -118,6 +118,6 @@ function look(
   const size = sizeOf(shape), move = { dy: shift, dx: shift, mirrored, reflect: true };
   for (let i = 0; i < n; i++) {
     const at = i * size;
-    shiftPicture(from.subarray(at, at + size), to.subarray(at, at + size), shape, move);
+    shiftImage(from.subarray(at, at + size), to.subarray(at, at + size), shape, move);
   }
 }

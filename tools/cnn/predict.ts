@@ -68,8 +68,8 @@ async function readImages(
   const size = resize ? imageSize(net) : undefined;
   const images = await Promise.all(files.map(async (file) => {
     const bytes = await orInputError(`${file} cannot be read`, () => Deno.readFile(file));
-    const picture = orRefused(() => decodePicture(bytes), `${file} must be a PNG or JPEG image: `);
-    return imageToTensor(picture, { channels, size, dtype: "float32" });
+    const decoded = orRefused(() => decodePicture(bytes), `${file} must be a PNG or JPEG image: `);
+    return imageToTensor(decoded, { channels, size, dtype: "float32" });
   }));
   const shape = inputDim.length === 3 ? inputDim : images[0].shape.slice(1);
   const all = zeros([files.length, ...shape], "float32");
