@@ -139,8 +139,8 @@ async function readData(
   const statistics = channelStatistics(data.xTrain), { mean, deviation } = statistics;
   for (const x of [data.xTrain, data.xVal, data.xTest]) normalize(x, statistics);
   const plane = size / mean.length;
-  const colour = (i: number) => Math.floor(i % size / plane);
-  return { ...data, pixel: (value, i) => value * deviation[colour(i)] + mean[colour(i)] };
+  const color = (i: number) => Math.floor(i % size / plane);
+  return { ...data, pixel: (value, i) => value * deviation[color(i)] + mean[color(i)] };
 }
 
 /** CIFAR-10, and the way back from number i of some images to the pixel's value. */

@@ -169,12 +169,12 @@ export function decodePicture(bytes: Uint8Array): DecodedPicture {
   }
   const numbers = unpackBits(Uint8Array.from(data), width * channels, height, depth);
   if (palette !== undefined) {
-    const colours = palette[0].length;
+    const colors = palette[0].length;
     const pixels = Uint8Array.from(
-      { length: numbers.length * colours },
-      (_, i) => palette[numbers[Math.floor(i / colours)]][i % colours],
+      { length: numbers.length * colors },
+      (_, i) => palette[numbers[Math.floor(i / colors)]][i % colors],
     );
-    return opaque({ width, height, channels: colours, data: pixels });
+    return opaque({ width, height, channels: colors, data: pixels });
   }
   const most = 2 ** depth - 1;
   return opaque({

@@ -60,10 +60,10 @@ export function planDirectWeights(
       y * x.planes.row + ((from % stride) * x.pitch + Math.floor(from / stride)) * bytes
     )
   );
-  const neighbours = stride === 1 && columns.taps.length > 1 && columns.taps[1].from === 1;
+  const neighbors = stride === 1 && columns.taps.length > 1 && columns.taps[1].from === 1;
   const tiles = schedule.algorithm === "depthwise"
     ? depthwiseWeightTiles(taps)
-    : weightTiles(outputs, inputs, taps, x.planes.plane, neighbours && lanes === 4, schedule.tile);
+    : weightTiles(outputs, inputs, taps, x.planes.plane, neighbors && lanes === 4, schedule.tile);
   const filter = inputs * rows.taps.length * columns.taps.length;
   const blocks = Array(groups).fill(tiles.blocks).flat();
   const sums = layoutSums(layout, "sums", blocks, filter);

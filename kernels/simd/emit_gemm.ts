@@ -41,43 +41,43 @@ export function writeStrips(
   const places = f.locals("i32", STRIP);
 
   /** Copies a channel's taps. */
-  function writeChannel(neighbours: boolean, channels: number): void {
+  function writeChannel(neighbors: boolean, channels: number): void {
     let index = 0;
     for (let c = 0; c < channels; c++) {
       for (const tap of sum.offsets) {
         const offset = c * source.plane + tap, at = index++ * STRIP * bytes;
         let done = 0;
-        for (; neighbours && done + lanes <= STRIP; done += lanes) {
+        for (; neighbors && done + lanes <= STRIP; done += lanes) {
           f.get(to).get(places[0]).at("v128.load", offset + done * bytes);
           f.at("v128.store", at + done * bytes);
         }
         for (; done < STRIP; done++) {
-          f.get(to).get(places[neighbours ? 0 : done]);
-          f.at(loadScalar, offset + (neighbours ? done * bytes : 0));
+          f.get(to).get(places[neighbors ? 0 : done]);
+          f.at(loadScalar, offset + (neighbors ? done * bytes : 0));
           f.at(storeScalar, at + done * bytes);
         }
       }
     }
-    for (const place of neighbours ? places.slice(0, 1) : places) {
+    for (const place of neighbors ? places.slice(0, 1) : places) {
       f.advance(place, channels * source.plane);
     }
     f.advance(to, index * STRIP * bytes);
   }
 
-  function writeChannels(neighbours: boolean): void {
+  function writeChannels(neighbors: boolean): void {
     const together = Math.ceil(LOOP_TAPS / sum.offsets.length);
     f.get(count).set(channel);
     if (together > 1) {
       f.const(together - 1).get(channel).op("i32.lt_u").if(() => {
         f.loop(() => {
-          writeChannel(neighbours, together);
+          writeChannel(neighbors, together);
           f.advance(channel, -together);
           f.const(together - 1).get(channel).op("i32.lt_u").branchIf(0);
         });
       });
     }
     f.get(channel).if(() => {
-      f.countDown(channel, channel, () => writeChannel(neighbours, 1));
+      f.countDown(channel, channel, () => writeChannel(neighbors, 1));
     });
   }
 

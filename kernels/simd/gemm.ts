@@ -303,8 +303,8 @@ function positionsOf(sum: GemmSum, bytes: number): Float32Array {
   };
   for (let strip = 0; strip < sum.strips; strip++) {
     const places = Array.from({ length: STRIP }, (_, i) => offset(strip * STRIP + i));
-    const neighbours = places.every((place, i) => place === places[0] + i * bytes);
-    words.set([...places, neighbours ? 1 : 0], strip * TABLE_WORDS);
+    const neighbors = places.every((place, i) => place === places[0] + i * bytes);
+    words.set([...places, neighbors ? 1 : 0], strip * TABLE_WORDS);
   }
   // A copy of the same bits.
   return new Float32Array(words.buffer);

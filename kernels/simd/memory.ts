@@ -80,7 +80,7 @@ function release(): void {
 
 /**
  * Makes sure that the memory holds a number of bytes. It grows to the largest shape in use and no further,
- * and shrinks when that has long been in use no more.
+ * and shrinks when that has not been used for long.
  *
  * @param bytes The size that a kernel needs.
  * @returns Undefined, or the reason why it cannot be had.

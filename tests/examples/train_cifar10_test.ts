@@ -287,8 +287,8 @@ async function makeFolder(): Promise<string> {
     const bytes = new Uint8Array(10_000 * 3073);
     for (let n = 0; n < 10_000; n++) {
       bytes[n * 3073] = y[n % 1000];
-      const picture = (n % 1000) * 3072;
-      for (let p = 0; p < 3072; p++) bytes[n * 3073 + 1 + p] = 128 + 20 * x.data[picture + p];
+      const image = (n % 1000) * 3072;
+      for (let p = 0; p < 3072; p++) bytes[n * 3073 + 1 + p] = 128 + 20 * x.data[image + p];
     }
     await Deno.writeFile(`${folder}/cifar-10-batches-bin/${name}.bin`, bytes);
   }

@@ -29,8 +29,8 @@ for (const [label, name] of ["cat", "dog"].entries()) {
 await Deno.writeTextFile(`${folder}/pets/dog/notes.txt`, "no image");
 
 /** A JPEG image of one color, which it keeps nearly as it is. */
-function jpeg(width: number, height: number, colour: readonly number[]): Uint8Array<ArrayBuffer> {
-  const data = Uint8Array.from({ length: width * height * 4 }, (_, i) => [...colour, 255][i % 4]);
+function jpeg(width: number, height: number, color: readonly number[]): Uint8Array<ArrayBuffer> {
+  const data = Uint8Array.from({ length: width * height * 4 }, (_, i) => [...color, 255][i % 4]);
   return Uint8Array.from(encodeJpeg({ width, height, data }, 95).data);
 }
 

@@ -511,7 +511,7 @@ describe("ConvNet and BlockNet", () => {
 
 describe("Training", () => {
   /** Images of a pattern for each class, with noise: what a net can learn. */
-  function pictures(): { x: Tensor<Float64Array>; y: Int32Array } {
+  function images(): { x: Tensor<Float64Array>; y: Int32Array } {
     const random = new RandomState(7);
     const patterns = random.randn([10, 3, 16, 16]).data, size = 3 * 16 * 16;
     const x = random.randn([100, 3, 16, 16]), y = random.randint(0, 10, 100);
@@ -522,7 +522,7 @@ describe("Training", () => {
   }
 
   function lossesOf(dtype: "float32" | "float64", rule: UpdateRuleName): readonly number[] {
-    const { x, y } = pictures();
+    const { x, y } = images();
     const random = new RandomState(231);
     const net = new ThreeLayerConvNet({
       ...{ inputDim: [3, 16, 16], numFilters: 8, filterSize: 7, hiddenDim: 20 },

@@ -27,9 +27,9 @@ describe("cropAndMirror()", () => {
     augment(x, new RandomState(3));
     let mirrored = 0;
     for (let n = 0; n < 1000; n++) {
-      const picture = x.data.subarray(n * 8, n * 8 + 8).join();
-      if (picture === "2,1,4,3,6,5,8,7") mirrored++;
-      else assertEquals(picture, "1,2,3,4,5,6,7,8");
+      const image = x.data.subarray(n * 8, n * 8 + 8).join();
+      if (image === "2,1,4,3,6,5,8,7") mirrored++;
+      else assertEquals(image, "1,2,3,4,5,6,7,8");
     }
     assertAlmostEquals(mirrored, 500, 60);
   });

@@ -57,18 +57,18 @@ describe("splitData()", () => {
 
 describe("channelStatistics() and normalize()", () => {
   it("bring each channel to mean 0 and deviation 1", () => {
-    const pictures = new RandomState(0).randn([20, 3, 4, 5]);
-    for (let i = 0; i < pictures.data.length; i++) {
+    const images = new RandomState(0).randn([20, 3, 4, 5]);
+    for (let i = 0; i < images.data.length; i++) {
       const c = Math.floor(i / 20) % 3;
-      pictures.data[i] = pictures.data[i] * (c + 1) + 10 * c;
+      images.data[i] = images.data[i] * (c + 1) + 10 * c;
     }
-    const { mean, deviation } = channelStatistics(pictures);
+    const { mean, deviation } = channelStatistics(images);
     for (const c of [0, 1, 2]) {
       assertAlmostEquals(mean[c], 10 * c, 0.5);
       assertAlmostEquals(deviation[c], c + 1, 0.3);
     }
-    assertEquals(normalize(pictures, { mean, deviation }), pictures);
-    const after = channelStatistics(pictures);
+    assertEquals(normalize(images, { mean, deviation }), images);
+    const after = channelStatistics(images);
     for (const c of [0, 1, 2]) {
       assertAlmostEquals(after.mean[c], 0, 1e-12);
       assertAlmostEquals(after.deviation[c], 1, 1e-12);

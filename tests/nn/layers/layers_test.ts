@@ -253,7 +253,7 @@ describe("dropoutForward()", () => {
     assert(draw({}) !== draw({}));
   });
 
-  it("keeps everything with probability 1, and always in use", () => {
+  it("keeps everything with probability 1, and always at inference", () => {
     const x = new RandomState(0).randn([4, 5]);
     assertEquals(dropoutForward(x, { mode: "train", p: 1 }).out.data, x.data);
     const { out } = dropoutForward(x, { mode: "test", p: 0.1 });
