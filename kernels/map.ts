@@ -1,8 +1,9 @@
 /**
- * Operations element by element: each output comes from the numbers at the same place of the inputs.
+ * Operations element by element: each output comes from the values at the same place of the inputs.
  *
  * A map is defined twice: by a loop, which is the naive tier's and what proves the other, and for the
- * SIMD tier as steps on several numbers at once. Both compute in float64 and round what they store.
+ * SIMD tier as steps on several values at once. The loop computes in float64 and rounds what it stores; the
+ * steps do the same under reproducible arithmetic, and else may compute in float32.
  *
  * @module
  */
@@ -41,7 +42,7 @@ export interface NumberMap {
   lanes(lanes: Lanes, inputs: readonly Value[], settings: readonly Value[]): readonly Value[];
 }
 
-/** A map as the geometry of an operation: two maps differ in their numbers. */
+/** A map as the geometry of an operation: the number tells two maps apart. */
 export interface MapShape {
   readonly map: NumberMap;
   readonly number: number;

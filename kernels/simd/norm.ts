@@ -23,14 +23,14 @@ const BLOCK = 1 << 16, MOST_PLANES = 1024;
 const LEAST = 4;
 /** Steps that a loop does each time. */
 const UNROLL = 4;
+/** About how long a value takes, in nanoseconds. */
+const VALUE_COST = 0.5;
 
 /** One value per plane, in every lane: as the lanes compute, and what rounding has left of it. */
 interface Entry {
   readonly high: Value;
   readonly low?: Value;
 }
-/** About how long a value takes, in nanoseconds. */
-const VALUE_COST = 0.5;
 
 /** Steps over planes. They read one array or two, and one value per plane of each table. */
 interface Steps {
@@ -42,7 +42,7 @@ interface Steps {
 }
 
 /** x - mean. A mean that is large beside the differences keeps its digits. */
-function centred(lanes: Lanes, x: Value, { high, low }: Entry): Value {
+function centered(lanes: Lanes, x: Value, { high, low }: Entry): Value {
   const difference = lanes.sub(x, high);
   return low === undefined ? difference : lanes.sub(difference, low);
 }
@@ -54,7 +54,7 @@ const SQUARES: Steps = {
   tables: 1,
   sums: 1,
   lanes(lanes, [x], [mean]) {
-    const difference = centred(lanes, x, mean);
+    const difference = centered(lanes, x, mean);
     return [lanes.mul(difference, difference)];
   },
 };
@@ -63,7 +63,7 @@ const SCALE: Steps = {
   tables: 3,
   sums: 0,
   lanes: (lanes, [x], [mean, scale, shift]) => [
-    lanes.add(lanes.mul(centred(lanes, x, mean), scale.high), shift.high),
+    lanes.add(lanes.mul(centered(lanes, x, mean), scale.high), shift.high),
   ],
 };
 const RECTIFIED: Steps = {
@@ -74,14 +74,14 @@ const PRODUCTS: Steps = {
   arrays: 2,
   tables: 1,
   sums: 2,
-  lanes: (lanes, [x, dout], [mean]) => [dout, lanes.mul(centred(lanes, x, mean), dout)],
+  lanes: (lanes, [x, dout], [mean]) => [dout, lanes.mul(centered(lanes, x, mean), dout)],
 };
 const GRADIENT: Steps = {
   arrays: 2,
   tables: 4,
   sums: 0,
   lanes(lanes, [x, dout], [mean, scale, slope, shift]) {
-    const sloped = lanes.mul(centred(lanes, x, mean), slope.high);
+    const sloped = lanes.mul(centered(lanes, x, mean), slope.high);
     return [lanes.sub(lanes.sub(lanes.mul(dout, scale.high), sloped), shift.high)];
   },
 };

@@ -6,6 +6,7 @@ import { normKernels } from "../../../kernels/operations.ts";
 import { naiveNorm } from "../../../kernels/naive/norm.ts";
 import { explain } from "../../../kernels/select.ts";
 import type { DType, FloatArray } from "../../../kernels/tensor.ts";
+import { scratch } from "../../../kernels/simd/memory.ts";
 import * as simdTier from "../../../kernels/simd/tier.ts";
 import { ask } from "../../../kernels/tier.ts";
 import {
@@ -64,6 +65,8 @@ function simdKernel({ P, dtype }: Case): NormKernel {
   const { kernel, reason } = ask(simdTier.norm, { P }, dtype);
   if (kernel === undefined) throw new Error(reason);
   assertEquals(kernel.name, `norm-${P}-${dtype === "float32" ? "f32" : "f64"}-simd`);
+  // It relies on nothing that the memory holds.
+  scratch("float32").fill(NaN);
   return kernel;
 }
 
