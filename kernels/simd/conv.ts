@@ -192,17 +192,21 @@ export function simdConv(
   const forwardAttempts = imageAttempts(forward, schedule.forward);
   const gradientAttempts = imageAttempts(gradient, schedule.dx);
   const directWeights = () => weightAttempt(planDirectWeights(forward, vector, fused, schedule.dw));
-  const weightAttempts = attempts<Attempt<WeightRun>>(schedule.dw, {
+  const { few, batched, ...alone } = schedule.dw;
+  const weightRuns = attempts<Attempt<WeightRun>>({ ...alone, batched }, {
     batched: () => {
       const { size, run } = weightAttempt(planBatchedWeights(forward, vector, fused));
-      const { batched = 1 } = schedule.dw;
-      return { size, run: (N, ...args) => N >= batched && run(N, ...args) };
+      return { size, run: (N, ...args) => N >= batched! && run(N, ...args) };
     },
     gemm: directWeights,
     winograd: () => weightAttempt(planWinogradWeights(forward, vector, fused, schedule.dw)),
     depthwise: directWeights,
     direct: directWeights,
   }, laterWeights).map(({ run }) => run);
+  if (few !== undefined) {
+    const { run } = laterWeights(directWeights);
+    weightRuns.unshift((N, ...args) => N <= few && run(N, ...args));
+  }
   const missing = reserve(size);
   if (missing !== undefined) return { reason: missing };
 
@@ -230,7 +234,7 @@ export function simdConv(
       return (N, x, out) => runImages(runs, forwardSizes, N, x, w, out, epilogue);
     },
     backwardWeights(N, x, dout, dw, db) {
-      runWeights(weightAttempts, N, x, dout, dw, db);
+      runWeights(weightRuns, N, x, dout, dw, db);
     },
   };
   const how = algorithms.has("winograd") ? ", Winograd's algorithm" : "";

@@ -7,7 +7,7 @@
 
 import { meetingsOf, type Pass, type Phase, phasesOf } from "../passes.ts";
 import type { Vector } from "./vector.ts";
-import { forwardGrid, tileProducts, winogradCost } from "./winograd_tiles.ts";
+import { forwardGrid, tileProducts, weightGrid, winogradCost } from "./winograd_tiles.ts";
 
 /** What a call costs: once, to pack its weights or to load them packed, and for each image. */
 export interface Cost {
@@ -88,6 +88,28 @@ export function winogradCosts(vector: Vector, pass: Pass): Cost {
   // Images that are worked on together cost the same if some of them are not there.
   const missing = (forwardGrid(vector, pass).images - 1) * image;
   return { call: 15 * weights + missing, prepared: LOAD_COST * weights + missing, image };
+}
+
+/** Vectors of a plane below which the memory of the sums is what takes long. */
+const FEW_VECTORS = 32;
+
+/** Direct sums of a weight gradient, which are vectors in the memory between some images. */
+export function directWeightsCost(pass: Pass, vector: Vector): Cost {
+  const call = 17 * weightsOf(pass), image = directCost(pass, vector).image;
+  const vectors = pass.rows.target.size * Math.ceil(pass.columns.target.size / vector.lanes);
+  return { call, prepared: call, image: (vectors < FEW_VECTORS ? 1.7 : 1.1) * image };
+}
+
+/** Bytes of sums beyond which they come from the main memory. */
+const CACHE_BYTES = 1 << 25;
+
+/** Winograd's algorithm for a weight gradient. */
+export function winogradWeightsCost(vector: Vector, pass: Pass): Cost {
+  const { rows, columns, inputs, outputs } = pass;
+  const sums = tileProducts(rows.taps.length, columns.taps.length) * inputs * outputs;
+  const image = (sums * 16 > CACHE_BYTES ? 1.7 : 1.4) * winogradCost(vector, pass);
+  const call = 10 * sums + (weightGrid(vector, pass).images - 1) * image;
+  return { call, prepared: call, image };
 }
 
 /**

@@ -10,10 +10,12 @@ import type { ConvShape } from "../shape.ts";
 import {
   costOf,
   directCost,
+  directWeightsCost,
   fewestBatched,
   fewestImages,
   gemmCost,
   winogradCosts,
+  winogradWeightsCost,
 } from "./costs.ts";
 import type { Features } from "./features.ts";
 import { DEPTHWISE_STRIDE, DEPTHWISE_TAPS, MAX_UNROLLED_TAPS, type Tile } from "./tiles.ts";
@@ -28,7 +30,10 @@ export interface Choice {
   readonly algorithm: Algorithm;
   /** The fewest images that are summed up with images in the lanes, if that is ever done. */
   readonly batched?: number;
-  /** The most images that are products of matrices, where the algorithm takes longer to begin. */
+  /**
+   * The most images that a simpler algorithm does, where this one takes longer to begin: products of matrices,
+   * or direct sums of a weight gradient.
+   */
   readonly few?: number;
   /** The same, if weights are packed already. */
   readonly fewPrepared?: number;
@@ -40,6 +45,8 @@ export interface Schedule extends Choice {
   readonly tile?: Tile;
   /** Taps of a kernel that are written out; the rows of a larger one are looped over. */
   readonly unrolledTaps: number;
+  /** Vectors of tiles of a block of Winograd's algorithm. Default: by the rule of winograd_tiles.ts. */
+  readonly vectors?: number;
   /** Images that are held at a time while a weight gradient is summed. */
   readonly imageBatch: number;
 }
@@ -81,9 +88,12 @@ function scheduleImages(pass: Pass, vector: Vector, { reassociate }: Features): 
 function scheduleWeights(pass: Pass, vector: Vector, { reassociate }: Features): Choice {
   const winograd = reassociate && winogradServes(pass) && winogradPays(vector, pass) &&
     winogradServesWeights(pass);
-  const best = winograd ? winogradCosts(vector, pass) : directCost(pass, vector);
+  const direct = directWeightsCost(pass, vector);
+  const best = winograd ? winogradWeightsCost(vector, pass) : direct;
+  const few = (fewestImages(best, direct) ?? 1) - 1;
   return {
     algorithm: winograd ? "winograd" : "direct",
+    few: few === 0 ? undefined : few,
     batched: fewestBatched(pass, vector, best),
   };
 }

@@ -66,7 +66,7 @@ export function planWinograd(
   const { KH, KW, OH, OW } = sizesOf(pass);
   const { bytes, lanes } = vector;
   const layout = new Layout();
-  const grid = forwardGrid(vector, pass);
+  const grid = forwardGrid(vector, pass, schedule.vectors);
   const { inputs, outputs, images, blocks } = grid;
   const planes = windowPlanes(KH, KW);
   const rows = 2 * outputs.rows * blocks, columns = 2 * lanes * outputs.vectors;

@@ -173,6 +173,9 @@ export function placeOfProduct(
 
 /** Vectors of tiles that are worked on together: forward for kernels of one window and of several. */
 const VECTORS = 8;
+const MOST_VECTORS = 32;
+const MANY_WEIGHTS = 1 << 16;
+const MANY_SUMS = 1 << 14;
 const WINDOW_VECTORS = 16;
 const WEIGHT_VECTORS = 16;
 
@@ -194,15 +197,33 @@ export function sizesOf(
   };
 }
 
-export function forwardGrid(vector: Vector, pass: Pass): TileGrid {
+/** Vectors of tiles of a block: more, up to a whole image, where many weights come with each block. */
+function vectorsTogether({ lanes }: Vector, pass: Pass): number {
   const { KH, KW, OH, OW } = sizesOf(pass);
-  const together = Math.max(KH, KW) > SIZES[0] ? WINDOW_VECTORS : VECTORS;
+  if (Math.max(KH, KW) > SIZES[0]) return WINDOW_VECTORS;
+  const image = Math.ceil(OH / 2) * Math.ceil(OW / (2 * lanes));
+  const most = pass.inputs * pass.outputs >= MANY_WEIGHTS ? MOST_VECTORS : VECTORS;
+  return Math.max(VECTORS, Math.min(most, image));
+}
+
+/** The grid of a forward pass, of blocks of so many vectors if that is given. */
+export function forwardGrid(
+  vector: Vector,
+  pass: Pass,
+  together: number = vectorsTogether(vector, pass),
+): TileGrid {
+  const { KH, KW, OH, OW } = sizesOf(pass);
   return tileGrid(vector, OH, OW, KH, KW, together);
 }
 
-export function weightGrid(vector: Vector, pass: Pass): TileGrid {
+/** The grid of a weight gradient, of blocks of so many vectors if that is given. */
+export function weightGrid(
+  vector: Vector,
+  pass: Pass,
+  together: number = pass.inputs * pass.outputs >= MANY_SUMS ? MOST_VECTORS : WEIGHT_VECTORS,
+): TileGrid {
   const { KH, KW, OH, OW } = sizesOf(pass);
-  return tileGrid(vector, OH, OW, KH, KW, WEIGHT_VECTORS);
+  return tileGrid(vector, OH, OW, KH, KW, together);
 }
 
 /** What an image costs, in multiplications of vectors. */

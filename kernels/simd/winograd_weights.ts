@@ -37,7 +37,7 @@ export function planWinogradWeights(
   const { KH, KW, OH, OW } = sizesOf(pass);
   const { bytes, lanes } = vector;
   const layout = new Layout();
-  const grid = weightGrid(vector, pass);
+  const grid = weightGrid(vector, pass, schedule.vectors);
   const { inputs, outputs, images, blocks } = grid;
   const planes = windowPlanes(KH, KW);
   const rows = 2 * outputs.rows * blocks;

@@ -25,6 +25,7 @@ import {
   SEED,
 } from "../../support/kernels.ts";
 import { ask } from "../../../kernels/tier.ts";
+import { kernelOfMany, rescheduled } from "../../support/simd.ts";
 
 const dtypes: readonly DType[] = ["float32", "float64"];
 
@@ -152,21 +153,21 @@ function simdKernel(shape: ConvShape, dtype: DType): WeightedKernel {
 const directions = ["out", "relu", "dx", "dw", "db"] as const;
 
 /** Checks every direction on whole numbers, where no sum is rounded. */
-function checkExact({ N, shape }: Case, dtype: DType): void {
+function checkExact({ N, shape }: Case, dtype: DType, kernelOf = simdKernel): void {
   const inputs = inputsFor({ N, shape }, dtype, (u) => Math.floor(u * 17) - 8);
-  const kernel = simdKernel(shape, dtype);
+  const kernel = kernelOf(shape, dtype);
   const fast = runPasses(kernel, N, inputs);
   const naive = runPasses(naiveConv(shape), N, inputs);
   for (const name of directions) assertEquals(fast[name], naive[name], name);
 }
 
 /** Checks every direction on numbers between -1 and 1. */
-function checkClose({ N, shape }: Case, dtype: DType): void {
+function checkClose({ N, shape }: Case, dtype: DType, kernelOf = simdKernel): void {
   const tolerance = dtype === "float32" ? 1e-5 : 1e-12;
   const inputs = inputsFor({ N, shape }, dtype, (u) => u * 2 - 1);
   const absolute = (array: FloatArray) => array.map(Math.abs);
   const { x, w, b, dout } = inputs;
-  const kernel = simdKernel(shape, dtype), taps = shape.KH * shape.KW;
+  const kernel = kernelOf(shape, dtype), taps = shape.KH * shape.KW;
   const fast = runPasses(kernel, N, inputs);
   const naive = runPasses(naiveConv(shape), N, inputs);
   // The sums of the terms' sizes: what an error is small against.
@@ -246,14 +247,17 @@ describe(`Winograd's algorithm over ${GEOMETRIES / 4} geometries, seed ${SEED}`,
   for (const dtype of dtypes) {
     it(`equals the definition on whole numbers, ${dtype}`, () => {
       const property = fc.property(winogradCases(dtype), (it) => {
-        assertMatch(simdKernel(it.shape, dtype).name, /-winograd-simd$/);
-        checkExact(it, dtype);
+        assertMatch(kernelOfMany(it.shape, dtype).name, /-winograd-simd$/);
+        checkExact(it, dtype, kernelOfMany);
       });
       fc.assert(property, { numRuns: Math.ceil(GEOMETRIES / 16), seed: SEED });
     });
 
     it(`is as close to the definition as rounding allows, ${dtype}`, () => {
-      const property = fc.property(winogradCases(dtype), (it) => checkClose(it, dtype));
+      const property = fc.property(
+        winogradCases(dtype),
+        (it) => checkClose(it, dtype, kernelOfMany),
+      );
       fc.assert(property, { numRuns: Math.ceil(GEOMETRIES / 16), seed: SEED });
     });
 
@@ -268,7 +272,7 @@ describe(`Winograd's algorithm over ${GEOMETRIES / 4} geometries, seed ${SEED}`,
         const b = dout.slice(0, 16).fill(0);
         const [winograd, direct] = [dout.slice(), dout.slice()];
         assertMatch(simdKernel(shape, dtype).name, /-winograd-simd$/);
-        simdKernel(shape, dtype).forward(1, x, w, winograd, { bias: b });
+        kernelOfMany(shape, dtype).forward(1, x, w, winograd, { bias: b });
         const { forward } = scheduleConv(shape, vectors[dtype], features());
         const plan = planDirect(forwardPass(shape), vectors[dtype], features().fused, forward);
         imageRun(plan.make({}))(1, x, w, direct, {});
@@ -314,12 +318,12 @@ describe(`Winograd's algorithm over ${GEOMETRIES / 4} geometries, seed ${SEED}`,
         assertMatch(simdKernel(shape, dtype).name, /-winograd-simd$/);
         const { x, w, b, dout } = inputsFor({ N: 1, shape }, dtype, (u) => u * 2 - 1);
         const dw = w.fill(NaN);
-        simdKernel(shape, dtype).backwardWeights(1, x, dout, dw, b);
+        kernelOfMany(shape, dtype).backwardWeights(1, x, dout, dw, b);
         dw.forEach((value, i) => {
           if (alone(Math.floor(i / KW) % 3, i % KW)) assertEquals(value, 0, `dw[${i}]`);
           else assertNotEquals(value, 0, `dw[${i}]`);
         });
-        checkClose({ N: 1, shape }, dtype);
+        checkClose({ N: 1, shape }, dtype, kernelOfMany);
       }
     });
 
@@ -327,7 +331,7 @@ describe(`Winograd's algorithm over ${GEOMETRIES / 4} geometries, seed ${SEED}`,
       const shape = convShape([1, 16, 8, 8], [16, 16, 3, 3], { pad: 1 });
       assertMatch(simdKernel(shape, dtype).name, /-winograd-simd$/);
       using _ = useArithmetic("reproducible");
-      assertMatch(simdKernel(shape, dtype).name, /3x3-s1p1-f(32|64)-simd$/);
+      assertMatch(simdKernel(shape, dtype).name, /3x3-s1p1-f(32|64)(-batched|-gemm)*-simd$/);
     });
   }
 });
@@ -377,16 +381,9 @@ const batchedGeometries: fc.Arbitrary<Case> = fc.record({
 describe(`images in the lanes, over ${GEOMETRIES / 10} geometries, seed ${SEED}`, () => {
   /** A kernel whose every pass lays images in the lanes. */
   function batchedKernel(shape: ConvShape, dtype: DType): WeightedKernel {
-    const { forward, dx, dw } = scheduleConv(shape, vectors[dtype], features());
-    const batched = { algorithm: "direct", batched: 1 } as const;
-    const { kernel, reason } = simdConv(shape, dtype, features(), {
-      forward: { ...forward, ...batched },
-      dx: { ...dx, ...batched },
-      dw: { ...dw, ...batched },
-    });
-    assert(kernel, reason);
-    assertMatch(kernel!.name, /-batched-simd$/);
-    return kernel!;
+    const kernel = rescheduled(shape, dtype, { algorithm: "direct", batched: 1, few: undefined });
+    assertMatch(kernel.name, /-batched-simd$/);
+    return kernel;
   }
 
   for (const dtype of dtypes) {
@@ -432,16 +429,10 @@ describe(`images in the lanes, over ${GEOMETRIES / 10} geometries, seed ${SEED}`
 describe(`products of matrices, over ${GEOMETRIES / 5} geometries, seed ${SEED}`, () => {
   /** A kernel whose passes are products of matrices, except for the weights' gradient. */
   function gemmKernel(shape: ConvShape, dtype: DType): WeightedKernel {
-    const { forward, dx, dw } = scheduleConv(shape, vectors[dtype], features());
     const gemm = { algorithm: "gemm", batched: undefined, few: undefined } as const;
-    const { kernel, reason } = simdConv(shape, dtype, features(), {
-      forward: { ...forward, ...gemm },
-      dx: { ...dx, ...gemm },
-      dw: { ...dw, algorithm: "direct", batched: undefined },
-    });
-    assert(kernel, reason);
-    assertMatch(kernel!.name, /-gemm-simd$/);
-    return kernel!;
+    const kernel = rescheduled(shape, dtype, gemm);
+    assertMatch(kernel.name, /-gemm-simd$/);
+    return kernel;
   }
 
   for (const dtype of dtypes) {

@@ -15,7 +15,9 @@ import type { DType, FloatArray } from "../../../kernels/tensor.ts";
 import { currentArithmetic, features } from "../../../kernels/simd/features.ts";
 import * as simdTier from "../../../kernels/simd/tier.ts";
 import { ask } from "../../../kernels/tier.ts";
+import type { WeightedKernel } from "../../../kernels/kernel.ts";
 import { made, runPasses } from "../../support/kernels.ts";
+import { kernelOfMany, rescheduled } from "../../support/simd.ts";
 
 const shapes: readonly ConvShape[] = [
   convShape([2, 3, 6, 7], [4, 3, 3, 3], { stride: 1, pad: 1 }),
@@ -60,22 +62,30 @@ function compare(
   const x = filled(2 * C * H * W, dtype, values.x, 1),
     w = filled(F * C / groups * KH * KW, dtype, values.w, 2);
   const b = filled(F, dtype, values.b, 3), dout = filled(2 * F * OH * OW, dtype, values.d, 4);
-  const { kernel, reason } = ask(simdTier.conv, shape, dtype);
-  if (kernel === undefined) throw new Error(reason);
-  const results = [kernel, naiveConv(shape)].map((k) => {
+  const run = (kernel: WeightedKernel) => {
     const like = (array: FloatArray) => array.slice().fill(7);
     const out = like(dout), relu = like(dout), dx = like(x), dw = like(w), db = like(b);
-    k.forward(2, x, w, out, { bias: b });
-    k.forward(2, x, w, relu, { bias: b, relu: true });
-    k.backwardData(2, dout, w, dx);
-    k.backwardWeights(2, x, dout, dw, db);
+    kernel.forward(2, x, w, out, { bias: b });
+    kernel.forward(2, x, w, relu, { bias: b, relu: true });
+    kernel.backwardData(2, dout, w, dx);
+    kernel.backwardWeights(2, x, dout, dw, db);
     return { out, relu, dx, dw, db };
-  });
-  for (const name of ["out", "relu", "dx", "dw", "db"] as const) {
-    results[0][name].forEach((value, i) => {
-      const expected = results[1][name][i];
-      assert(same(value, expected), `${kernel.name} ${name}[${i}]: ${value}, expected ${expected}`);
-    });
+  };
+  const definition = run(naiveConv(shape));
+  const kernels = [
+    rescheduled(shape, dtype, {}),
+    kernelOfMany(shape, dtype),
+    rescheduled(shape, dtype, { algorithm: "gemm", few: undefined, batched: undefined }),
+  ];
+  for (const kernel of kernels) {
+    const results = run(kernel);
+    for (const name of ["out", "relu", "dx", "dw", "db"] as const) {
+      results[name].forEach((value, i) => {
+        const expected = definition[name][i];
+        const what = `${kernel.name} ${name}[${i}]: ${value}, expected ${expected}`;
+        assert(same(value, expected), what);
+      });
+    }
   }
 }
 
@@ -131,8 +141,7 @@ describe("SIMD convolution of special numbers", () => {
 describe("Winograd's algorithm", () => {
   it("leaves images with non-finite values to the direct kernel", () => {
     const shape = convShape([3, 16, 8, 16], [16, 16, 3, 3], { pad: 1 });
-    const { kernel, reason } = ask(simdTier.conv, shape, "float32");
-    if (kernel === undefined) throw new Error(reason);
+    const kernel = kernelOfMany(shape, "float32");
     assertMatch(kernel.name, /winograd/);
     const naive = naiveConv(shape);
     const plane = 8 * 16, image = 16 * plane;
@@ -172,8 +181,7 @@ function* kernelsOfSizes(dtype: DType) {
       const pad = [KH >> 1, KW >> 1] as const;
       const shape = convShape([1, 12, 10, 16], [16, 12, KH, KW], { pad });
       const { C, H, W, F, OH, OW } = shape;
-      const { kernel, reason } = ask(simdTier.conv, shape, dtype);
-      if (kernel === undefined) throw new Error(reason);
+      const kernel = kernelOfMany(shape, dtype);
       const inputs = {
         x: made(C * H * W, dtype, "reals"),
         w: made(F * C * KH * KW, dtype, "reals"),
