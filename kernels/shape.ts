@@ -126,7 +126,7 @@ export interface AffineShape {
 
 /** A normalization's geometry: any number of planes. */
 export interface NormShape {
-  /** Numbers in a plane. */
+  /** Values in a plane. */
   readonly P: number;
 }
 

@@ -19,7 +19,7 @@ import { ArgumentTypeError } from "../kernels/errors.ts";
 import { type DType, type FloatArray, show, type Tensor } from "../kernels/tensor.ts";
 import { zerosLike } from "./tensor.ts";
 
-/** What a layer does that differs between training and use. */
+/** Whether a layer runs in training or at inference. */
 export type Mode = "train" | "test";
 
 /**

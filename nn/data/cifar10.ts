@@ -189,7 +189,7 @@ function records(count: number, dtype: ImageType): Records {
 
 /**
  * Reads one official file into images, from the one with number `first` on, as far as there is room.
- * The whole file is read and checked even where less is kept: half a download must not go unseen.
+ * The whole file is read and checked even where less is kept: a truncated download must be noticed.
  */
 async function readRecords(
   name: string,

@@ -9,7 +9,7 @@ import { readOptions, required, whole } from "../checks.ts";
 import type { RandomState } from "../random/random_state.ts";
 import type { Tensor } from "../tensor.ts";
 
-/** How much {@linkcode cutout} takes. */
+/** Options of {@linkcode cutout}. */
 export interface CutoutOptions {
   /** Height and width of the square, in pixels. */
   readonly size: number;

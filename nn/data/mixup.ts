@@ -32,7 +32,7 @@ function checkAlpha(name: string, value: unknown): asserts value is number {
 
 /**
  * Augmentation for a solver: each example of a batch becomes p times itself and 1 - p times another of
- * the batch, and its target p times its class and 1 - p times the other's. One p is drawn a batch.
+ * the batch, and its target p times its class and 1 - p times the other's. One p is drawn per batch.
  *
  * Source: Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: Beyond Empirical Risk Minimization" (2018).
  *

@@ -1,5 +1,5 @@
 /**
- * Examples parted in two, and brought to one scale.
+ * Examples split in two, and brought to one scale.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import {
   isRead,
 } from "./examples.ts";
 
-/** How {@linkcode splitData} parts. */
+/** How {@linkcode splitData} splits. */
 export interface SplitOptions {
   /** The part of the examples that are kept for validation, or how many. Default: 0.1. */
   readonly validation?: number;
@@ -31,7 +31,7 @@ export interface SplitOptions {
 }
 
 /**
- * Examples in random order, parted into some to train on and some to validate on: what a solver takes.
+ * Examples in random order, split into some to train on and some to validate on: what a solver takes.
  * Tensors are copied; examples that are read batch by batch stay where they are.
  *
  * @example

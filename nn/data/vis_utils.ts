@@ -1,5 +1,5 @@
 /**
- * Images: many small images in one grid.
+ * Grids of many small images.
  *
  * Source: cs231n/vis_utils.py of the CS231n / ECE C147 course.
  *

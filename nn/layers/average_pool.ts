@@ -116,7 +116,7 @@ export function averagePoolBackwardNaive<A extends FloatArray>(
 
 /**
  * Average pooling by the fastest kernel for its shape, with the values of
- * {@linkcode averagePoolForwardNaive}. {@linkcode explainAveragePool} tells which kernel runs.
+ * {@linkcode averagePoolForwardNaive}. {@linkcode explainAveragePool} says which kernel runs.
  *
  * Sizes in ceil mode are those of PyTorch, and of ONNX since its operator set 22. Padding counts unless
  * told otherwise, as in PyTorch; the default of ONNX's `count_include_pad` is 0.

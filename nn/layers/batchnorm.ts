@@ -189,7 +189,7 @@ export function batchnormBackward<A extends FloatArray>(
 }
 
 /**
- * Gradients of batch normalization by the simplified formula, in two passes over the numbers.
+ * Gradients of batch normalization by the simplified formula, in two passes over the values.
  *
  * Source: batchnorm_backward_alt in nndl/layers.py.
  *

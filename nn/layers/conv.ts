@@ -189,7 +189,7 @@ export function convBackwardNaive<A extends FloatArray, B extends Tensor<A> | nu
 /**
  * Convolution by the fastest kernel for its shape: the course's conv_forward_fast. The values are
  * those of {@linkcode convForwardNaive}: equal on integers, to 1e-12 (float64) or 1e-5 (float32)
- * relative on others. {@linkcode explainConv} tells which kernel runs.
+ * relative on others. {@linkcode explainConv} says which kernel runs.
  *
  * @example
  * ```ts
@@ -320,7 +320,7 @@ export interface ConvOptions {
   readonly kernel?: Size;
   /** Another name of `kernel`, as in PyTorch and TensorFlow.js. */
   readonly kernelSize?: Size;
-  /** Step of the filters. Default: 1. */
+  /** Stride of the filters. Default: 1. */
   readonly stride?: Size;
   /**
    * Zeros around the input, or "same" or "valid". Default: half of what the kernel covers,

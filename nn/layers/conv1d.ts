@@ -16,7 +16,7 @@ import { asRow, asSequence, type Pad1d, readPad1d, readStep, rowPad } from "./se
 
 /** How a convolution walks over a sequence. */
 export interface Conv1dParams {
-  /** Step between windows. Default: 1. */
+  /** Stride of the windows. Default: 1. */
   readonly stride?: number;
   /** Zeros before and after the sequence. Default: 0. */
   readonly pad?: Pad1d;

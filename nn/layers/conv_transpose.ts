@@ -132,7 +132,7 @@ function runConvTransposeBackward<A extends FloatArray, B extends Tensor<A> | nu
 }
 
 /**
- * Transposed convolution by the definition: each value of x is multiplied with every weight of its
+ * Transposed convolution by the definition: each value of x is multiplied by every weight of its
  * channel and added to the values of out that a convolution with these weights and parameters would
  * have read for it.
  *
@@ -224,7 +224,7 @@ export function convTransposeBackwardNaive<
 /**
  * Transposed convolution by the fastest kernel for its shape, with the values of
  * {@linkcode convTransposeForwardNaive}: equal on integers, to 1e-12 (float64) or 1e-5 (float32) relative
- * on others. {@linkcode explainConvTranspose} tells which kernel runs.
+ * on others. {@linkcode explainConvTranspose} says which kernel runs.
  *
  * With "same" padding the output is the stride times the input, as ONNX specifies SAME_UPPER, for kernels
  * smaller than the stride too, where ONNX Runtime gives less.

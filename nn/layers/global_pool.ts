@@ -106,7 +106,7 @@ function argMax(x: FloatArray, start: number, end: number): number {
 
 /**
  * The largest value of each channel of each image: from (N, C, H, W) to (N, C). NaN wins over any
- * number.
+ * value.
  *
  * Source: Oquab et al., "Is object localization for free?" (2015).
  *

@@ -28,7 +28,7 @@ import {
 
 /**
  * Group normalization of images: in each image, each of the G groups of C / G channels gets mean
- * 0 and variance 1. Training and use are the same.
+ * 0 and variance 1. Training and inference are the same.
  *
  * Source: spatial_groupnorm_forward in nndl/layers.py; Wu and He (2018).
  *

@@ -27,7 +27,7 @@ import {
 
 /**
  * Layer normalization: each of the N rows gets mean 0 and variance 1, then each column is scaled by
- * gamma and shifted by beta. Training and use are the same.
+ * gamma and shifted by beta. Training and inference are the same.
  *
  * Source: layernorm_forward in nndl/layers.py; Ba, Kiros and Hinton (2016).
  *

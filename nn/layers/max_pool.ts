@@ -63,7 +63,7 @@ function runPoolBackward<A extends FloatArray>(
 
 /**
  * Max-pooling by the definition: loops over every window. The first maximum in row-major order wins,
- * and a NaN wins over any number; padding, which counts as minus infinity, never wins.
+ * and a NaN wins over any value; padding, which counts as minus infinity, never wins.
  *
  * Source: max_pool_forward_naive in nndl/conv_layers.py.
  *
@@ -201,7 +201,7 @@ export function explainMaxPool(
 
 /** Options of pools as layers of a net. */
 export interface PoolOptions {
-  /** Step between windows. Default: the window's size. */
+  /** Stride of the windows. Default: the window's size. */
   readonly stride?: Size;
   /** Rows and columns around the input, or "same" or "valid". Default: 0. */
   readonly pad?: Pad;

@@ -1,5 +1,5 @@
 /**
- * The loops of every normalization. The layers differ in nothing but which numbers share their
+ * The loops of every normalization. The layers differ only in which values share their
  * statistics and which share their scale, so that one loop forward and one backward serves all.
  *
  * @module
@@ -17,11 +17,11 @@ export interface Normalized<A extends FloatArray = FloatArray> {
   readonly x: Tensor<A>;
   /** Scales. */
   readonly gamma: Tensor<A>;
-  /** Mean of each group of numbers that share statistics. */
+  /** Mean of each group of values that share statistics. */
   readonly mean: Float64Array;
   /** 1 / sqrt(variance + eps) of each group. */
   readonly inverseStd: Float64Array;
-  /** Numbers in a group; Infinity if the statistics do not depend on x, as in test mode. */
+  /** Values in a group; Infinity if the statistics do not depend on x, as in test mode. */
   readonly count: number;
 }
 
@@ -44,7 +44,7 @@ export interface Layout {
   readonly groups: number;
   /** How many planes make a group. */
   readonly planes: number;
-  /** Numbers in a plane. */
+  /** Values in a plane. */
   readonly P: number;
   /** How many channels there are, each with a scale and a shift. */
   readonly C: number;
@@ -57,7 +57,7 @@ export interface Layout {
  *
  * @param N Examples.
  * @param C Channels.
- * @param P Numbers in a plane.
+ * @param P Values in a plane.
  * @returns The layout.
  */
 export function groupByChannel(N: number, C: number, P: number): Layout {
@@ -69,7 +69,7 @@ export function groupByChannel(N: number, C: number, P: number): Layout {
  *
  * @param N Examples.
  * @param C Channels.
- * @param P Numbers in a plane.
+ * @param P Values in a plane.
  * @param planes How many channels make a group; a divisor of C.
  * @returns The layout.
  */
@@ -77,7 +77,7 @@ export function groupByExample(N: number, C: number, P: number, planes: number):
   return { groups: N * C / planes, planes, P, C, byChannel: false };
 }
 
-/** Planes that a kernel does at once: so many values have the tables beside them. */
+/** Planes that a kernel does at once: as many values as the tables beside them have. */
 const MOST_PLANES = 1024;
 
 /** Tables of one value per plane, made when they are first needed and used by every call. */

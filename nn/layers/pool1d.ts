@@ -23,9 +23,9 @@ import {
 
 /** How a max-pool walks over a sequence. */
 export interface MaxPool1dParams {
-  /** Numbers in a window. */
+  /** Size of the window. */
   readonly poolSize: number;
-  /** Step between windows. */
+  /** Stride of the windows. */
   readonly stride: number;
   /** Padding before and after the sequence, less than the window; it never wins. Default: 0. */
   readonly pad?: Pad1d;

@@ -29,7 +29,7 @@ export interface PreparedConv<A extends FloatArray = FloatArray> {
   forward(x: Tensor<A>): Tensor<A>;
 }
 
-/** A kernel with weights and an epilogue that nobody writes to any more. */
+/** A kernel with weights and an epilogue that are no longer written to. */
 export function bindConv(
   shape: ConvShape,
   w: FloatArray,

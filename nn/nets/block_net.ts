@@ -27,7 +27,7 @@ export interface ConvBlock
   readonly conv: number;
   /** Height and width of the filters. Default: 3. */
   readonly kernel?: number;
-  /** Step of the filters. Default: 1. */
+  /** Stride of the filters. Default: 1. */
   readonly stride?: number;
   /** Zeros around the input. Default: (kernel - 1) / 2, rounded down, which keeps the size at stride 1. */
   readonly pad?: Pad;
