@@ -1,118 +1,145 @@
 /**
  * A queue that writes a driver's steps down, for threads that have memories of their own.
  *
+ * Threads know shared buffers and modules by numbers, which they are sent before the first job that uses
+ * them. Arrays that are not shared are copied to buffers that are, for one job.
+ *
  * @module
  */
 
 import type { Module } from "../simd/memory.ts";
 import type { Queue } from "../simd/queue.ts";
 import type { FloatArray } from "../tensor.ts";
-import type { Arena, Range } from "./arena.ts";
-import { COMMAND } from "./worker.ts";
+import type { Team } from "./team.ts";
+import { COMMAND, type Mail } from "./worker.ts";
 
-/** Why a job cannot be written down: it takes too many steps, or the arena is full. */
+/** Why a job cannot be written down: it takes too many steps. */
 export class NoRoom extends Error {}
 
 /** A module as threads know it. */
 interface Known {
   readonly id: number;
-  /** Where its bytes are in the arena. */
-  readonly range: Range;
   readonly names: readonly string[];
 }
 
+/** A place in a shared buffer. */
+interface Place {
+  readonly buffer: SharedArrayBuffer;
+  readonly offset: number;
+}
+
+/** A shared buffer for copies, and the bytes of it that the job takes. */
+interface Staging {
+  readonly buffer: SharedArrayBuffer;
+  used: number;
+}
+
+/** Bytes of the smallest buffer for copies, and what copies start at multiples of. */
+const STAGING = 1 << 22, ALIGNMENT = 64;
+
+/** Bytes that workers keep from being collected, after which they forget everything. */
+const MOST_KNOWN = 2 ** 30;
+/** What a compiled module takes of them, about. */
+const MODULE_BYTES = 2 ** 20;
+
+/** The most buffers for copies: more become a single one. */
+const MOST_STAGING = 4;
+
 let nextId = 0;
 
-/** Arrays that are kept for good. */
-const abandoned: FloatArray[] = [];
-
-/** Writes steps into a stream of numbers. */
+/** Writes steps into a team's stream of numbers. */
 export class Recorder implements Queue {
-  readonly #stream: Float64Array;
-  readonly #arena: Arena;
-  readonly #known = new WeakMap<Module, Known>();
-  readonly #forgotten: FinalizationRegistry<Range>;
-  /** Copies of arrays that do not lie in the arena. */
-  readonly #staged = new Map<FloatArray, Range>();
-  /** What a job writes to. */
-  readonly #targets = new Set<FloatArray>();
-  /** Results of each chunk that do not lie in the arena. */
-  #results: { array: FloatArray; first: number; count: number; at: number }[][] = [];
+  readonly #team: Team;
+  /** What workers know. */
+  #modules = new WeakMap<Module, Known>();
+  #buffers = new WeakMap<SharedArrayBuffer, number>();
+  #knownBytes = 0;
+  #reset = false;
+  /** What the job uses that workers have not been sent. */
+  #newBuffers: [number, SharedArrayBuffer][] = [];
+  #newModules: [number, Uint8Array][] = [];
+  #staging: Staging[] = [];
+  /** Copies of arrays that are not shared. */
+  readonly #copies = new Map<FloatArray, Place>();
+  /** Results of each chunk that belong to such arrays. */
+  #results: { array: FloatArray; first: number; count: number }[][] = [];
   #at = 0;
   #module: Known | undefined;
 
-  constructor(stream: Float64Array, arena: Arena) {
-    this.#stream = stream;
-    this.#arena = arena;
-    this.#forgotten = new FinalizationRegistry((range) => arena.free(range));
+  constructor(team: Team) {
+    this.#team = team;
   }
 
   /** Begins a job of so many chunks. */
   begin(chunks: number): void {
     this.#at = chunks + 1;
+    // A program that never waits is not told what has been collected: workers forget all together.
+    if (this.#knownBytes > MOST_KNOWN) {
+      this.#modules = new WeakMap();
+      this.#buffers = new WeakMap();
+      this.#knownBytes = 0;
+      this.#reset = true;
+    }
+    this.#copies.clear();
+    this.#results = [];
+    if (this.#staging.length > MOST_STAGING) {
+      const bytes = this.#staging.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
+      this.#staging = [{ buffer: new SharedArrayBuffer(bytes), used: 0 }];
+    }
+    for (const staging of this.#staging) staging.used = 0;
   }
 
   /** Begins a chunk, or ends the last one if it is as many as there are. */
   mark(chunk: number): void {
-    this.#stream[chunk] = this.#at;
+    this.#team.stream[chunk] = this.#at;
     this.#results[chunk] = [];
   }
 
-  /** Copies the results of a chunk that a worker did to arrays that do not lie in the arena. */
+  /** Sends workers what they do not know of the job yet. */
+  send(): void {
+    if (this.#newBuffers.length + this.#newModules.length === 0) return;
+    const mail: Mail = {
+      reset: this.#reset,
+      buffers: this.#newBuffers,
+      modules: this.#newModules,
+    };
+    this.#newBuffers = [];
+    this.#newModules = [];
+    this.#reset = false;
+    this.#team.send(mail);
+  }
+
+  /** Copies the results of a chunk that a worker did to arrays that are not shared. */
   collect(chunk: number): void {
-    for (const { array, first, count, at } of this.#results[chunk]) {
-      array.set(this.#view(array, at, count), first);
+    for (const { array, first, count } of this.#results[chunk]) {
+      array.set(viewOf(array, this.#placeOf(array, first), count), first);
     }
-  }
-
-  /** Forgets the job. */
-  forget(): void {
-    for (const range of this.#staged.values()) this.#arena.free(range);
-    this.#clear();
-  }
-
-  /**
-   * Forgets a job whose workers have been given up. They may still write for a while, so the bytes are
-   * not used again.
-   */
-  abandon(): void {
-    abandoned.push(...this.#targets);
-    this.#clear();
-  }
-
-  #clear(): void {
-    this.#staged.clear();
-    this.#targets.clear();
-    this.#results = [];
   }
 
   use(module: Module): void {
-    let known = this.#known.get(module);
+    let known = this.#modules.get(module);
     if (known === undefined) {
-      const { bytes } = module;
-      const range = this.#take(bytes.length);
-      new Uint8Array(this.#arena.buffer).set(bytes, range.start);
-      known = { id: nextId++, range, names: Object.keys(module.join()) };
-      this.#known.set(module, known);
-      this.#forgotten.register(module, range);
+      known = { id: nextId++, names: Object.keys(module.join()) };
+      this.#modules.set(module, known);
+      this.#newModules.push([known.id, module.bytes]);
+      this.#knownBytes += MODULE_BYTES;
     }
     this.#module = known;
-    this.#write(COMMAND.use, known.id, known.range.start, module.bytes.length, module.size);
+    this.#write(COMMAND.use, known.id, module.size);
   }
 
   load(at: number, array: FloatArray, first: number, end: number): void {
-    const start = this.#placeOf(array, first);
-    if (!this.#lies(array)) {
-      this.#view(array, start, end - first).set(array.subarray(first, end));
-    }
-    this.#write(COMMAND.load, at, start, (end - first) * array.BYTES_PER_ELEMENT);
+    const place = this.#placeOf(array, first);
+    if (!isShared(array)) viewOf(array, place, end - first).set(array.subarray(first, end));
+    const bytes = (end - first) * array.BYTES_PER_ELEMENT;
+    this.#write(COMMAND.load, at, this.#idOf(place.buffer), place.offset, bytes);
   }
 
   store(array: FloatArray, first: number, count: number, at: number): void {
-    const start = this.#placeOf(array, first);
-    if (this.#lies(array)) this.#targets.add(array);
-    else this.#results.at(-1)!.push({ array, first, count, at: start });
-    this.#write(COMMAND.store, start, at, count * array.BYTES_PER_ELEMENT);
+    const place = this.#placeOf(array, first);
+    if (!isShared(array)) this.#results.at(-1)!.push({ array, first, count });
+    const bytes = count * array.BYTES_PER_ELEMENT;
+    this.#write(COMMAND.store, this.#idOf(place.buffer), place.offset, at, bytes);
   }
 
   clear(at: number, bytes: number): void {
@@ -120,8 +147,8 @@ export class Recorder implements Queue {
   }
 
   call(name: string, ...args: number[]): void {
-    const index = this.#module!.names.indexOf(name);
-    this.#write(COMMAND.call, this.#module!.id, index, args.length);
+    const { id, names } = this.#module!;
+    this.#write(COMMAND.call, id, names.indexOf(name), args.length);
     this.#write(...args);
   }
 
@@ -130,37 +157,56 @@ export class Recorder implements Queue {
     return false;
   }
 
-  #lies({ buffer }: FloatArray): boolean {
-    return buffer === this.#arena.buffer;
+  /** Where a number of an array is in a shared buffer. */
+  #placeOf(array: FloatArray, index: number): Place {
+    const bytes = index * array.BYTES_PER_ELEMENT;
+    if (isShared(array)) return { buffer: array.buffer, offset: array.byteOffset + bytes };
+    let copy = this.#copies.get(array);
+    if (copy === undefined) this.#copies.set(array, copy = this.#stage(array.byteLength));
+    return { buffer: copy.buffer, offset: copy.offset + bytes };
   }
 
-  /** Where a number of an array is in the arena. */
-  #placeOf(array: FloatArray, index: number): number {
-    const offset = index * array.BYTES_PER_ELEMENT;
-    if (this.#lies(array)) return array.byteOffset + offset;
-    let range = this.#staged.get(array);
-    if (range === undefined) this.#staged.set(array, range = this.#take(array.byteLength));
-    return range.start + offset;
+  /** Bytes for a copy. */
+  #stage(bytes: number): Place {
+    const size = Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+    let staging = this.#staging.find(({ buffer, used }) => buffer.byteLength - used >= size);
+    if (staging === undefined) {
+      staging = { buffer: new SharedArrayBuffer(Math.max(size, STAGING)), used: 0 };
+      this.#staging.push(staging);
+    }
+    const { buffer, used: offset } = staging;
+    staging.used += size;
+    return { buffer, offset };
   }
 
-  /** Numbers of the arena, of another array's dtype. */
-  #view(like: FloatArray, at: number, count: number): FloatArray {
-    const { buffer } = this.#arena;
-    return like.BYTES_PER_ELEMENT === 4
-      ? new Float32Array(buffer, at, count)
-      : new Float64Array(buffer, at, count);
-  }
-
-  #take(bytes: number): Range {
-    const range = this.#arena.take(bytes);
-    if (range === undefined) throw new NoRoom("The shared memory of the threads is full");
-    return range;
+  #idOf(buffer: SharedArrayBuffer): number {
+    let id = this.#buffers.get(buffer);
+    if (id === undefined) {
+      id = nextId++;
+      this.#buffers.set(buffer, id);
+      this.#newBuffers.push([id, buffer]);
+      this.#knownBytes += buffer.byteLength;
+    }
+    return id;
   }
 
   #write(...numbers: number[]): void {
-    if (this.#at + numbers.length > this.#stream.length) {
-      throw new NoRoom(`A job takes more than ${this.#stream.length} numbers`);
+    const { stream } = this.#team;
+    if (this.#at + numbers.length > stream.length) {
+      throw new NoRoom(`A job takes more than ${stream.length} numbers`);
     }
-    for (const number of numbers) this.#stream[this.#at++] = number;
+    for (const number of numbers) stream[this.#at++] = number;
   }
+}
+
+/** Whether threads can be given an array's buffer. */
+function isShared(array: FloatArray): array is FloatArray & { buffer: SharedArrayBuffer } {
+  return array.buffer instanceof SharedArrayBuffer;
+}
+
+/** Numbers of a shared buffer, of an array's dtype. */
+function viewOf(like: FloatArray, { buffer, offset }: Place, count: number): FloatArray {
+  return like.BYTES_PER_ELEMENT === 4
+    ? new Float32Array(buffer, offset, count)
+    : new Float64Array(buffer, offset, count);
 }

@@ -24,7 +24,7 @@ function chunkSize({ cost, together = 1 }: Job, count: number, threads: number):
 
 /** What runs jobs on a team's threads. */
 export function threadedRunner(team: Team): JobRunner {
-  const recorder = new Recorder(team.stream, team.arena);
+  const recorder = new Recorder(team);
   return (job, count) => {
     if (!team.isOpen || job.cost * count < SMALL_JOB) return runHere(job, count);
     const size = chunkSize(job, count, team.count), chunks = Math.ceil(count / size);
@@ -33,26 +33,21 @@ export function threadedRunner(team: Team): JobRunner {
     try {
       write(recorder, job, chunks, (chunk) => [chunk * size, endOf(chunk)]);
     } catch (error) {
-      recorder.forget();
       if (error instanceof NoRoom) return runHere(job, count);
       throw error;
     }
-    try {
-      const own = new Set<number>();
-      let isReady: boolean | undefined;
-      const left = team.run(chunks, (chunk) => {
-        own.add(chunk);
-        isReady ??= job.prepare(immediate);
-        if (!isReady) return 0;
-        const end = job.run(immediate, chunk * size, endOf(chunk));
-        return end === endOf(chunk) ? -1 : end;
-      });
-      for (let chunk = 0; chunk < chunks; chunk++) if (!own.has(chunk)) recorder.collect(chunk);
-      return left.find((images) => images >= 0) ?? count;
-    } finally {
-      if (team.isOpen) recorder.forget();
-      else recorder.abandon();
-    }
+    recorder.send();
+    const own = new Set<number>();
+    let isReady: boolean | undefined;
+    const left = team.run(chunks, (chunk) => {
+      own.add(chunk);
+      isReady ??= job.prepare(immediate);
+      if (!isReady) return 0;
+      const end = job.run(immediate, chunk * size, endOf(chunk));
+      return end === endOf(chunk) ? -1 : end;
+    });
+    for (let chunk = 0; chunk < chunks; chunk++) if (!own.has(chunk)) recorder.collect(chunk);
+    return left.find((images) => images >= 0) ?? count;
   };
 }
 

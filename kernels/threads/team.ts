@@ -4,8 +4,7 @@
  * @module
  */
 
-import { type Arena, sharedArena } from "./arena.ts";
-import { CONTROL, type WorkerSetup, workerText } from "./worker.ts";
+import { CONTROL, type Mail, type WorkerSetup, workerText } from "./worker.ts";
 
 /** Numbers that a job may take. */
 const COMMANDS = 1 << 19;
@@ -18,7 +17,7 @@ export const MOST_CHUNKS: number = CONTROL.words - CONTROL.done;
 
 /** A worker of any host. */
 interface Host {
-  send(setup: WorkerSetup): void;
+  send(message: WorkerSetup | Mail): void;
   end(): void;
 }
 
@@ -28,7 +27,7 @@ type Start = (text: string, onError: (reason: string) => void) => Host;
 /** What Node's node:worker_threads has of use here. */
 interface WorkerThreads {
   readonly Worker: new (text: string, options: { eval: boolean }) => {
-    postMessage(setup: WorkerSetup): void;
+    postMessage(message: WorkerSetup | Mail): void;
     on(event: "error", listener: (error: Error) => void): void;
     terminate(): void;
     unref(): void;
@@ -47,7 +46,7 @@ function starter(): Start | undefined {
       const worker = new threads.Worker(text, { eval: true });
       worker.on("error", ({ message }) => onError(message));
       worker.unref();
-      return { send: (setup) => worker.postMessage(setup), end: () => worker.terminate() };
+      return { send: (message) => worker.postMessage(message), end: () => worker.terminate() };
     };
   }
   return (text, onError) => {
@@ -57,14 +56,13 @@ function starter(): Start | undefined {
       event.preventDefault();
       onError(event.message);
     };
-    return { send: (setup) => worker.postMessage(setup), end: () => worker.terminate() };
+    return { send: (message) => worker.postMessage(message), end: () => worker.terminate() };
   };
 }
 
 /** The threads. */
 export class Team {
   readonly count: number;
-  readonly arena: Arena;
   readonly stream: Float64Array;
   readonly #words: Int32Array;
   readonly #hosts: readonly Host[];
@@ -73,14 +71,12 @@ export class Team {
 
   private constructor(
     count: number,
-    arena: Arena,
     stream: Float64Array,
     words: Int32Array,
     hosts: readonly Host[],
     patience: number,
   ) {
     this.count = count;
-    this.arena = arena;
     this.stream = stream;
     this.#words = words;
     this.#hosts = hosts;
@@ -107,7 +103,6 @@ export class Team {
     if (start === undefined) return "this host has no workers";
     const control = new SharedArrayBuffer(4 * CONTROL.words);
     const commands = new SharedArrayBuffer(8 * COMMANDS);
-    const arena = sharedArena();
     const words = new Int32Array(control);
     try {
       // A page's main thread may not wait.
@@ -122,7 +117,7 @@ export class Team {
       for (let worker = 0; worker < count - 1; worker++) {
         const host = start(text, (reason) => failure ??= reason);
         hosts.push(host);
-        host.send({ worker, control, commands, arena: arena.buffer, maximumPages });
+        host.send({ worker, control, commands, maximumPages });
       }
     } catch (error) {
       failure = String(error);
@@ -136,7 +131,13 @@ export class Team {
       for (const host of hosts) host.end();
       return `workers cannot start: ${failure}`;
     }
-    return new Team(count, arena, new Float64Array(commands), words, hosts, patience);
+    return new Team(count, new Float64Array(commands), words, hosts, patience);
+  }
+
+  /** Sends workers what the next job uses. They read it before they take the job. */
+  send(mail: Mail): void {
+    for (const host of this.#hosts) host.send(mail);
+    Atomics.add(this.#words, CONTROL.mail, 1);
   }
 
   /** Whether jobs can be run. */

@@ -85,7 +85,7 @@ export async function useThreads(
   const remove = putInForce({
     note: `${count} threads`,
     runner: threadedRunner(team),
-    allocator: (dtype, length) => team.isOpen ? team.arena.array(dtype, length) : undefined,
+    allocator: sharedArray,
   });
   return {
     count,
@@ -95,6 +95,25 @@ export async function useThreads(
     },
   };
 }
+
+/** Bytes of the smallest array that is shared: smaller ones are copied as fast. */
+const SHARED = 1 << 14;
+
+/**
+ * Engines do not count shared bytes when they decide whether to collect: an unused array of a fraction of
+ * the size, which they do count, goes with each.
+ */
+const pressure = new WeakMap<SharedArrayBuffer, ArrayBuffer>();
+const PRESSURE = 1 / 8;
+
+/** An array of zeros in shared memory, if it is large. */
+const sharedArray: Allocator = (dtype, length) => {
+  const isSingle = dtype === "float32", bytes = length * (isSingle ? 4 : 8);
+  if (bytes < SHARED) return undefined;
+  const buffer = new SharedArrayBuffer(bytes);
+  pressure.set(buffer, new ArrayBuffer(bytes * PRESSURE));
+  return isSingle ? new Float32Array(buffer) : new Float64Array(buffer);
+};
 
 function checkCount(count: unknown, patience: unknown): void {
   for (const [name, value] of Object.entries({ count, patience })) {

@@ -15,8 +15,15 @@ export interface WorkerSetup {
   readonly worker: number;
   readonly control: SharedArrayBuffer;
   readonly commands: SharedArrayBuffer;
-  readonly arena: SharedArrayBuffer;
   readonly maximumPages: number;
+}
+
+/** What a worker gets later: what the next job uses. */
+export interface Mail {
+  /** Whether everything that came before is to be forgotten. */
+  readonly reset: boolean;
+  readonly buffers: readonly (readonly [id: number, buffer: SharedArrayBuffer])[];
+  readonly modules: readonly (readonly [id: number, bytes: Uint8Array])[];
 }
 
 /** The places of the control block, in 32-bit words. */
@@ -36,6 +43,8 @@ export const CONTROL = {
   messageLength: 6,
   /** Workers that are ready for their first job. */
   ready: 7,
+  /** Messages that each worker has been sent after the first one. */
+  mail: 9,
   /** A count of all workers' steps, by which one sees that they continue. */
   progress: 8,
   /** Where a message lies, and the most words that it takes. */
@@ -48,11 +57,11 @@ export const CONTROL = {
 
 /** Commands; each is followed by its arguments. */
 export const COMMAND = {
-  /** Module, where its bytes are in the arena, how many, and the bytes of memory that it needs. */
+  /** Module, the bytes of memory that it needs. */
   use: 0,
-  /** Place in the memory, place in the arena, bytes. */
+  /** Place in the memory, buffer, place in it, bytes. */
   load: 1,
-  /** Place in the arena, place in the memory, bytes. */
+  /** Buffer, place in it, place in the memory, bytes. */
   store: 2,
   /** Place in the memory, bytes: sets them to zero. */
   clear: 3,
@@ -77,46 +86,57 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
     readonly names: readonly string[];
   }
 
-  function serve({ worker, control, commands, arena, maximumPages }: WorkerSetup): void {
+  /** Sets the worker up; returns what takes the mail. */
+  function serve({ worker, control, commands, maximumPages }: WorkerSetup): (mail: Mail) => void {
     const words = new Int32Array(control);
     const stream = new Float64Array(commands);
-    const shared = new Uint8Array(arena);
-    const MODULES = 512;
+    const buffers = new Map<number, Uint8Array>();
+    const pressure = new WeakMap<SharedArrayBuffer, ArrayBuffer>();
     const memory = new WebAssembly.Memory({ initial: 1, maximum: maximumPages });
     let own = new Uint8Array(memory.buffer), singles = new Float32Array(memory.buffer);
-    /** Modules by number, the ones that came last; an older one is compiled again if it is used again. */
     const modules = new Map<number, Loaded>();
 
-    function use(id: number, start: number, length: number, need: number): void {
+    function use(need: number): void {
       const missing = need - own.length;
-      if (missing > 0) {
-        memory.grow(Math.ceil(missing / 65536));
-        own = new Uint8Array(memory.buffer);
-        singles = new Float32Array(memory.buffer);
+      if (missing <= 0) return;
+      memory.grow(Math.ceil(missing / 65536));
+      own = new Uint8Array(memory.buffer);
+      singles = new Float32Array(memory.buffer);
+    }
+
+    function read({ reset, buffers: added, modules: more }: Mail): void {
+      if (reset) {
+        buffers.clear();
+        modules.clear();
       }
-      if (modules.has(id)) return;
-      if (modules.size === MODULES) modules.delete(modules.keys().next().value!);
-      const module = new WebAssembly.Module(shared.slice(start, start + length));
-      const { exports } = new WebAssembly.Instance(module, { e: { m: memory } });
-      modules.set(id, { exports, names: Object.keys(exports) });
+      for (const [id, buffer] of added) {
+        buffers.set(id, new Uint8Array(buffer));
+        // Engines do not count shared bytes when they decide whether to collect.
+        pressure.set(buffer, new ArrayBuffer(buffer.byteLength >> 3));
+      }
+      for (const [id, bytes] of more) {
+        const module = new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>);
+        const { exports } = new WebAssembly.Instance(module, { e: { m: memory } });
+        modules.set(id, { exports, names: Object.keys(exports) });
+      }
     }
 
     /** Runs commands; returns how many images they did if they end early, or else -1. */
     function execute(from: number, to: number): number {
       for (let at = from; at < to;) {
-        const a = stream[at + 1], b = stream[at + 2], c = stream[at + 3];
+        const a = stream[at + 1], b = stream[at + 2], c = stream[at + 3], d = stream[at + 4];
         switch (stream[at]) {
           case K.use:
-            use(a, b, c, stream[at + 4]);
-            at += 5;
+            use(b);
+            at += 3;
             break;
           case K.load:
-            own.set(shared.subarray(b, b + c), a);
-            at += 4;
+            own.set(buffers.get(b)!.subarray(c, c + d), a);
+            at += 5;
             break;
           case K.store:
-            shared.set(own.subarray(b, b + c), a);
-            at += 4;
+            buffers.get(a)!.set(own.subarray(c, c + d), b);
+            at += 5;
             break;
           case K.clear:
             own.fill(0, a, a + b);
@@ -152,41 +172,60 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
       }
     }
 
-    let job = 0;
-    Atomics.add(words, C.ready, 1);
-    Atomics.notify(words, C.ready);
-    for (;;) {
-      Atomics.wait(words, C.job, job);
-      job = Atomics.load(words, C.job);
-      if (words[C.quit] === 1) return;
-      try {
-        work();
-      } catch (error) {
-        const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-        const bytes = new TextEncoder().encode(text).subarray(0, 4 * C.messageMost);
-        new Uint8Array(control).set(bytes, 4 * C.message);
-        words[C.messageLength] = bytes.length;
-        Atomics.store(words, C.failed, worker + 1);
+    let job = 0, received = 0;
+    /** Why mail could not be read. */
+    let unread: unknown;
+
+    /** Works on jobs until there is mail, which comes by the event loop. */
+    function wait(): void {
+      for (;;) {
+        Atomics.wait(words, C.job, job);
+        if (words[C.quit] === 1) return scope.close?.();
+        if (received < Atomics.load(words, C.mail)) return;
+        job = Atomics.load(words, C.job);
+        try {
+          if (unread !== undefined) throw unread;
+          work();
+        } catch (error) {
+          const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+          const bytes = new TextEncoder().encode(text).subarray(0, 4 * C.messageMost);
+          new Uint8Array(control).set(bytes, 4 * C.message);
+          words[C.messageLength] = bytes.length;
+          Atomics.store(words, C.failed, worker + 1);
+        }
+        Atomics.sub(words, C.busy, 1);
+        Atomics.notify(words, C.busy);
       }
-      Atomics.sub(words, C.busy, 1);
-      Atomics.notify(words, C.busy);
     }
+
+    Atomics.add(words, C.ready, 1);
+    wait();
+    return (mail) => {
+      received++;
+      try {
+        read(mail);
+      } catch (error) {
+        unread = error;
+      }
+      if (received >= Atomics.load(words, C.mail)) wait();
+    };
   }
-  // A worker of the web, or Node's, whose text is a function with `require`.
+  let take: ((mail: Mail) => void) | undefined;
+  const receive = (data: WorkerSetup | Mail) => {
+    if ("control" in data) take = serve(data);
+    else take!(data);
+  };
+  // A worker of the web, or Node's.
   const scope = globalThis as {
     onmessage?: unknown;
     close?: () => void;
+    process?: { getBuiltinModule?: (name: string) => unknown };
   };
-  const get = (globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } })
-    .process?.getBuiltinModule;
-  const { parentPort } = (get?.("node:worker_threads") ?? {}) as {
-    parentPort?: { once(event: string, f: (setup: WorkerSetup) => void): void } | null;
+  const { parentPort } = (scope.process?.getBuiltinModule?.("node:worker_threads") ?? {}) as {
+    parentPort?: { on(event: "message", listener: typeof receive): void; close(): void } | null;
   };
-  if (parentPort) parentPort.once("message", serve);
-  else {
-    scope.onmessage = ({ data }: { data: WorkerSetup }) => {
-      serve(data);
-      scope.close?.();
-    };
-  }
+  if (parentPort) {
+    parentPort.on("message", receive);
+    scope.close = () => parentPort.close();
+  } else scope.onmessage = ({ data }: { data: WorkerSetup | Mail }) => receive(data);
 }
