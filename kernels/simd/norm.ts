@@ -19,8 +19,8 @@ import { type Vector, vectors } from "./vector.ts";
 
 /** Bytes of an array that are held at once, if a plane has not more; and the most planes. */
 const BLOCK = 1 << 16, MOST_PLANES = 1024;
-/** The fewest values in a plane: a step of float64. */
-const LEAST = 4;
+/** The fewest values in a plane. */
+const LEAST = 2;
 /** Steps that a loop does each time. */
 const UNROLL = 4;
 /** About how long a value takes, in nanoseconds. */
@@ -99,7 +99,9 @@ export function simdNorm(
   dtype: DType,
   { interpreted, reassociate, reason }: Features,
 ): Answer<NormKernel> {
-  if (P < LEAST) return { reason: `a plane of ${P} is less than the ${LEAST} values of a step` };
+  if (P < LEAST) {
+    return { reason: `a plane of ${P} value is less than the ${LEAST} that gain something` };
+  }
   const vector = vectors[dtype], { bytes } = vector;
   // Reproducible arithmetic has the bits of the loops, which compute in float64.
   const computed = reassociate ? vector : vectors.float64;

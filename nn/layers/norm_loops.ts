@@ -10,6 +10,13 @@ import { normKernels } from "../../kernels/operations.ts";
 import { select } from "../../kernels/select.ts";
 import { dtypeOf, type FloatArray, type Tensor } from "../../kernels/tensor.ts";
 import { emptyLike } from "../tensor.ts";
+import {
+  scaleVectors,
+  type Sums,
+  vectorGradient,
+  vectorStatistics,
+  vectorSums,
+} from "./norm_vectors.ts";
 
 /** What the loops know of a forward pass. */
 export interface Normalized<A extends FloatArray = FloatArray> {
@@ -81,40 +88,55 @@ export function groupByExample(N: number, C: number, P: number, planes: number):
 const MOST_PLANES = 1024;
 
 /** Tables of one value per plane, made when they are first needed and used by every call. */
-let tables: readonly Float64Array[] | undefined;
+let made: Pick<Chunk, "tables" | "groups" | "channels"> | undefined;
 
 /** Some planes of x that a kernel does at once. */
 interface Chunk {
-  /** As many numbers as there are planes, several times over: what is in them does not matter. */
+  /** As many values as there are planes, several times over: what is in them does not matter. */
   readonly tables: readonly Float64Array[];
-  /** Those of an array's numbers that lie in the planes. */
+  /** The group of each plane, and its channel. */
+  readonly groups: Int32Array;
+  readonly channels: Int32Array;
+  /** How many planes. */
+  readonly count: number;
+  /** Those of an array's values that lie in the planes. */
   part(array: FloatArray): FloatArray;
-  /** Calls something for every plane, with the values of its group and of its channel. */
-  forEach(call: (plane: number, group: number, channel: number) => void): void;
 }
 
 /** Calls something for some planes after the others. */
 function inChunks({ groups, planes, P, C, byChannel }: Layout, call: (chunk: Chunk) => void): void {
-  tables ??= Array.from({ length: 4 }, () => new Float64Array(MOST_PLANES));
+  made ??= {
+    tables: Array.from({ length: 4 }, () => new Float64Array(MOST_PLANES)),
+    groups: new Int32Array(MOST_PLANES),
+    channels: new Int32Array(MOST_PLANES),
+  };
   const total = groups * planes;
+  let channel = 0, group = 0, place = 0;
   for (let first = 0; first < total; first += MOST_PLANES) {
-    const end = Math.min(total, first + MOST_PLANES);
-    call({
-      tables: tables.map((table) => table.subarray(0, end - first)),
-      part: (array) => array.subarray(first * P, end * P),
-      forEach(call) {
-        let channel = first % C, group = Math.floor(first / planes), place = first % planes;
-        for (let plane = 0; plane < end - first; plane++) {
-          call(plane, byChannel ? channel : group, channel);
-          if (++channel === C) channel = 0;
-          if (++place === planes) {
-            place = 0;
-            group++;
-          }
-        }
-      },
-    });
+    const count = Math.min(total - first, MOST_PLANES);
+    for (let i = 0; i < count; i++) {
+      made.channels[i] = channel;
+      made.groups[i] = byChannel ? channel : group;
+      if (++channel === C) channel = 0;
+      if (++place === planes) {
+        place = 0;
+        group++;
+      }
+    }
+    const tables = made.tables.map((table) => table.subarray(0, count));
+    const part = (array: FloatArray) => array.subarray(first * P, (first + count) * P);
+    call({ ...made, tables, count, part });
   }
+}
+
+/** totals[group] += values, one per plane. */
+function addByGroup({ groups, count }: Chunk, values: Float64Array, totals: Float64Array): void {
+  for (let i = 0; i < count; i++) totals[groups[i]] += values[i];
+}
+
+/** table = values[group], one per plane. */
+function spread({ groups, count }: Chunk, values: Float64Array, table: Float64Array): void {
+  for (let i = 0; i < count; i++) table[i] = values[groups[i]];
 }
 
 /** Computes the mean and the variance of each group, which are 0 so far. */
@@ -130,12 +152,11 @@ function computeStatistics(
     for (let group = 0; group < groups; group++) totals[group] /= planes * P;
   };
   if (kernel.moments !== undefined) {
-    inChunks(layout, ({ tables: [sums, squares], part, forEach }) => {
-      kernel.moments!(part(data), sums, squares);
-      forEach((i, group) => {
-        mean[group] += sums[i];
-        variance[group] += squares[i];
-      });
+    inChunks(layout, (chunk) => {
+      const [sums, squares] = chunk.tables;
+      kernel.moments!(chunk.part(data), sums, squares);
+      addByGroup(chunk, sums, mean);
+      addByGroup(chunk, squares, variance);
     });
     divide(mean);
     divide(variance);
@@ -147,21 +168,17 @@ function computeStatistics(
     return;
   }
   // The mean first: to sum values and their squares in one pass would lose digits.
-  inChunks(layout, ({ tables: [sums], part, forEach }) => {
-    kernel.sum(part(data), sums);
-    forEach((i, group) => {
-      mean[group] += sums[i];
-    });
+  inChunks(layout, (chunk) => {
+    const [sums] = chunk.tables;
+    kernel.sum(chunk.part(data), sums);
+    addByGroup(chunk, sums, mean);
   });
   divide(mean);
-  inChunks(layout, ({ tables: [means, sums], part, forEach }) => {
-    forEach((i, group) => {
-      means[i] = mean[group];
-    });
-    kernel.squares(part(data), means, sums);
-    forEach((i, group) => {
-      variance[group] += sums[i];
-    });
+  inChunks(layout, (chunk) => {
+    const [means, sums] = chunk.tables;
+    spread(chunk, mean, means);
+    kernel.squares(chunk.part(data), means, sums);
+    addByGroup(chunk, sums, variance);
   });
   divide(variance);
 }
@@ -188,13 +205,15 @@ export function normalize<A extends FloatArray>(
   relu = false,
 ): { out: Tensor<A>; variance: Float64Array; normalized: Normalized<A> } {
   const { groups, planes, P } = layout;
-  const kernel = select(normKernels, { P }, dtypeOf(x.data));
+  // A plane of one value needs no kernel.
+  const kernel = P === 1 ? undefined : select(normKernels, { P }, dtypeOf(x.data));
   const out = emptyLike(x);
   const mean = new Float64Array(groups);
   const variance = new Float64Array(groups);
   const inverseStd = new Float64Array(groups);
   if (fixed === undefined) {
-    computeStatistics(kernel, layout, x, mean, variance);
+    if (kernel === undefined) vectorStatistics(layout, x.data, mean, variance);
+    else computeStatistics(kernel, layout, x, mean, variance);
   } else {
     mean.set(fixed.mean);
     variance.set(fixed.variance);
@@ -202,14 +221,20 @@ export function normalize<A extends FloatArray>(
   for (let group = 0; group < groups; group++) {
     inverseStd[group] = 1 / Math.sqrt(variance[group] + eps);
   }
-  inChunks(layout, ({ tables: [means, scales, shifts], part, forEach }) => {
-    forEach((i, group, channel) => {
-      means[i] = mean[group];
-      scales[i] = gamma.data[channel] * inverseStd[group];
-      shifts[i] = beta.data[channel];
+  const scale = gamma.data, shift = beta.data;
+  if (kernel === undefined) {
+    scaleVectors(layout, x.data, mean, inverseStd, scale, shift, out.data, relu);
+  } else {
+    inChunks(layout, (chunk) => {
+      const { count, part, groups, channels, tables: [means, scales, shifts] } = chunk;
+      spread(chunk, mean, means);
+      for (let i = 0; i < count; i++) {
+        scales[i] = scale[channels[i]] * inverseStd[groups[i]];
+        shifts[i] = shift[channels[i]];
+      }
+      kernel.scale(part(x.data), means, scales, shifts, part(out.data), relu);
     });
-    kernel.scale(part(x.data), means, scales, shifts, part(out.data), relu);
-  });
+  }
   const count = fixed === undefined ? planes * P : Infinity;
   return { out, variance, normalized: { x, gamma, mean, inverseStd, count } };
 }
@@ -231,36 +256,47 @@ export function normalizeBackward<A extends FloatArray>(
   dx: Tensor<A> = emptyLike(x),
 ): NormGradients<A> {
   const { groups, P, C } = layout;
-  const kernel = select(normKernels, { P }, dtypeOf(x.data));
   const dgamma = emptyLike(gamma), dbeta = emptyLike(gamma);
   const scale = gamma.data;
-  const gammaSums = new Float64Array(C), betaSums = new Float64Array(C);
-  const dxhat = new Float64Array(groups), product = new Float64Array(groups);
-  inChunks(layout, ({ tables: [means, douts, products], part, forEach }) => {
-    forEach((i, group) => {
-      means[i] = mean[group];
+  const zeros = (length: number) => new Float64Array(length);
+  const sums: Sums = {
+    gamma: zeros(C),
+    beta: zeros(C),
+    dxhat: zeros(groups),
+    product: zeros(groups),
+  };
+  if (P === 1) {
+    vectorSums(layout, x.data, dout.data, mean, inverseStd, scale, sums);
+    vectorGradient(layout, x.data, dout.data, mean, inverseStd, scale, sums, count, dx.data);
+  } else {
+    const kernel = select(normKernels, { P }, dtypeOf(x.data)), { dxhat, product } = sums;
+    inChunks(layout, (chunk) => {
+      const { count, part, groups, channels, tables: [means, douts, products] } = chunk;
+      spread(chunk, mean, means);
+      kernel.products(part(x.data), part(dout.data), means, douts, products);
+      for (let i = 0; i < count; i++) {
+        const group = groups[i], channel = channels[i];
+        const scaled = products[i] * inverseStd[group];
+        sums.beta[channel] += douts[i];
+        sums.gamma[channel] += scaled;
+        dxhat[group] += scale[channel] * douts[i];
+        product[group] += scale[channel] * scaled;
+      }
     });
-    kernel.products(part(x.data), part(dout.data), means, douts, products);
-    forEach((i, group, channel) => {
-      const scaled = products[i] * inverseStd[group];
-      betaSums[channel] += douts[i];
-      gammaSums[channel] += scaled;
-      dxhat[group] += scale[channel] * douts[i];
-      product[group] += scale[channel] * scaled;
+    inChunks(layout, (chunk) => {
+      const { part, groups, channels, tables: [means, scales, slopes, shifts] } = chunk;
+      spread(chunk, mean, means);
+      for (let i = 0; i < chunk.count; i++) {
+        const group = groups[i], r = inverseStd[group];
+        scales[i] = scale[channels[i]] * r;
+        slopes[i] = r * r * product[group] / count;
+        shifts[i] = r * dxhat[group] / count;
+      }
+      const [from, by, to] = [x.data, dout.data, dx.data].map(part);
+      kernel.gradient(from, by, means, scales, slopes, shifts, to);
     });
-  });
-  inChunks(layout, ({ tables: [means, scales, slopes, shifts], part, forEach }) => {
-    forEach((i, group, channel) => {
-      const r = inverseStd[group];
-      means[i] = mean[group];
-      scales[i] = scale[channel] * r;
-      slopes[i] = r * r * product[group] / count;
-      shifts[i] = r * dxhat[group] / count;
-    });
-    const [from, by, to] = [x.data, dout.data, dx.data].map(part);
-    kernel.gradient(from, by, means, scales, slopes, shifts, to);
-  });
-  dgamma.data.set(gammaSums);
-  dbeta.data.set(betaSums);
+  }
+  dgamma.data.set(sums.gamma);
+  dbeta.data.set(sums.beta);
   return { dx, dgamma, dbeta };
 }
