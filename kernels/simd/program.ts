@@ -8,7 +8,8 @@
 import type { Epilogue } from "../epilogue.ts";
 import type { ImageRun, WeightRun } from "../runner.ts";
 import type { Pass } from "../passes.ts";
-import { allocate, type FloatArray } from "../tensor.ts";
+import { Scratch } from "../scratch.ts";
+import type { FloatArray } from "../tensor.ts";
 import { immediate, type Queue, scratchLike } from "./queue.ts";
 import type { Vector } from "./vector.ts";
 
@@ -106,6 +107,16 @@ export interface WeightProgram {
   readonly flag?: number;
 }
 
+let partials = new Float64Array(0);
+const held = new Scratch(() => partials.byteLength, () => partials = new Float64Array(0));
+
+/** An array of so many numbers or more, whose content the next call may overwrite. */
+function partialSums(count: number): Float64Array {
+  held.need(8 * count);
+  if (partials.length < count) partials = new Float64Array(count);
+  return partials;
+}
+
 /** The most parts that a batch is cut into. */
 const MOST_PARTS = 16;
 
@@ -149,7 +160,7 @@ export function weightRun(program: WeightProgram): WeightRun {
     const images = Math.ceil(Math.max(N / MOST_PARTS, fewest, 1) / together) * together;
     const parts = Math.max(1, Math.ceil(N / images));
     const biases = db?.length ?? 0, size = dw.length + biases;
-    const results = allocate("float64", parts * size);
+    const results = partialSums(parts * size);
     const done = runJob({
       cost: cost * Math.min(images, N),
       prepare: () => true,
