@@ -1,22 +1,10 @@
 import { after, before, describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
-import { type Browser, chromium } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { bundles } from "./support/bundles.ts";
+import { hasChromium, launchChromium } from "./support/chromium.ts";
 import { TRAINING_HASH, type TrainingReport } from "./support/reproducible.ts";
 import type { TierReport } from "./support/tiers.ts";
-
-const CHROMIUM = "/usr/bin/chromium";
-
-/** Whether there is a Chromium; the reason is printed where there is none. */
-async function hasChromium(): Promise<boolean> {
-  try {
-    await Deno.stat(CHROMIUM);
-    return true;
-  } catch {
-    console.log(`Skipped as there is no ${CHROMIUM}`);
-    return false;
-  }
-}
 
 const skip = !await hasChromium();
 
@@ -45,10 +33,7 @@ describe("The bundle in Chromium", () => {
         headers: { "content-type": "text/html", "content-security-policy": policies[pathname] },
       });
     });
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-    });
+    browser = await launchChromium();
   });
 
   after(async () => {

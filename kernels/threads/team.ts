@@ -50,7 +50,8 @@ function starter(): Start | undefined {
     };
   }
   return (text, onError) => {
-    const url = `data:text/javascript,${encodeURIComponent(text)}`;
+    // Of this page's origin, which a data: URL is not: only such workers may share memory.
+    const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
     const worker = new Worker(url, { type: "module" });
     worker.onerror = (event) => {
       event.preventDefault();
