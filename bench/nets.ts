@@ -12,6 +12,7 @@
 import { flag, matching, scriptOptions, whole, words } from "../tools/options.ts";
 import { useKernels } from "../mod.ts";
 import { type Cell, compare, findPeers, note, type Settings } from "./compare.ts";
+import { estimateConv } from "./estimate.ts";
 import { markdownTable } from "../tools/markdown.ts";
 import { type NetLayer, netLayers } from "./nets_layers.ts";
 import { onnxruntime } from "./peers/onnxruntime.ts";
@@ -76,6 +77,9 @@ interface Row {
   readonly prepared?: number;
   readonly torch?: number;
   readonly torch64?: number;
+  /** The measured time, and the cost by which its algorithm was chosen. */
+  readonly ms?: number;
+  readonly estimate?: number;
 }
 
 async function row(
@@ -109,6 +113,8 @@ async function row(
   const show = (value: number | undefined) => value?.toPrecision(3) ?? "-";
   return {
     ...result,
+    ms: mine,
+    estimate: estimateConv(workload, direction, batch, "float32"),
     cells: [
       workload.name,
       String(batch),
@@ -133,6 +139,11 @@ for (const layer of netLayers.filter(({ workload }) => options.only.includes(wor
     }
   }
 }
+// The cost of a millisecond on this machine: with it, half the estimates are too high and half too low.
+const speeds = rows.flatMap(({ ms, estimate }) => ms && estimate ? [estimate / ms] : []);
+const speed = speeds.sort((a, b) => a - b)[speeds.length >> 1];
+const estimated = ({ estimate }: Row) => estimate && estimate / speed;
+const isClose = (row: Row) => Math.abs(Math.log(estimated(row)! / row.ms!)) <= Math.log(1.2);
 console.log("Least ms of whole calls, one core; and how many times faster ours is.\n");
 console.log(markdownTable([
   [
@@ -146,9 +157,15 @@ console.log(markdownTable([
     "PyTorch",
     "PyTorch 64",
     "algorithm",
+    "estimated ms",
   ],
-  ...rows.map(({ cells }) => cells),
+  ...rows.map((row) => [...row.cells, estimated(row)?.toPrecision(3) ?? ""]),
 ]));
+const known = rows.filter(({ ms, estimate }) => ms && estimate);
+if (known.length > 0) {
+  const close = known.filter(isClose).length;
+  console.log(`\nOf ${known.length} estimates ${close} are within 20 % of the time.`);
+}
 for (const column of ["web", "prepared", "torch", "torch64"] as const) {
   for (const direction of options.direction) {
     const ratios = rows.filter(({ cells }) => cells[2] === direction)

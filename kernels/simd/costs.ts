@@ -27,6 +27,12 @@ export function costOf({ call, image }: Cost, images: number): number {
 /** Positions of a plane up to which images may lie in the lanes: beyond, planes are far apart. */
 const MOST_POSITIONS = 256;
 
+/** What the copies of an image in and out cost, those that pad it among them. */
+function copyCost({ rows, columns, inputs, outputs, groups }: Pass): number {
+  const source = inputs * rows.source.size * columns.source.size;
+  return groups * (source + 1.5 * outputs * rows.target.size * columns.target.size);
+}
+
 /** Every pair of phases of a pass. */
 function eachPhase(
   { rows, columns }: Pass,
@@ -51,7 +57,7 @@ export function directCost(pass: Pass, { lanes }: Vector): Cost {
   return {
     call: (3 + 6 / taps) * weightsOf(pass),
     prepared: LOAD_COST * weightsOf(pass),
-    image: 1.05 * vectors * groups * inputs * outputs,
+    image: 1.05 * vectors * groups * inputs * outputs + copyCost(pass),
   };
 }
 
@@ -68,23 +74,23 @@ export function gemmCost(pass: Pass, { lanes }: Vector): Cost {
   return {
     call: (pass.gradient ? 2.3 : 0.8) * weightsOf(pass),
     prepared: LOAD_COST * weightsOf(pass),
-    image: groups * image,
+    image: groups * image + copyCost(pass),
   };
 }
 
 /** Sums with images in the lanes: nothing is multiplied with padding. */
-export function batchedCost({ lanes }: Vector, pass: Pass): Cost {
+export function batchedCost(pass: Pass, { lanes }: Vector): Cost {
   const { rows, columns, inputs, outputs, groups } = pass;
   const products = meetingsOf(rows).length * meetingsOf(columns).length;
-  const image = 1.08 * products * groups * (inputs + 7) * outputs / lanes;
+  const image = 1.08 * products * groups * (inputs + 7) * outputs / lanes + copyCost(pass);
   return { call: 3 * weightsOf(pass), prepared: LOAD_COST * weightsOf(pass), image };
 }
 
 /** Winograd's algorithm, where it serves. */
-export function winogradCosts(vector: Vector, pass: Pass): Cost {
+export function winogradCosts(pass: Pass, vector: Vector): Cost {
   const { rows, columns, inputs, outputs } = pass;
   const weights = tileProducts(rows.taps.length, columns.taps.length) * inputs * outputs;
-  const image = 1.15 * winogradCost(vector, pass);
+  const image = 1.15 * winogradCost(vector, pass) + copyCost(pass);
   // Images that are worked on together cost the same if some of them are not there.
   const missing = (forwardGrid(vector, pass).images - 1) * image;
   return { call: 15 * weights + missing, prepared: LOAD_COST * weights + missing, image };
@@ -96,15 +102,17 @@ const FEW_VECTORS = 32;
 /** Direct sums of a weight gradient, which are vectors in the memory between some images. */
 export function directWeightsCost(pass: Pass, vector: Vector): Cost {
   const call = 17 * weightsOf(pass), image = directCost(pass, vector).image;
-  const vectors = pass.rows.target.size * Math.ceil(pass.columns.target.size / vector.lanes);
-  return { call, prepared: call, image: (vectors < FEW_VECTORS ? 1.7 : 1.1) * image };
+  const { rows, columns } = pass;
+  const vectors = rows.target.size * Math.ceil(columns.target.size / vector.lanes);
+  const isBound = vectors < FEW_VECTORS && rows.taps.length * columns.taps.length > 1;
+  return { call, prepared: call, image: (isBound ? 1.7 : 1.1) * image };
 }
 
 /** Bytes of sums beyond which they come from the main memory. */
 const CACHE_BYTES = 1 << 25;
 
 /** Winograd's algorithm for a weight gradient. */
-export function winogradWeightsCost(vector: Vector, pass: Pass): Cost {
+export function winogradWeightsCost(pass: Pass, vector: Vector): Cost {
   const { rows, columns, inputs, outputs } = pass;
   const sums = tileProducts(rows.taps.length, columns.taps.length) * inputs * outputs;
   const image = (sums * 16 > CACHE_BYTES ? 1.7 : 1.4) * winogradCost(vector, pass);
@@ -136,6 +144,6 @@ export function fewestBatched(pass: Pass, vector: Vector, other: Cost): number |
     rows.target.size * columns.target.size,
   );
   if (positions > MOST_POSITIONS) return undefined;
-  const fewest = fewestImages(batchedCost(vector, pass), other);
+  const fewest = fewestImages(batchedCost(pass, vector), other);
   return fewest && Math.max(vector.lanes, fewest);
 }

@@ -71,7 +71,7 @@ function scheduleImages(pass: Pass, vector: Vector, { reassociate }: Features): 
   // Direct sums are the simpler code: products of matrices must save something in a call of one image.
   const byGemm = gemm.image < 1.05 * direct.image && costOf(gemm, 1) < 0.95 * costOf(direct, 1);
   const winograd = reassociate && winogradServes(pass) && winogradPays(vector, pass)
-    ? winogradCosts(vector, pass)
+    ? winogradCosts(pass, vector)
     : undefined;
   const algorithm = winograd ? "winograd" : byGemm ? "gemm" : "direct";
   const best = winograd ?? (byGemm ? gemm : direct);
@@ -89,7 +89,7 @@ function scheduleWeights(pass: Pass, vector: Vector, { reassociate }: Features):
   const winograd = reassociate && winogradServes(pass) && winogradPays(vector, pass) &&
     winogradServesWeights(pass);
   const direct = directWeightsCost(pass, vector);
-  const best = winograd ? winogradWeightsCost(vector, pass) : direct;
+  const best = winograd ? winogradWeightsCost(pass, vector) : direct;
   const few = (fewestImages(best, direct) ?? 1) - 1;
   return {
     algorithm: winograd ? "winograd" : "direct",
