@@ -40,6 +40,9 @@ export interface SimdAffine extends WeightedKernel {
 const BLOCK = 1 << 19;
 /** Steps of a block: enough to pay for the loads and stores of C, few enough for B's panel to stay near. */
 const FEWEST_STEPS = 128;
+/** Few rows have little of C, and the copy of B is what takes long: whole rows of it are copied at once. */
+const FEW_ROWS = 16;
+const FEWEST_STEPS_OF_FEW = 32;
 const MOST_STEPS = 1024;
 /** Bytes beyond a block's end that are written in vain, as packing works in whole vectors. */
 const SLACK = 128;
@@ -199,7 +202,8 @@ function cut(I: number, J: number, K: number, bytes: number, transposedB: boolea
   // As many as fit beside some steps, and beside a strip's rows of C.
   const mostColumns = (steps: number) =>
     roundDown(Math.floor(BLOCK / (Math.max(steps, ROWS) * bytes)), width);
-  const steps = transposedB ? evenly(K, MOST_STEPS) : Math.min(K, FEWEST_STEPS);
+  const fewest = I <= FEW_ROWS ? FEWEST_STEPS_OF_FEW : FEWEST_STEPS;
+  const steps = transposedB ? evenly(K, MOST_STEPS) : Math.min(K, fewest);
   const columns = roundUp(evenly(J, mostColumns(steps)), width);
   const deep = Math.min(MOST_STEPS, Math.floor(BLOCK / (columns * bytes)));
   const depth = transposedB ? steps : evenly(K, deep);
