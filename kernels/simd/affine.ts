@@ -27,7 +27,9 @@ import {
   writeUnpack,
 } from "./emit_affine.ts";
 import { type Features, hasSimd } from "./features.ts";
-import { compile, Layout, type Module, type Region, reserve, scratch } from "./memory.ts";
+import { compile, Layout, type Module, type Region, reserve } from "./memory.ts";
+import { runJob } from "./program.ts";
+import type { Queue } from "./queue.ts";
 import { type Vector, vectors } from "./vector.ts";
 
 /** A fully-connected kernel, and where its data lie in the memory. */
@@ -47,59 +49,31 @@ const MOST_STEPS = 1024;
 /** Bytes beyond a block's end that are written in vain, as packing works in whole vectors. */
 const SLACK = 128;
 
-/** The module's functions. Addresses, pitches and sizes in bytes; `steps` is the depth of the product. */
-interface Kit {
-  /** Packs strips or panels whose numbers of one step are neighbors: (from, pitch, to, pieces, steps). */
-  readonly copyA: Pack;
-  readonly copyB: Pack;
-  /** The same where the steps are neighbors: transposes. */
-  readonly transposeA: Pack;
-  readonly transposeB: Pack;
-  /**
-   * C = A B: (a, b, c, strips, panels, steps, onto, plus). Or C += A B: term by term if `onto` is not 0,
-   * by whole sums if `plus` is not 0.
-   */
-  readonly product: (
-    a: number,
-    b: number,
-    c: number,
-    strips: number,
-    panels: number,
-    steps: number,
-    onto: number,
-    plus: number,
-  ) => void;
-  /** Unpacks C into rows and adds a bias: (c, to, pitch, rows, panels, bytes of a panel of C, bias). */
-  readonly unpack: Unpack;
-  /** The same with relu. */
-  readonly unpackRelu: Unpack;
-}
-
-type Pack = (from: number, pitch: number, to: number, pieces: number, steps: number) => void;
-type Unpack = (
-  c: number,
-  to: number,
-  pitch: number,
-  rows: number,
-  panels: number,
-  panelBytes: number,
-  bias: number,
-) => void;
+/** Products of a vector in a nanosecond, about. */
+const PRODUCTS = 5;
 
 /** The modules by dtype, without and with relaxed multiply-add, interpreted or not. */
-const kits = new Map<string, Module>();
+const modules = new Map<string, Module>();
 
-function kitFor(vector: Vector, fused: boolean): Kit {
+function moduleFor(vector: Vector, fused: boolean): Module {
   const key = `${vector.dtype} ${fused} ${hasSimd()}`;
-  let kit = kits.get(key);
-  if (kit === undefined) {
-    kit = compile(assembleAffine(vector, fused), layout);
-    kits.set(key, kit);
+  let module = modules.get(key);
+  if (module === undefined) {
+    module = compile(assembleAffine(vector, fused), layout);
+    modules.set(key, module);
   }
-  return kit.join() as unknown as Kit;
+  return module;
 }
 
-/** The module for a dtype: see {@linkcode Kit}. */
+/**
+ * The module for a dtype. Addresses, pitches and sizes are in bytes; `steps` is the depth of the product.
+ *
+ * - copyA, copyB: pack strips or panels whose numbers of one step are neighbors: (from, pitch, to, pieces,
+ *   steps). transposeA, transposeB: the same where the steps are neighbors.
+ * - product: C = A B: (a, b, c, strips, panels, steps, onto, plus). Or C += A B: term by term if `onto` is
+ *   not 0, by whole sums if `plus` is not 0.
+ * - unpack, unpackRelu: C into rows, plus a bias: (c, to, pitch, rows, panels, bytes of a panel of C, bias).
+ */
 function assembleAffine(vector: Vector, fused: boolean): Assembly {
   const assembly = new Assembly();
   // Blocks take as much as `cut` sees to, and packing works in whole vectors, of numbers or of steps.
@@ -132,7 +106,7 @@ interface Matrix {
 
 /** Copies a part of a matrix into the memory, without gaps between its rows. */
 function stage(
-  memory: FloatArray,
+  queue: Queue,
   to: number,
   { data, columns }: Matrix,
   row: number,
@@ -140,14 +114,7 @@ function stage(
   column: number,
   width: number,
 ): void {
-  if (width === columns) {
-    memory.set(data.subarray(row * columns, (row + rows) * columns), to);
-    return;
-  }
-  for (let i = 0; i < rows; i++) {
-    const from = (row + i) * columns + column;
-    memory.set(data.subarray(from, from + width), to + i * width);
-  }
+  queue.loadRows(to, data, row * columns + column, columns, width, rows);
 }
 
 /** How many pieces of at most `most` a total needs, as even as can be: the size of a piece. */
@@ -219,87 +186,92 @@ function cut(I: number, J: number, K: number, bytes: number, transposedB: boolea
   return blocks;
 }
 
-/** C = A B + bias, block by block; then relu if asked. */
-function multiply(
-  dtype: DType,
-  fused: boolean,
-  [I, J, K]: readonly [number, number, number],
-  a: Matrix,
-  b: Matrix,
-  bias: FloatArray | undefined,
-  out: FloatArray,
-  relu = false,
+/** A product: C of I rows and J columns is A B, of K terms, plus a bias; then relu if asked. */
+interface Product {
+  readonly sizes: readonly [I: number, J: number, K: number];
+  readonly a: Matrix;
+  readonly b: Matrix;
+  readonly bias?: FloatArray;
+  readonly out: FloatArray;
+  readonly relu?: boolean;
+}
+
+/** Runs a product: parts are rows of C, or its columns if they are more. */
+function multiply(vector: Vector, fused: boolean, product: Product): void {
+  const { sizes: [I, J, K], b } = product;
+  const module = moduleFor(vector, fused);
+  // Steps are cut alike in every part, so that sums have one order.
+  const blocks = cut(I, J, K, vector.bytes, b.transposed);
+  const byRows = I >= J;
+  runJob({
+    cost: (byRows ? J : I) * K / (PRODUCTS * vector.lanes),
+    together: byRows ? ROWS : PANEL_BYTES / vector.bytes,
+    prepare(queue) {
+      queue.use(module);
+      return true;
+    },
+    run(queue, first, end) {
+      if (byRows) multiplyPart(queue, vector, product, blocks, [first, end], [0, J]);
+      else multiplyPart(queue, vector, product, blocks, [0, I], [first, end]);
+      return end;
+    },
+  }, byRows ? I : J);
+}
+
+/** Computes rows and columns of C, from the first to before the end, block by block. */
+function multiplyPart(
+  queue: Queue,
+  vector: Vector,
+  { sizes: [, J, K], a, b, bias, out, relu }: Product,
+  blocks: Blocks,
+  [firstRow, endRow]: readonly [number, number],
+  [firstColumn, endColumn]: readonly [number, number],
 ): void {
-  const vector = vectors[dtype];
   const { bytes } = vector;
-  const kit = kitFor(vector, fused);
-  const memory = scratch(dtype);
   const width = PANEL_BYTES / bytes;
-  const blocks = cut(I, J, K, bytes, b.transposed);
   const long = K > vector.mostTerms;
-  const unpack = relu ? kit.unpackRelu : kit.unpack;
   // What is packed: a block is not packed again while it is the one in use.
   let packedA = "", packedB = "";
 
-  for (let i = 0; i < I; i += blocks.rows) {
-    const rows = Math.min(blocks.rows, I - i);
+  for (let i = firstRow; i < endRow; i += blocks.rows) {
+    const rows = Math.min(blocks.rows, endRow - i);
     const strips = Math.ceil(rows / ROWS);
-    for (let j = 0; j < J; j += blocks.columns) {
-      const columns = Math.min(blocks.columns, J - j);
+    for (let j = firstColumn; j < endColumn; j += blocks.columns) {
+      const columns = Math.min(blocks.columns, endColumn - j);
       const panels = Math.ceil(columns / width);
-      const biasAt = regions.bias / bytes;
-      if (bias === undefined) memory.fill(0, biasAt, biasAt + panels * width);
-      else memory.set(bias.subarray(j, j + columns), biasAt);
+      if (bias === undefined) queue.clear(regions.bias, panels * width * bytes);
+      else queue.load(regions.bias, bias, j, j + columns);
       for (let k = 0; k < K; k += blocks.steps) {
         const steps = Math.min(blocks.steps, K - k);
         if (packedA !== `${i} ${k}`) {
           packedA = `${i} ${k}`;
           if (a.transposed) {
-            stage(memory, regions.a / bytes, a, k, steps, i, rows);
-            kit.copyA(regions.a, rows * bytes, regions.packedA, strips, steps);
+            stage(queue, regions.a, a, k, steps, i, rows);
+            queue.call("copyA", regions.a, rows * bytes, regions.packedA, strips, steps);
           } else {
-            stage(memory, regions.a / bytes, a, i, rows, k, steps);
-            kit.transposeA(regions.a, steps * bytes, regions.packedA, strips, steps);
+            stage(queue, regions.a, a, i, rows, k, steps);
+            queue.call("transposeA", regions.a, steps * bytes, regions.packedA, strips, steps);
           }
         }
         if (packedB !== `${j} ${k}`) {
           packedB = `${j} ${k}`;
           if (b.transposed) {
-            stage(memory, regions.b / bytes, b, j, columns, k, steps);
-            kit.transposeB(regions.b, steps * bytes, regions.packedB, panels, steps);
+            stage(queue, regions.b, b, j, columns, k, steps);
+            queue.call("transposeB", regions.b, steps * bytes, regions.packedB, panels, steps);
           } else {
-            stage(memory, regions.b / bytes, b, k, steps, j, columns);
-            kit.copyB(regions.b, columns * bytes, regions.packedB, panels, steps);
+            stage(queue, regions.b, b, k, steps, j, columns);
+            queue.call("copyB", regions.b, columns * bytes, regions.packedB, panels, steps);
           }
         }
         const onto = long ? 0 : k, plus = long ? k : 0;
-        kit.product(regions.packedA, regions.packedB, regions.c, strips, panels, steps, onto, plus);
+        const blocksAt = [regions.packedA, regions.packedB, regions.c];
+        queue.call("product", ...blocksAt, strips, panels, steps, onto, plus);
       }
-      const panelBytes = strips * ROWS * PANEL_BYTES;
-      unpack(regions.c, regions.out, columns * bytes, rows, panels, panelBytes, regions.bias);
-      collect(memory, regions.out / bytes, out, J, i, rows, j, columns);
+      const unpack = relu ? "unpackRelu" : "unpack", panelBytes = strips * ROWS * PANEL_BYTES;
+      const { c, out: result, bias: biasAt } = regions;
+      queue.call(unpack, c, result, columns * bytes, rows, panels, panelBytes, biasAt);
+      queue.storeRows(out, i * J + j, J, columns, rows, result);
     }
-  }
-}
-
-/** Copies a block of C out of the memory. */
-function collect(
-  memory: FloatArray,
-  from: number,
-  out: FloatArray,
-  pitch: number,
-  row: number,
-  rows: number,
-  column: number,
-  width: number,
-): void {
-  if (width === pitch) {
-    out.set(memory.subarray(from, from + rows * width), row * pitch);
-    return;
-  }
-  for (let i = 0; i < rows; i++) {
-    const start = from + i * width;
-    out.set(memory.subarray(start, start + width), (row + i) * pitch + column);
   }
 }
 
@@ -318,25 +290,26 @@ export function simdAffine(
 ): Answer<SimdAffine> {
   const refusal = reserve(layout.size);
   if (refusal !== undefined) return { reason: refusal };
+  const vector = vectors[dtype];
   const kernel: SimdAffine = {
     name: `affine-${D}x${M}-${dtype === "float32" ? "f32" : "f64"}-simd`,
     tier: "simd",
     regions: layout.regions,
-    forward(N, x, w, out, { bias, relu }) {
+    forward(N, x, w, out, { bias, relu = false }) {
       const a = { data: x, columns: D, transposed: false };
-      const weights = { data: w, columns: M, transposed: false };
-      multiply(dtype, fused, [N, M, D], a, weights, bias, out, relu);
+      const b = { data: w, columns: M, transposed: false };
+      multiply(vector, fused, { sizes: [N, M, D], a, b, bias, out, relu });
     },
     backwardData(N, dout, w, dx) {
       const a = { data: dout, columns: M, transposed: false };
-      const weights = { data: w, columns: M, transposed: true };
-      multiply(dtype, fused, [N, D, M], a, weights, undefined, dx);
+      const b = { data: w, columns: M, transposed: true };
+      multiply(vector, fused, { sizes: [N, D, M], a, b, out: dx });
     },
     backwardWeights(N, x, dout, dw, db) {
       if (N === 0) dw.fill(0);
       const a = { data: x, columns: D, transposed: true };
-      const gradient = { data: dout, columns: M, transposed: false };
-      if (N > 0) multiply(dtype, fused, [D, M, N], a, gradient, undefined, dw);
+      const b = { data: dout, columns: M, transposed: false };
+      if (N > 0) multiply(vector, fused, { sizes: [D, M, N], a, b, out: dw });
       if (db !== undefined) sumRows(N, dout, db);
     },
   };

@@ -16,6 +16,24 @@ export interface Queue {
   load(at: number, array: FloatArray, first: number, end: number): void;
   /** Copies numbers of the array's dtype out of the memory, to where they are the first of so many. */
   store(array: FloatArray, first: number, count: number, at: number): void;
+  /** Copies a part of some rows, a pitch apart from the first value on, into the memory without gaps. */
+  loadRows(
+    at: number,
+    array: FloatArray,
+    first: number,
+    pitch: number,
+    width: number,
+    rows: number,
+  ): void;
+  /** Copies rows without gaps out of the memory, to rows a pitch apart from the first value on. */
+  storeRows(
+    array: FloatArray,
+    first: number,
+    pitch: number,
+    width: number,
+    rows: number,
+    at: number,
+  ): void;
   /** Sets bytes to zero. */
   clear(at: number, bytes: number): void;
   /** Calls a function of the module in use. */
@@ -42,6 +60,22 @@ export const immediate: Queue = {
   store(array, first, count, at) {
     const start = at / array.BYTES_PER_ELEMENT;
     array.set(scratchLike(array).subarray(start, start + count), first);
+  },
+  loadRows(at, array, first, pitch, width, rows) {
+    if (width === pitch) return this.load(at, array, first, first + rows * width);
+    const memory = scratchLike(array);
+    let to = at / array.BYTES_PER_ELEMENT;
+    for (let i = 0, from = first; i < rows; i++, from += pitch, to += width) {
+      memory.set(array.subarray(from, from + width), to);
+    }
+  },
+  storeRows(array, first, pitch, width, rows, at) {
+    if (width === pitch) return this.store(array, first, rows * width, at);
+    const memory = scratchLike(array);
+    let from = at / array.BYTES_PER_ELEMENT;
+    for (let i = 0, to = first; i < rows; i++, to += pitch, from += width) {
+      array.set(memory.subarray(from, from + width), to);
+    }
   },
   clear(at, bytes) {
     // Zeros of either dtype are the same bits.

@@ -142,6 +142,45 @@ export class Recorder implements Queue {
     this.#write(COMMAND.store, this.#idOf(place.buffer), place.offset, at, bytes);
   }
 
+  loadRows(
+    at: number,
+    array: FloatArray,
+    first: number,
+    pitch: number,
+    width: number,
+    rows: number,
+  ): void {
+    if (width === pitch) return this.load(at, array, first, first + rows * width);
+    const place = this.#placeOf(array, first), size = array.BYTES_PER_ELEMENT;
+    if (!isShared(array)) {
+      const count = (rows - 1) * pitch + width, copy = viewOf(array, place, count);
+      for (let i = 0; i < count; i += pitch) {
+        copy.set(array.subarray(first + i, first + i + width), i);
+      }
+    }
+    const id = this.#idOf(place.buffer);
+    this.#write(COMMAND.loadRows, at, id, place.offset, pitch * size, width * size, rows);
+  }
+
+  storeRows(
+    array: FloatArray,
+    first: number,
+    pitch: number,
+    width: number,
+    rows: number,
+    at: number,
+  ): void {
+    if (width === pitch) return this.store(array, first, rows * width, at);
+    const place = this.#placeOf(array, first), size = array.BYTES_PER_ELEMENT;
+    if (!isShared(array)) {
+      for (let i = 0; i < rows; i++) {
+        this.#results.at(-1)!.push({ array, first: first + i * pitch, count: width });
+      }
+    }
+    const id = this.#idOf(place.buffer);
+    this.#write(COMMAND.storeRows, id, place.offset, at, pitch * size, width * size, rows);
+  }
+
   clear(at: number, bytes: number): void {
     this.#write(COMMAND.clear, at, bytes);
   }

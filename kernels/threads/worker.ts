@@ -69,6 +69,10 @@ export const COMMAND = {
   call: 4,
   /** Place in the memory of a flag of 16 bytes, images done: ends the chunk if the flag is not zero. */
   endIf: 5,
+  /** Place in the memory, buffer, place in it, bytes from row to row there, bytes of a row, rows. */
+  loadRows: 6,
+  /** Buffer, place in it, place in the memory, bytes from row to row there, bytes of a row, rows. */
+  storeRows: 7,
 } as const;
 
 /** The text of a worker. */
@@ -153,6 +157,18 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
             for (let lane = a / 4; lane < a / 4 + 4; lane++) if (singles[lane] !== 0) return b;
             at += 3;
             break;
+          case K.loadRows:
+          case K.storeRows: {
+            const [pitch, width, rows] = stream.subarray(at + 4, at + 7);
+            const isLoad = stream[at] === K.loadRows, shared = buffers.get(isLoad ? b : a)!;
+            let [there, here] = isLoad ? [c, a] : [b, c];
+            for (let i = 0; i < rows; i++, there += pitch, here += width) {
+              if (isLoad) own.set(shared.subarray(there, there + width), here);
+              else shared.set(own.subarray(here, here + width), there);
+            }
+            at += 7;
+            break;
+          }
           default:
             throw new Error(`Command ${stream[at]} at ${at} is none`);
         }
