@@ -7,13 +7,14 @@
 
 import type { Pass } from "../passes.ts";
 import type { FloatArray } from "../tensor.ts";
-import { Assembly, type Func, type Local } from "./assembler.ts";
+import { Assembly, type Func } from "./assembler.ts";
 import { panelBytes, panelImages, type Product, productsOf } from "./batched.ts";
 import { writeTransposed } from "./emit_affine.ts";
 import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import { costOf, type WeightProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
+import { writeTotal } from "./weights.ts";
 import { evenRuns } from "./tiles.ts";
 import { multiplyAdd, noteFinite, pushZero, type Vector, vectors } from "./vector.ts";
 
@@ -133,7 +134,7 @@ export function planBatchedWeights(
           f.get(sum).get(part).at("v128.load").op(vector.add).set(sum);
           f.advance(part, 16);
         });
-        writeTotal(f, vector, sum, total, 0);
+        writeTotal(f, vector, sum, total);
         f.advance(part, doutPanel - P * TILE_BYTES);
       });
       f.get(total).at("v128.load64_splat").set(sum);
@@ -240,14 +241,4 @@ export function planBatchedWeights(
     };
   }
   return { layout, make };
-}
-
-/** Adds a vector's lanes to a float64 number. */
-function writeTotal(f: Func, { lanes }: Vector, sum: Local, total: Local, offset: number): void {
-  if (lanes === 4) {
-    f.get(sum).op("f64x2.promote_low_f32x4");
-    f.get(sum).get(sum).shuffle([1, 0]).op("f64x2.promote_low_f32x4").op("f64x2.add").set(sum);
-  }
-  f.get(total).get(total).at("v128.load64_splat", offset).get(sum).op("f64x2.add");
-  f.get(sum).get(sum).shuffle([1, 0]).op("f64x2.add").laneAt("v128.store64_lane", 0, offset);
 }

@@ -13,7 +13,7 @@ import type { FloatArray } from "../tensor.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
-import { groupBatch, layoutPass, type PhaseSum } from "./pass_layout.ts";
+import { groupBatch, layoutPass, loadBiases, type PhaseSum } from "./pass_layout.ts";
 import { costOf, type ImageProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import type { Schedule } from "./schedule.ts";
@@ -123,16 +123,6 @@ export function planDirect(
       });
     }
 
-    /** Sets the biases of a group's planes, once for each phase. */
-    function loadBiases(queue: Queue, bias: FloatArray): void {
-      if (phaseCount === 1) return queue.load(biases, bias, 0, bias.length);
-      for (let plane = 0, at = biases; plane < bias.length; plane += outputs) {
-        for (let phase = 0; phase < phaseCount; phase++, at += outputs * bytes) {
-          queue.load(at, bias, plane, plane + outputs);
-        }
-      }
-    }
-
     /** Packs weights; returns whether they serve. */
     function pack(queue: Queue, w: FloatArray): boolean {
       queue.load(rawWeights, w, 0, w.length);
@@ -154,7 +144,7 @@ export function planDirect(
         queue.use(module);
         if (packed) queue.load(packedWeights, packed, 0, packed.length);
         else if (!pack(queue, w)) return false;
-        if (bias) loadBiases(queue, bias);
+        if (bias) loadBiases(queue, biases, bias, outputs, phaseCount);
         source.clear(queue);
         return true;
       },

@@ -20,7 +20,7 @@ import { writeTransposed } from "./emit_affine.ts";
 import { writeFinish, writeProduct, writeStrips } from "./emit_gemm.ts";
 import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
-import { groupBatch, layoutPass, type PhaseSum } from "./pass_layout.ts";
+import { groupBatch, layoutPass, loadBiases, type PhaseSum } from "./pass_layout.ts";
 import { costOf, type ImageProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import { evenRuns, pieces, type Run } from "./tiles.ts";
@@ -188,7 +188,7 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
         if (packed) queue.load(packedWeights, packed, 0, packed.length);
         else if (!pack(queue, w)) return false;
         for (const { at, words } of tables) queue.load(at, words, 0, words.length);
-        if (bias) loadBiases(queue, bias);
+        if (bias) loadBiases(queue, biases, bias, outputs, phaseCount);
         source.clear(queue);
         return true;
       },
@@ -208,16 +208,6 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
   /** States what all sums touch. */
   function stateExtents(f: Func): void {
     for (const { start, end } of layout.regions) f.writes(start, end - start);
-  }
-
-  /** Sets the biases of a group's planes, once for each phase. */
-  function loadBiases(queue: Queue, bias: FloatArray): void {
-    if (phaseCount === 1) return queue.load(biases, bias, 0, bias.length);
-    for (let plane = 0, at = biases; plane < bias.length; plane += outputs) {
-      for (let phase = 0; phase < phaseCount; phase++, at += outputs * bytes) {
-        queue.load(at, bias, plane, plane + outputs);
-      }
-    }
   }
 
   /** The places of a sum's taps in a kernel, counted from the lowest, in the order of the source. */

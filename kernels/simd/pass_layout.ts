@@ -13,7 +13,9 @@ import { type Axis, haloOf, type Pass, type Phase, phasesOf } from "../passes.ts
 import type { Assembly, Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
 import { mergeRow, type Padded, padded, type Planes, writeCopy } from "./planes.ts";
+import type { Queue } from "./queue.ts";
 import { pushSum, type Vector } from "./vector.ts";
+import type { FloatArray } from "../tensor.ts";
 
 /** What is laid out: a pass, or as much of it as is held at a time. */
 export interface Walk {
@@ -69,6 +71,23 @@ export function groupBatch({ groups, inputs, rows, columns }: Pass, { bytes }: V
   let batch = Math.min(groups, Math.max(1, Math.floor(GROUP_BYTES / size)));
   while (groups % batch !== 0) batch--;
   return batch;
+}
+
+/** Loads the biases of all groups' planes, once for each phase. */
+export function loadBiases(
+  queue: Queue,
+  at: number,
+  bias: FloatArray,
+  outputs: number,
+  phaseCount: number,
+): void {
+  if (phaseCount === 1) return queue.load(at, bias, 0, bias.length);
+  const step = outputs * bias.BYTES_PER_ELEMENT;
+  for (let plane = 0; plane < bias.length; plane += outputs) {
+    for (let phase = 0; phase < phaseCount; phase++, at += step) {
+      queue.load(at, bias, plane, plane + outputs);
+    }
+  }
 }
 
 function groupPhases(ys: readonly Phase[], xs: readonly Phase[]): PhaseSum["phases"][] {

@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Assembly, Func } from "./assembler.ts";
+import type { Assembly, Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
 import { pieces, type Run } from "./tiles.ts";
 import { noteFinite, type Vector } from "./vector.ts";
@@ -109,11 +109,27 @@ export function layoutSums(
   return { blocks, numbers, count, vectors, totals: layout.region(`${name}, totals`, count * 8) };
 }
 
+/** Adds a vector's lanes to a float64 number. */
+export function writeTotal(
+  f: Func,
+  { lanes }: Vector,
+  sum: Local,
+  total: Local,
+  offset = 0,
+): void {
+  if (lanes === 4) {
+    f.get(sum).op("f64x2.promote_low_f32x4");
+    f.get(sum).get(sum).shuffle([1, 0]).op("f64x2.promote_low_f32x4").op("f64x2.add").set(sum);
+  }
+  f.get(total).get(total).at("v128.load64_splat", offset).get(sum).op("f64x2.add");
+  f.get(sum).get(sum).shuffle([1, 0]).op("f64x2.add").laneAt("v128.store64_lane", 0, offset);
+}
+
 /**
  * Writes a function "total" that adds vectors' lanes to their totals; its parameters are where the first
  * vector and total are, the bytes from one vector to the next, and how many there are.
  */
-export function writeTotals(assembly: Assembly, { lanes }: Vector, sums: readonly Sums[]): void {
+export function writeTotals(assembly: Assembly, vector: Vector, sums: readonly Sums[]): void {
   const f = assembly.func("total", ["i32", "i32", "i32", "i32"]);
   for (const { vectors, totals, count } of sums) {
     f.reads(vectors, count * 16).writes(totals, count * 8);
@@ -122,14 +138,7 @@ export function writeTotals(assembly: Assembly, { lanes }: Vector, sums: readonl
   const sum = f.local("v128");
   f.countDown(count, count, () => {
     f.get(from).at("v128.load").set(sum);
-    if (lanes === 4) {
-      f.get(sum).op("f64x2.promote_low_f32x4");
-      f.get(sum).get(sum).shuffle([1, 0]).op("f64x2.promote_low_f32x4");
-      f.op("f64x2.add").set(sum);
-    }
-    f.get(to).get(to).at("v128.load64_splat");
-    f.get(sum).op("f64x2.add").get(sum).get(sum).shuffle([1, 0]).op("f64x2.add");
-    f.laneAt("v128.store64_lane", 0);
+    writeTotal(f, vector, sum, to);
     f.advanceBy(from, step);
     f.advance(to, 8);
   });
