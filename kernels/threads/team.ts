@@ -37,11 +37,11 @@ interface WorkerThreads {
 /** How this host starts workers; undefined if it has none. */
 function starter(): Start | undefined {
   const { process } = globalThis as {
-    process?: { getBuiltinModule?: (name: string) => unknown; versions?: { node?: string } };
+    process?: { getBuiltinModule?: (name: string) => unknown };
   };
-  if (typeof Worker === "undefined") {
-    const threads = process?.getBuiltinModule?.("node:worker_threads") as WorkerThreads | undefined;
-    if (threads === undefined) return undefined;
+  // Node, Deno and Bun: such workers do not keep a process alive.
+  const threads = process?.getBuiltinModule?.("node:worker_threads") as WorkerThreads | undefined;
+  if (threads?.Worker !== undefined) {
     return (text, onError) => {
       const worker = new threads.Worker(text, { eval: true });
       worker.on("error", ({ message }) => onError(message));
@@ -49,6 +49,7 @@ function starter(): Start | undefined {
       return { send: (message) => worker.postMessage(message), end: () => worker.terminate() };
     };
   }
+  if (typeof Worker === "undefined") return undefined;
   return (text, onError) => {
     // Of this page's origin, which a data: URL is not: only such workers may share memory.
     const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));

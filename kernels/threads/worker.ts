@@ -196,7 +196,8 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
     function wait(): void {
       for (;;) {
         Atomics.wait(words, C.job, job);
-        if (words[C.quit] === 1) return scope.close?.();
+        // The host ends a worker that is back in its event loop.
+        if (words[C.quit] === 1) return;
         if (received < Atomics.load(words, C.mail)) return;
         job = Atomics.load(words, C.job);
         try {
@@ -234,14 +235,11 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
   // A worker of the web, or Node's.
   const scope = globalThis as {
     onmessage?: unknown;
-    close?: () => void;
     process?: { getBuiltinModule?: (name: string) => unknown };
   };
   const { parentPort } = (scope.process?.getBuiltinModule?.("node:worker_threads") ?? {}) as {
-    parentPort?: { on(event: "message", listener: typeof receive): void; close(): void } | null;
+    parentPort?: { on(event: "message", listener: typeof receive): void } | null;
   };
-  if (parentPort) {
-    parentPort.on("message", receive);
-    scope.close = () => parentPort.close();
-  } else scope.onmessage = ({ data }: { data: WorkerSetup | Mail }) => receive(data);
+  if (parentPort) parentPort.on("message", receive);
+  else scope.onmessage = ({ data }: { data: WorkerSetup | Mail }) => receive(data);
 }

@@ -220,6 +220,26 @@ describe("threads", () => {
     assertEquals(alone.out.data.buffer instanceof SharedArrayBuffer, false);
   });
 
+  it("need no permission, and let a program end that does not dispose of them", async () => {
+    const mod = new URL("../../../mod.ts", import.meta.url).href;
+    const program = `
+      import { convForward, full, useThreads } from "${mod}";
+      const { count } = await useThreads(2);
+      const { out } = convForward(full([20, 8, 32, 32], 1), full([8, 8, 3, 3], 1), null, { pad: 1 });
+      console.log(count, out.data[500]);
+    `;
+    const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--no-prompt",
+        "--no-check",
+        `data:text/javascript,${encodeURIComponent(program)}`,
+      ],
+      signal: AbortSignal.timeout(60_000),
+    }).output();
+    assertEquals([code, new TextDecoder().decode(stdout)], [0, "2 72\n"]);
+  });
+
   it("refuse counts that are none", async () => {
     await assertRejects(() => useThreads(0), RangeError, "from 1 to 256: received 0");
     await assertRejects(() => useThreads(1.5), RangeError, "received 1.5");
