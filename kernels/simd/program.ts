@@ -121,10 +121,10 @@ function partialSums(count: number): Float64Array {
 const MOST_PARTS = 16;
 
 /** What a part costs beside its images, in nanoseconds for each weight. */
-const PART_COST = 4;
+const PART_COST = 6;
 
 /** That may be so much of what its images cost. */
-const PART_SHARE = 0.05;
+const PART_SHARE = 0.02;
 
 /** An attempt that packs its own weights when it first runs, and never again. */
 export function preparedRun(program: ImageProgram, w: FloatArray, epilogue: Epilogue): ImageRun {

@@ -23,7 +23,8 @@ export interface Bundles {
 
 /** mod.ts, and what runs on it, which knows mod.ts by its types alone. */
 export async function bundles(): Promise<Bundles> {
-  const modules = ["../../mod.ts", "tiers.ts", "reproducible.ts"];
-  const [mod, tiers, reproducible] = await Promise.all(modules.map(bundle));
+  // One after the other: the first may have to download the bundler.
+  const mod = await bundle("../../mod.ts");
+  const tiers = await bundle("tiers.ts"), reproducible = await bundle("reproducible.ts");
   return { mod, tiers, reproducible };
 }
