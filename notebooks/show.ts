@@ -57,13 +57,12 @@ function toPng(svg: string): Uint8Array {
 }
 
 /**
- * A figure.
+ * A figure as SVG.
  *
- * @param title What it shows, for readers who cannot see it.
  * @param options Observable Plot's: marks, scales and sizes.
- * @returns The figure, shown where it is the value of a cell.
+ * @returns The text of the SVG.
  */
-export function figure(title: string, options: Plot.PlotOptions): Displayable {
+export function figureSvg(options: Plot.PlotOptions): string {
   const svg = Plot.plot({
     width: 680,
     height: 320,
@@ -80,7 +79,18 @@ export function figure(title: string, options: Plot.PlotOptions): Displayable {
   svg.setAttribute("width", width + 20);
   svg.setAttribute("height", height + 20);
   svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  const png = toPng(svg.outerHTML).toBase64();
+  return svg.outerHTML;
+}
+
+/**
+ * A figure.
+ *
+ * @param title What it shows, for readers who cannot see it.
+ * @param options Observable Plot's: marks, scales and sizes.
+ * @returns The figure, shown where it is the value of a cell.
+ */
+export function figure(title: string, options: Plot.PlotOptions): Displayable {
+  const png = toPng(figureSvg(options)).toBase64();
   return {
     [Symbol.for("Jupyter.display")]: () => ({ "image/png": png, "text/plain": title }),
   };

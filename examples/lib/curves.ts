@@ -4,7 +4,7 @@
  * @module
  */
 
-import { colors, figure, Plot } from "../../notebooks/show.ts";
+import { colors, figureSvg, Plot } from "../../notebooks/show.ts";
 import type { Solver } from "../../mod.ts";
 
 /**
@@ -20,10 +20,9 @@ export async function writeCurves(
   solver: Solver<Float32Array>,
 ): Promise<void> {
   const losses = solver.lossHistory.map((loss, i) => ({ iteration: i + 1, loss }));
-  await writeFigure(
+  await Deno.writeTextFile(
     `${folder}/${name}-loss.svg`,
-    "Loss of each iteration, and their running mean",
-    {
+    figureSvg({
       x: { label: "iteration" },
       y: { label: "loss", grid: true, type: "log" },
       marks: [
@@ -43,7 +42,7 @@ export async function writeCurves(
           }),
         ),
       ],
-    },
+    }),
   );
   const accuracies = (of: string, history: readonly number[]) =>
     history.map((accuracy, epoch) => ({ epoch, accuracy, of }));
@@ -51,7 +50,7 @@ export async function writeCurves(
     ...accuracies("training", solver.trainAccHistory),
     ...accuracies("validation", solver.valAccHistory),
   ];
-  await writeFigure(`${folder}/${name}-accuracy.svg`, "Accuracies of each epoch", {
+  const curves = figureSvg({
     x: { label: "epoch" },
     y: { label: "accuracy", grid: true },
     color: {
@@ -74,9 +73,5 @@ export async function writeCurves(
       ),
     ],
   });
-}
-
-async function writeFigure(path: string, title: string, options: Plot.PlotOptions): Promise<void> {
-  const shown = figure(title, options)[Symbol.for("Jupyter.display")]();
-  await Deno.writeTextFile(path, shown["image/svg+xml"]);
+  await Deno.writeTextFile(`${folder}/${name}-accuracy.svg`, curves);
 }

@@ -332,6 +332,7 @@ describe("deno task cifar10", () => {
       "cifar10-overfit-loss.svg",
       "cifar10-overfit-pictures.png",
     ]);
+    for (const name of names) assert((await Deno.stat(`${out}/${name}`)).size > 500, name);
   });
 
   it("resumes after Ctrl-C with the losses of a run that was not stopped", async () => {

@@ -123,6 +123,12 @@ describe("deno task train", () => {
     assertMatch(stdout, /\nconv1 +\S+ +naive\n/);
     const names = [...Deno.readDirSync(out)].map(({ name }) => name).toSorted();
     assertEquals(names, ["mnist-accuracy.svg", "mnist-filters.png", "mnist-loss.svg"]);
+    for (const curve of ["accuracy", "loss"]) {
+      assertMatch(
+        await Deno.readTextFile(`${out}/mnist-${curve}.svg`),
+        /^<svg [^]*<path [^]*<\/svg>$/,
+      );
+    }
     await Deno.remove(out, { recursive: true });
   });
 
