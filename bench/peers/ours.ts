@@ -28,6 +28,7 @@ import {
   prepareConv,
   tensor,
   useKernels,
+  zeros,
 } from "../../mod.ts";
 import type { DType, Explanation, Tensor, Tier } from "../../mod.ts";
 import type { Job, Peer, Results, Workload } from "./peer.ts";
@@ -122,11 +123,16 @@ export function explain({ workload }: Job, dtype: DType): Explanation {
 export function bind(job: Job, dtype: DType, tier: Tier): () => Results {
   const layers = tier === "naive" ? naiveLayers : fastLayers;
   const { workload, N } = job;
-  const x = tensor(cast(job.x, dtype), [N, ...workload.x.slice(1)]);
-  const dout = tensor(cast(job.dout, dtype), job.outShape);
+  // Where threads find them, if there are any.
+  const made = (data: Float64Array, shape: readonly number[]): Tensor => {
+    const made = zeros(shape, dtype);
+    made.data.set(data);
+    return made;
+  };
+  const x = made(job.x, [N, ...workload.x.slice(1)]);
+  const dout = made(job.dout, job.outShape);
   if (workload.w === undefined) return bindPool(job, layers, x, dout);
-  const w = tensor(cast(job.w, dtype), workload.w);
-  const b = tensor(cast(job.b, dtype), [job.b.length]);
+  const w = made(job.w, workload.w), b = made(job.b, [job.b.length]);
   const { convParam } = parameters(workload);
   const cache = { x, w, b, convParam };
   const isConv = workload.kind === "conv";
