@@ -38,6 +38,7 @@ export const areas: readonly Area[] = [
       "codegen",
     ],
   },
+  { folder: "kernels/threads", tests: ["threads/threads", "threads/node"] },
   { folder: "kernels/naive", tests: ["conv_layers", "layers", "simd/special", "simd/affine"] },
   {
     folder: "kernels/simd",
