@@ -26,7 +26,7 @@ import {
   word,
 } from "../tools/options.ts";
 import { CheckpointFile, trainAndKeep } from "../tools/checkpoint.ts";
-import { readMnist } from "./lib/mnist.ts";
+import { type Mnist, readMnist } from "./lib/mnist.ts";
 import { percent } from "../tools/progress.ts";
 import { exitCode, kernelTable, outcome } from "../tools/report.ts";
 
@@ -41,10 +41,19 @@ const options = {
   limit: whole(undefined, [1, 60_000], "use at most this many digits of each kind"),
   kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
   threads,
+  images: word("digits", ["digits", "fashion"], "MNIST's digits, or Fashion-MNIST's clothing"),
   data: path("folder with the four IDX files of MNIST, packed with gzip or not"),
   checkpoint: path("file that the training run is kept in after every epoch, and resumed from"),
   out: path("folder for curves and images of the filters"),
 };
+
+/** The images that are asked for. */
+async function read({ images, data, limit }: Values<typeof options>): Promise<Mnist> {
+  if (images === "digits") return await readMnist(data, limit);
+  if (data !== undefined) throw new InputError("--images fashion has no --data: npm carries it");
+  const { readFashion } = await import("./lib/fashion.ts");
+  return await readFashion(limit);
+}
 
 /** What a training run may take, in bytes. */
 const MEMORY = 4e9;
@@ -60,7 +69,7 @@ async function main(values: Values<typeof options>): Promise<number> {
     : await CheckpointFile.open(values.checkpoint);
   useKernels(values.kernels);
   using _ = await useThreads(values.threads);
-  const { xTest, yTest, ...data } = await readMnist(values.data, values.limit);
+  const { xTest, yTest, ...data } = await read(values);
   const random = new RandomState(values.seed);
   const net = new ThreeLayerConvNet({
     inputDim: [1, 28, 28],

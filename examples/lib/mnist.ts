@@ -16,11 +16,17 @@ import { InputError } from "../../tools/options.ts";
 /** Digits of the training file that are kept for validation: its last. */
 const VALIDATION = 5000;
 
-/** Rows and columns of a digit. */
-const SIDE = 28;
+/** Rows and columns of an image. */
+export const SIDE = 28;
 
-/** Mean and standard deviation of the training pixels, on a scale from 0 to 1. */
-const MEAN = 0.1307, DEVIATION = 0.3081;
+/** Mean and standard deviation of pixels, on a scale from 0 to 1. */
+export interface Scale {
+  readonly mean: number;
+  readonly deviation: number;
+}
+
+/** That of the training digits. */
+const SCALE: Scale = { mean: 0.1307, deviation: 0.3081 };
 
 /** Digits, split; pixels are (N, 1, 28, 28) with mean 0 and deviation 1. */
 export interface Mnist {
@@ -111,7 +117,12 @@ function part(
   count: number,
 ): [Tensor<Float32Array>, Uint8Array] {
   const size = SIDE * SIDE, pixels = images.subarray(from * size, (from + count) * size);
-  const data = new Float32Array(pixels.length);
-  for (let i = 0; i < data.length; i++) data[i] = (pixels[i] / 255 - MEAN) / DEVIATION;
-  return [tensor(data, [count, 1, SIDE, SIDE]), labels.subarray(from, from + count)];
+  return [pixelsOf(pixels, SCALE), labels.subarray(from, from + count)];
+}
+
+/** Pixels of images, (N, 1, 28, 28), brought to mean 0 and deviation 1. */
+export function pixelsOf(bytes: Uint8Array, { mean, deviation }: Scale): Tensor<Float32Array> {
+  const data = new Float32Array(bytes.length);
+  for (let i = 0; i < data.length; i++) data[i] = (bytes[i] / 255 - mean) / deviation;
+  return tensor(data, [data.length / (SIDE * SIDE), 1, SIDE, SIDE]);
 }

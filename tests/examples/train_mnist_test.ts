@@ -142,6 +142,14 @@ describe("deno task train", () => {
     assertMatch(stdout, /\nconv1 /);
   });
 
+  it("refuses a folder for the clothing, which npm carries", async () => {
+    await assertRefused(
+      "examples/train_mnist.ts",
+      ["--images", "fashion", "--data", "digits"],
+      "--images fashion has no --data: npm carries it",
+    );
+  });
+
   it("resumes after Ctrl-C with the losses of a run that was not stopped", async () => {
     const folder = await Deno.makeTempDir();
     const long = [...small, "--epochs", "20"];
