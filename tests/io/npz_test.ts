@@ -1,11 +1,12 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { type DType, RandomState, type Tensor, tensor, zeros } from "../../mod.ts";
+import { RandomState, tensor, zeros } from "../../mod.ts";
 import { decodeNpy, decodeNpz, encodeNpy, encodeNpz } from "../../io/npz.ts";
 import { assertSameBits } from "../support/bits.ts";
 import { isMissing, runPython } from "../support/python.ts";
 import { SEED } from "../support/kernels.ts";
+import { anyTensor } from "../support/tensors.ts";
 
 const skip = await isMissing("numpy");
 
@@ -23,16 +24,6 @@ function npy(header: string, values: ArrayLike<number>, version = 1): Uint8Array
 
 const header = (descr: string, shape: string, fortran = "False") =>
   `{'descr': ${descr}, 'fortran_order': ${fortran}, 'shape': ${shape}, }\n`;
-
-const anyTensor = fc.tuple(
-  fc.array(fc.nat(3), { maxLength: 4 }),
-  fc.constantFrom<DType>("float32", "float64"),
-  fc.nat(1000),
-).map(([shape, dtype, seed]): Tensor => {
-  const values = zeros(shape, dtype), random = new RandomState(seed);
-  for (let i = 0; i < values.data.length; i++) values.data[i] = random.randn();
-  return values;
-});
 
 describe("encodeNpy() and decodeNpy()", () => {
   it("keep every bit of any tensor", () => {

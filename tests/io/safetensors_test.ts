@@ -1,7 +1,7 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { type DType, Net, RandomState, type Tensor, tensor, zeros } from "../../mod.ts";
+import { Net, RandomState, type Tensor, tensor, zeros } from "../../mod.ts";
 import {
   decodeSafetensors,
   encodeSafetensors,
@@ -11,6 +11,7 @@ import {
 import { assertSameBits } from "../support/bits.ts";
 import { isMissing, runPython } from "../support/python.ts";
 import { SEED } from "../support/kernels.ts";
+import { anyTensor } from "../support/tensors.ts";
 
 const skip = await isMissing("torch");
 
@@ -30,16 +31,6 @@ const entry = (dtype: string, shape: unknown, ...data_offsets: unknown[]) => ({
   dtype,
   shape,
   data_offsets,
-});
-
-const anyTensor = fc.tuple(
-  fc.array(fc.nat(3), { maxLength: 4 }),
-  fc.constantFrom<DType>("float32", "float64"),
-  fc.nat(1000),
-).map(([shape, dtype, seed]): Tensor => {
-  const values = zeros(shape, dtype), random = new RandomState(seed);
-  for (let i = 0; i < values.data.length; i++) values.data[i] = random.randn();
-  return values;
 });
 
 const anyName = fc.string({ unit: "grapheme", maxLength: 20 }).filter((s) => s !== "__metadata__");
