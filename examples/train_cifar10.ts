@@ -5,6 +5,7 @@
  */
 
 import {
+  argmax,
   channelStatistics,
   cifar10Classes,
   type Cifar10Data,
@@ -198,10 +199,7 @@ async function show(
   await writeGrid(`${folder}/${name}-filters.png`, net.params.W1, 8);
   const count = Math.min(60, xTest.shape[0]);
   const x = tensor(xTest.data.slice(0, count * 3 * 32 * 32), [count, 3, 32, 32]);
-  const scores = net.loss(x);
-  const captions = Array.from({ length: count }, (_, i) => {
-    const row = scores.data.subarray(i * 10, (i + 1) * 10);
-    const best = row.indexOf(Math.max(...row));
+  const captions = Array.from(argmax(net.predict(x), 1), (best, i) => {
     return { text: cifar10Classes[best], right: best === yTest[i] };
   });
   for (let i = 0; i < x.data.length; i++) x.data[i] = pixel(x.data[i], i);
