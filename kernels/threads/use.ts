@@ -4,7 +4,8 @@
  * @module
  */
 
-import { describe } from "../check.ts";
+import { checkNumber } from "../check.ts";
+import { ArgumentRangeError } from "../errors.ts";
 import { setThreadNote } from "../select.ts";
 import { MEMORY_LIMIT } from "../simd/memory.ts";
 import { type JobRunner, setJobRunner } from "../simd/program.ts";
@@ -116,16 +117,14 @@ const sharedArray: Allocator = (dtype, length) => {
 };
 
 function checkCount(count: unknown, patience: unknown): void {
-  for (const [name, value] of Object.entries({ count, patience })) {
-    if (typeof value !== "number") {
-      throw new TypeError(`${name} must be a number: received ${describe(value)}`);
-    }
+  checkNumber("count", count);
+  checkNumber("patience", patience);
+  if (!Number.isInteger(count) || count < 1 || count > MOST) {
+    const expected = `count must be a whole number from 1 to ${MOST}`;
+    throw new ArgumentRangeError(`${expected}: received ${count}`, "OUT_OF_RANGE");
   }
-  if (!Number.isInteger(count) || (count as number) < 1 || (count as number) > MOST) {
-    throw new RangeError(`count must be a whole number from 1 to ${MOST}: received ${count}`);
-  }
-  if (!((patience as number) > 0)) {
-    throw new RangeError(`patience must be positive: received ${patience}`);
+  if (!(patience > 0)) {
+    throw new ArgumentRangeError(`patience must be positive: received ${patience}`, "OUT_OF_RANGE");
   }
 }
 

@@ -1,10 +1,10 @@
 /**
- * What a thread beside the main one runs. Its text is sent to a worker: `runWorker` and `execute` are
- * whole in themselves and use nothing of any module.
+ * What a thread beside the main one runs. Its text is sent to a worker: `runWorker` is whole in itself and
+ * uses nothing of any module.
  *
  * A job is a list of numbers: where each chunk starts and the last one ends, what each thread does once,
- * and the chunks, which threads take until none is left. Threads wait for the next job without an event loop, as waking one takes longer than a
- * small job.
+ * and the chunks, which threads take until none is left. Threads wait for the next job without an event
+ * loop, as waking one takes longer than a small job.
  *
  * @module
  */
@@ -43,10 +43,10 @@ export const CONTROL = {
   messageLength: 6,
   /** Workers that are ready for their first job. */
   ready: 7,
-  /** Messages that each worker has been sent after the first one. */
-  mail: 9,
   /** A count of all workers' steps, by which one sees that they continue. */
   progress: 8,
+  /** Messages that each worker has been sent after the first one. */
+  mail: 9,
   /** Where a message lies, and the most words that it takes. */
   message: 16,
   messageMost: 256,
