@@ -28,7 +28,7 @@ import {
 } from "./emit_affine.ts";
 import { type Features, hasSimd } from "./features.ts";
 import { compile, Layout, type Module, type Region, reserve } from "./memory.ts";
-import { runJob } from "./program.ts";
+import { PRODUCTS, runJob } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import { type Vector, vectors } from "./vector.ts";
 
@@ -48,9 +48,6 @@ const FEWEST_STEPS_OF_FEW = 32;
 const MOST_STEPS = 1024;
 /** Bytes beyond a block's end that are written in vain, as packing works in whole vectors. */
 const SLACK = 128;
-
-/** Products of a vector in a nanosecond, about. */
-const PRODUCTS = 5;
 
 /** The modules by dtype, without and with relaxed multiply-add, interpreted or not. */
 const modules = new Map<string, Module>();

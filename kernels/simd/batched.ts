@@ -15,12 +15,13 @@ import { Assembly, type Func } from "./assembler.ts";
 import { writeTranspose, writeTransposed } from "./emit_affine.ts";
 import { productLocals, TILE_BYTES, TILE_VECTORS, writeProductTile } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
-import { costOf, type ImageProgram } from "./program.ts";
+import { type ImageProgram, nanosecondsOf } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import type { FloatArray } from "../tensor.ts";
 import { skewed } from "./planes.ts";
 import { evenRuns, filterBlocks, pieces, type Run } from "./tiles.ts";
-import { noteFinite, pushZero, type Vector } from "./vector.ts";
+import { pushZero, type Vector } from "./vector.ts";
+import { writeFiniteCheck } from "./weights.ts";
 
 /** Bytes that the inputs and sums of images together should take: they stay in the second-level cache. */
 const CHUNK_BYTES = 1 << 19;
@@ -146,12 +147,8 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
     pack.reads(rawWeights, groups * weights.group * bytes);
     pack.writes(packedWeights, groups * weights.group * bytes);
     if (skips) {
-      const check = assembly.func("check").reads(rawWeights, groups * weights.group * bytes);
-      writeCheck(check.writes(nonFiniteFlag, 16), vector, {
-        from: rawWeights,
-        count: groups * weights.group,
-        flag: nonFiniteFlag,
-      });
+      const count = groups * weights.group;
+      writeFiniteCheck(assembly.func("check"), vector, rawWeights, count, nonFiniteFlag);
     }
     const transpose = assembly.func("transpose", ["i32", "i32", "i32", "i32", "i32"]);
     writeTransposed(transpose, vector, together);
@@ -201,7 +198,7 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
     }
 
     return {
-      cost: costOf(pass, vector),
+      cost: nanosecondsOf(pass, vector),
       together,
       packed: { at: packedWeights, length: groups * weights.group },
       prepare(queue, w, { bias }, packed) {
@@ -255,27 +252,6 @@ function writePack(
       f.get(to).get(count).const(size * bytes).op("i32.mul").op("i32.add").set(to);
     });
   }
-}
-
-/** Sets a flag, a vector, that is zero if some numbers are all finite. */
-function writeCheck(
-  f: Func,
-  vector: Vector,
-  { from, count, flag }: { readonly from: number; readonly count: number; readonly flag: number },
-): void {
-  const { bytes, lanes, loadSplat } = vector;
-  const [at, left] = f.locals("i32", 2), [value, notFinite] = f.locals("v128", 2);
-  f.const(from).set(at);
-  f.repeat(left, Math.floor(count / lanes), () => {
-    f.get(at).at("v128.load").set(value);
-    noteFinite(f, vector, value, notFinite);
-    f.advance(at, 16);
-  });
-  for (let i = 0; i < count % lanes; i++) {
-    f.get(at).at(loadSplat, i * bytes).set(value);
-    noteFinite(f, vector, value, notFinite);
-  }
-  f.const(flag).get(notFinite).at("v128.store");
 }
 
 /** What becomes of a panel's sums. */

@@ -12,7 +12,7 @@ import { panelBytes, panelImages, type Product, productsOf } from "./batched.ts"
 import { writeTransposed } from "./emit_affine.ts";
 import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
-import { costOf, type WeightProgram } from "./program.ts";
+import { nanosecondsOf, type WeightProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import { writeTotal } from "./weights.ts";
 import { evenRuns } from "./tiles.ts";
@@ -220,7 +220,7 @@ export function planBatchedWeights(
     }
 
     return {
-      cost: costOf(pass, vector),
+      cost: nanosecondsOf(pass, vector),
       together,
       sums: totals,
       biasSums: biasTotals,

@@ -8,14 +8,15 @@
 
 import { haloOf, type Pass, phasesOf } from "../passes.ts";
 import type { Epilogue } from "../epilogue.ts";
-import { Assembly, type Func } from "./assembler.ts";
+import { Assembly } from "./assembler.ts";
 import { EDGE, type PlaneSource, writePlane } from "./emit_depthwise.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
-import { groupBatch } from "./pass_layout.ts";
+import { groupBatch, partRunner } from "./pass_layout.ts";
 import { chooseTiles } from "./plane_tiles.ts";
 import { type Padded, padded } from "./planes.ts";
-import { costOf, type ImageProgram } from "./program.ts";
-import { noteFinite, type Vector } from "./vector.ts";
+import { type ImageProgram, nanosecondsOf } from "./program.ts";
+import type { Vector } from "./vector.ts";
+import { writeFiniteCheck } from "./weights.ts";
 
 /** Planes that are read, with zeros around or without. */
 export interface SourcePlanes {
@@ -72,20 +73,6 @@ export function planDepthwise(pass: Pass, vector: Vector, fused: boolean): Plan<
   const biases = layout.region("biases", groups * bytes);
   const nonFiniteFlag = layout.region("non-finite flag", 16);
 
-  /** Writes the check that all weights are finite. */
-  function writeCheck(check: Func, count: number): void {
-    const [at, counter] = check.locals("i32", 2);
-    const [value, notFinite] = check.locals("v128", 2);
-    check.const(weights).set(at);
-    check.repeat(counter, count, () => {
-      check.get(at).at(vector.loadSplat).set(value);
-      noteFinite(check, vector, value, notFinite);
-      check.advance(at, bytes);
-    });
-    check.const(nonFiniteFlag).get(notFinite).at("v128.store");
-    check.reads(weights, count * bytes).writes(nonFiniteFlag, 16);
-  }
-
   function make({ bias, relu }: Epilogue): ImageProgram {
     const assembly = new Assembly();
     const pad = assembly.func("pad");
@@ -107,12 +94,14 @@ export function planDepthwise(pass: Pass, vector: Vector, fused: boolean): Plan<
       image.advance(from, planes.planes.plane).advance(to, targetSize * bytes);
       image.advance(weight, taps * bytes).advance(biasAt, bytes);
     });
-    if (pass.gradient) writeCheck(assembly.func("check"), groups * taps);
+    if (pass.gradient) {
+      writeFiniteCheck(assembly.func("check"), vector, weights, groups * taps, nonFiniteFlag);
+    }
     const module = compile(assembly, layout);
 
     const size = batch * targetSize;
     return {
-      cost: costOf(pass, vector),
+      cost: nanosecondsOf(pass, vector),
       prepare(queue, w, { bias }) {
         queue.use(module);
         queue.load(weights, w, 0, w.length);
@@ -125,16 +114,10 @@ export function planDepthwise(pass: Pass, vector: Vector, fused: boolean): Plan<
         planes.clear(queue);
         return true;
       },
-      run(queue, images, results, first, end) {
-        // Parts of images lie one after the other, as images do.
-        for (let i = first * parts; i < end * parts; i++) {
-          const before = (i % parts) * batch * bytes;
-          planes.load(queue, images, i, i + 1);
-          queue.call("image", weights + before * taps, biases + before);
-          queue.store(results, i * size, size, target);
-        }
-        return end;
-      },
+      run: partRunner(parts, planes, { at: target, size }, (queue, part) => {
+        const before = part * batch * bytes;
+        queue.call("image", weights + before * taps, biases + before);
+      }),
     };
   }
   return { layout, make };

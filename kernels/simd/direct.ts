@@ -13,8 +13,15 @@ import type { FloatArray } from "../tensor.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
-import { groupBatch, layoutPass, loadBiases, type PhaseSum } from "./pass_layout.ts";
-import { costOf, type ImageProgram } from "./program.ts";
+import {
+  groupBatch,
+  layoutPass,
+  loadBiases,
+  partRunner,
+  type PhaseSum,
+  writeGroups,
+} from "./pass_layout.ts";
+import { type ImageProgram, nanosecondsOf } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import type { Schedule } from "./schedule.ts";
 import { convTiles } from "./tiles.ts";
@@ -33,11 +40,9 @@ export function planDirect(
   const layout = new Layout();
   const batch = groupBatch(pass, vector);
   const parts = groups / batch;
-  const { source, target, sums, phaseCount, tapStep, step, writeMerge } = layoutPass(
-    layout,
-    vector,
-    { rows, columns, groups: batch, inputs, outputs },
-  );
+  const walk = { rows, columns, groups: batch, inputs, outputs };
+  const passLayout = layoutPass(layout, vector, walk);
+  const { source, target, sums, phaseCount, tapStep, step } = passLayout;
   const KW = columns.taps.length;
   const rawWeights = layout.region("weights", groups * weights.group * bytes);
   const packedWeights = layout.region("packed weights", groups * weights.group * bytes);
@@ -85,14 +90,7 @@ export function planDirect(
         relu,
       })
     );
-    const [weight, biasAt] = [0, 1];
-    const [group, from, to, targetAt] = image.locals("i32", 4);
-    image.repeat(group, batch, () => {
-      for (const f of funcs) image.get(from).get(to).get(weight).get(biasAt).call(f);
-      writeMerge(assembly, image, to, targetAt);
-      image.advance(from, step.source).advance(to, step.sums).advance(targetAt, step.target);
-      image.advance(weight, groupStep.weights).advance(biasAt, groupStep.biases);
-    });
+    writeGroups(assembly, image, batch, funcs, passLayout, groupStep);
   }
 
   function make(epilogue: Epilogue): ImageProgram {
@@ -138,7 +136,7 @@ export function planDirect(
     }
 
     return {
-      cost: costOf(pass, vector),
+      cost: nanosecondsOf(pass, vector),
       packed: { at: packedWeights, length: groups * weights.group },
       prepare(queue, w, { bias }, packed) {
         queue.use(module);
@@ -148,16 +146,10 @@ export function planDirect(
         source.clear(queue);
         return true;
       },
-      run(queue, images, results, first, end) {
-        // Parts of images lie one after the other, as images do.
-        for (let i = first * parts; i < end * parts; i++) {
-          const group = (i % parts) * batch;
-          source.load(queue, images, i, i + 1);
-          queue.call("image", group * groupStep.weights, group * groupStep.biases);
-          queue.store(results, i * targetSize, targetSize, target);
-        }
-        return end;
-      },
+      run: partRunner(parts, source, { at: target, size: targetSize }, (queue, part) => {
+        const group = part * batch;
+        queue.call("image", group * groupStep.weights, group * groupStep.biases);
+      }),
     };
   }
   return { layout, make };

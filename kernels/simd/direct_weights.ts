@@ -11,7 +11,7 @@ import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import { groupBatch } from "./pass_layout.ts";
 import { movedBy, padded } from "./planes.ts";
-import { costOf, type WeightProgram } from "./program.ts";
+import { nanosecondsOf, type WeightProgram } from "./program.ts";
 import type { Schedule } from "./schedule.ts";
 import { depthwiseWeightTiles, weightTiles } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
@@ -123,7 +123,7 @@ export function planDirectWeights(
 
     const most = imagesPerSum(vector, (OH * OW) / lanes);
     return {
-      cost: costOf(pass, vector),
+      cost: nanosecondsOf(pass, vector),
       together: images,
       sums: sums.totals,
       biasSums: biasSums.totals,

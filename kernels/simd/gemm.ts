@@ -20,8 +20,15 @@ import { writeTransposed } from "./emit_affine.ts";
 import { writeFinish, writeProduct, writeStrips } from "./emit_gemm.ts";
 import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
-import { groupBatch, layoutPass, loadBiases, type PhaseSum } from "./pass_layout.ts";
-import { costOf, type ImageProgram } from "./program.ts";
+import {
+  groupBatch,
+  layoutPass,
+  loadBiases,
+  partRunner,
+  type PhaseSum,
+  writeGroups,
+} from "./pass_layout.ts";
+import { type ImageProgram, nanosecondsOf } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import { evenRuns, pieces, type Run } from "./tiles.ts";
 import { noteFinite, type Vector } from "./vector.ts";
@@ -60,11 +67,9 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
   const layout = new Layout();
   const batch = groupBatch(pass, vector);
   const parts = groups / batch;
-  const { source, target, sums: phaseSums, phaseCount, step, writeMerge } = layoutPass(
-    layout,
-    vector,
-    { rows, columns, groups: batch, inputs, outputs },
-  );
+  const walk = { rows, columns, groups: batch, inputs, outputs };
+  const passLayout = layoutPass(layout, vector, walk);
+  const { source, target, sums: phaseSums, phaseCount } = passLayout;
   const KW = columns.taps.length;
   let weightsBefore = 0;
   const sums = phaseSums.map((sum): GemmSum => {
@@ -154,15 +159,8 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
     source.write(pad);
     const image = assembly.func("image", ["i32", "i32"]).call(pad);
     const funcs = sums.map((sum, i) => writeSum(assembly, `sum${i}`, sum, epilogue));
-    const [weight, biasAt] = [0, 1];
-    const [group, from, to, targetAt] = image.locals("i32", 4);
     stateExtents(image);
-    image.repeat(group, batch, () => {
-      for (const f of funcs) image.get(from).get(to).get(weight).get(biasAt).call(f);
-      writeMerge(assembly, image, to, targetAt);
-      image.advance(from, step.source).advance(to, step.sums).advance(targetAt, step.target);
-      image.advance(weight, groupStep.weights).advance(biasAt, groupStep.biases);
-    });
+    writeGroups(assembly, image, batch, funcs, passLayout, groupStep);
     for (const [i, sum] of sums.entries()) {
       if (sum.offsets.length > 0) writePacking(assembly, `pack${i}`, sum);
     }
@@ -181,7 +179,7 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
     }
 
     return {
-      cost: costOf(pass, vector),
+      cost: nanosecondsOf(pass, vector),
       packed: { at: packedWeights, length: packedBytes / bytes },
       prepare(queue, w, { bias }, packed) {
         queue.use(module);
@@ -192,16 +190,10 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
         source.clear(queue);
         return true;
       },
-      run(queue, images, results, first, end) {
-        // Parts of images lie one after the other, as images do.
-        for (let i = first * parts; i < end * parts; i++) {
-          const group = (i % parts) * batch;
-          source.load(queue, images, i, i + 1);
-          queue.call("image", group * groupStep.weights, group * groupStep.biases);
-          queue.store(results, i * targetSize, targetSize, target);
-        }
-        return end;
-      },
+      run: partRunner(parts, source, { at: target, size: targetSize }, (queue, part) => {
+        const group = part * batch;
+        queue.call("image", group * groupStep.weights, group * groupStep.biases);
+      }),
     };
   }
 

@@ -13,6 +13,7 @@ import { type Axis, haloOf, type Pass, type Phase, phasesOf } from "../passes.ts
 import type { Assembly, Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
 import { mergeRow, type Padded, padded, type Planes, writeCopy } from "./planes.ts";
+import type { ImageProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import { pushSum, type Vector } from "./vector.ts";
 import type { FloatArray } from "../tensor.ts";
@@ -109,6 +110,60 @@ function tapSteps(phases: readonly Phase[]): { readonly k: number; readonly from
   const [first, second] = phases.find(({ taps }) => taps.length > 1)?.taps ?? [];
   if (second === undefined) return { k: 0, from: 0 };
   return { k: second.k - first.k, from: second.from - first.from };
+}
+
+/**
+ * Writes the sums of the groups that are held, one after the other, and their merges.
+ *
+ * @param assembly The module.
+ * @param image The function to write into; its parameters move the weights and the biases.
+ * @param batch How many groups are held.
+ * @param funcs The sums of a group: parameters move the source, the target, weights and biases.
+ * @param layout The pass in the memory.
+ * @param groupStep Bytes from the weights and the biases of one group to the next's.
+ */
+export function writeGroups(
+  assembly: Assembly,
+  image: Func,
+  batch: number,
+  funcs: readonly Func[],
+  { step, writeMerge }: PassLayout,
+  groupStep: { readonly weights: number; readonly biases: number },
+): void {
+  const [weight, biasAt] = [0, 1];
+  const [group, from, to, targetAt] = image.locals("i32", 4);
+  image.repeat(group, batch, () => {
+    for (const f of funcs) image.get(from).get(to).get(weight).get(biasAt).call(f);
+    writeMerge(assembly, image, to, targetAt);
+    image.advance(from, step.source).advance(to, step.sums).advance(targetAt, step.target);
+    image.advance(weight, groupStep.weights).advance(biasAt, groupStep.biases);
+  });
+}
+
+/**
+ * Runs images part by part, each as many groups as are held.
+ *
+ * @param parts Parts of an image.
+ * @param source Loads a part.
+ * @param target Where a part's result lies, and how many values it has.
+ * @param call Runs the part with a number, counted in its image.
+ * @returns What runs images of a program.
+ */
+export function partRunner(
+  parts: number,
+  source: Pick<Padded, "load">,
+  target: { readonly at: number; readonly size: number },
+  call: (queue: Queue, part: number) => void,
+): ImageProgram["run"] {
+  return (queue, images, results, first, end) => {
+    // Parts of images lie one after the other, as images do.
+    for (let i = first * parts; i < end * parts; i++) {
+      source.load(queue, images, i, i + 1);
+      call(queue, i % parts);
+      queue.store(results, i * target.size, target.size, target.at);
+    }
+    return end;
+  };
 }
 
 /** Lays out a pass. */

@@ -42,8 +42,8 @@ export function setJobRunner(next: JobRunner = runHere): void {
   runner = next;
 }
 
-/** Products of a vector in a nanosecond, about. */
-const PRODUCTS = 5;
+/** Products of a vector in a nanosecond, about: what jobs are cut by. */
+export const PRODUCTS = 5;
 /** Copies of numbers in a nanosecond, about. */
 const COPIES = 2;
 
@@ -51,7 +51,10 @@ const COPIES = 2;
 export const PRODUCTS_SAVED = 1.8;
 
 /** About how long an image of a pass takes, in nanoseconds. */
-export function costOf({ rows, columns, groups, inputs, outputs }: Pass, vector: Vector): number {
+export function nanosecondsOf(
+  { rows, columns, groups, inputs, outputs }: Pass,
+  vector: Vector,
+): number {
   const positions = Math.min(rows.source.size, rows.target.size) *
     Math.min(columns.source.size, columns.target.size);
   const products = groups * inputs * outputs * rows.taps.length * columns.taps.length * positions;
@@ -80,16 +83,43 @@ export interface ImageProgram {
   run(queue: Queue, source: FloatArray, target: FloatArray, first: number, end: number): number;
 }
 
+/** Images of a call as a job's parts; with weights that are packed already, if there are any. */
+function imageJob(
+  program: ImageProgram,
+  [source, w, target, epilogue]: Operands,
+  packed?: FloatArray,
+): Job {
+  const { cost, together } = program;
+  return {
+    cost,
+    together,
+    prepare: (queue) => program.prepare(queue, w, epilogue, packed),
+    run: (queue, first, end) => program.run(queue, source, target, first, end),
+  };
+}
+
+/** What an attempt is given beside the number of images. */
+type Operands = Parameters<ImageRun> extends [number, ...infer Rest] ? Rest : never;
+
 /** An attempt that runs a program. */
 export function imageRun(program: ImageProgram): ImageRun {
-  const { cost, together } = program;
-  return (N, source, w, target, epilogue) =>
-    runJob({
-      cost,
-      together,
-      prepare: (queue) => program.prepare(queue, w, epilogue),
-      run: (queue, first, end) => program.run(queue, source, target, first, end),
-    }, N);
+  return (N, ...operands) => runJob(imageJob(program, operands), N);
+}
+
+/** An attempt that packs its own weights when it first runs, and never again. */
+export function preparedRun(program: ImageProgram, w: FloatArray, epilogue: Epilogue): ImageRun {
+  let weights: FloatArray | undefined, serves: boolean | undefined;
+  return (N, source, _, target) => {
+    if (serves === undefined) {
+      serves = program.prepare(immediate, w, epilogue);
+      if (serves && program.packed !== undefined) {
+        const { at, length } = program.packed;
+        const start = at / w.BYTES_PER_ELEMENT;
+        weights = scratchLike(w).slice(start, start + length);
+      }
+    }
+    return serves ? runJob(imageJob(program, [source, w, target, epilogue], weights), N) : 0;
+  };
 }
 
 /** A pass that sums over images. */
@@ -125,29 +155,6 @@ const PART_COST = 6;
 
 /** That may be so much of what its images cost. */
 const PART_SHARE = 0.02;
-
-/** An attempt that packs its own weights when it first runs, and never again. */
-export function preparedRun(program: ImageProgram, w: FloatArray, epilogue: Epilogue): ImageRun {
-  const { cost, together } = program;
-  let weights: FloatArray | undefined, serves: boolean | undefined;
-  return (N, source, _, target) => {
-    if (serves === undefined) {
-      serves = program.prepare(immediate, w, epilogue);
-      if (serves && program.packed !== undefined) {
-        const { at, length } = program.packed;
-        const start = at / w.BYTES_PER_ELEMENT;
-        weights = scratchLike(w).slice(start, start + length);
-      }
-    }
-    if (!serves) return 0;
-    return runJob({
-      cost,
-      together,
-      prepare: (queue) => program.prepare(queue, w, epilogue, weights),
-      run: (queue, first, end) => program.run(queue, source, target, first, end),
-    }, N);
-  };
-}
 
 /**
  * An attempt that runs a program. A batch is cut into parts by its geometry alone, whose sums are added in

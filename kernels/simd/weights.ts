@@ -80,6 +80,38 @@ export function writePacking(
   return f;
 }
 
+/**
+ * Writes the check that values are finite.
+ *
+ * @param f The function to write into.
+ * @param vector The kind of values.
+ * @param from Where they are.
+ * @param count How many there are.
+ * @param nonFiniteFlag Where a vector is written: zero if every value is finite.
+ */
+export function writeFiniteCheck(
+  f: Func,
+  vector: Vector,
+  from: number,
+  count: number,
+  nonFiniteFlag: number,
+): void {
+  const { bytes, lanes, loadSplat } = vector;
+  const [at, left] = f.locals("i32", 2), [value, notFinite] = f.locals("v128", 2);
+  f.const(from).set(at);
+  f.repeat(left, Math.floor(count / lanes), () => {
+    f.get(at).at("v128.load").set(value);
+    noteFinite(f, vector, value, notFinite);
+    f.advance(at, 16);
+  });
+  for (let i = 0; i < count % lanes; i++) {
+    f.get(at).at(loadSplat, i * bytes).set(value);
+    noteFinite(f, vector, value, notFinite);
+  }
+  f.const(nonFiniteFlag).get(notFinite).at("v128.store");
+  f.reads(from, count * bytes).writes(nonFiniteFlag, 16);
+}
+
 /** Images of so many terms a lane, after which sums should be taken out and continue in float64. */
 export function imagesPerSum({ mostTerms }: Vector, terms: number): number {
   return Math.max(1, Math.floor(mostTerms / terms));

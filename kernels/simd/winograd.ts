@@ -32,7 +32,7 @@ import {
   spanOf,
   writeCopy,
 } from "./planes.ts";
-import { costOf, type ImageProgram, PRODUCTS_SAVED } from "./program.ts";
+import { type ImageProgram, nanosecondsOf, PRODUCTS_SAVED } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import type { Schedule } from "./schedule.ts";
 import { convTiles } from "./tiles.ts";
@@ -204,7 +204,7 @@ export function planWinograd(
     }
 
     return {
-      cost: costOf(pass, vector) / PRODUCTS_SAVED,
+      cost: nanosecondsOf(pass, vector) / PRODUCTS_SAVED,
       together: images,
       packed: { at: weights, length: tileProducts(KH, KW) * kernels },
       prepare(queue, w, epilogue, packed) {

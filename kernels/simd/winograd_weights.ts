@@ -12,7 +12,7 @@ import { Assembly } from "./assembler.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import { movedBy, padded, spanOf } from "./planes.ts";
-import { costOf, PRODUCTS_SAVED, type WeightProgram } from "./program.ts";
+import { nanosecondsOf, PRODUCTS_SAVED, type WeightProgram } from "./program.ts";
 import type { Schedule } from "./schedule.ts";
 import { weightTiles } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
@@ -153,7 +153,7 @@ export function planWinogradWeights(
 
     const most = imagesPerSum(vector, terms);
     return {
-      cost: costOf(pass, vector) / PRODUCTS_SAVED,
+      cost: nanosecondsOf(pass, vector) / PRODUCTS_SAVED,
       together: images,
       sums: gradients,
       biasSums: biasSums.totals,
