@@ -1,8 +1,9 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { clock, percent } from "../../tools/progress.ts";
+import { clock, percent, type Standing, trainingLine } from "../../tools/progress.ts";
 import { CheckpointFile, trainAndKeep } from "../../tools/checkpoint.ts";
 import { exitCode, outcome } from "../../tools/report.ts";
+import { sparkline } from "../../tools/sparkline.ts";
 import {
   decodeCheckpoint,
   type Labels,
@@ -16,7 +17,8 @@ import { runText } from "../support/command.ts";
 /** A program that trains with a bar; the solver is one that only reports. */
 const program = (trainAsync: string, after = "") =>
   `import { trainWithBar } from "ROOT/tools/progress.ts";
-   await trainWithBar({ iterations: 10, iteration: 0, trainAsync: ${trainAsync} } as never);
+   const solver = { iterations: 10, iteration: 0, lossHistory: [4, 2, 1] };
+   await trainWithBar({ ...solver, trainAsync: ${trainAsync} } as never);
    ${after}`;
 
 /** Runs a command on a terminal. */
@@ -45,6 +47,18 @@ describe("trainWithBar()", () => {
     );
     assertEquals([clock(0), clock(0.2), clock(59.5), clock(65)], ["0:00", "0:01", "1:00", "1:05"]);
     assertEquals([percent(0.9614), percent(NaN)], ["96.1%", "-"]);
+  });
+
+  it("draws the losses beside the bar of a terminal", { skip: !hasTerminals }, async () => {
+    const reports = `(options) => {
+      options.onProgress({ iteration: 4, loss: 1, trainAcc: NaN, valAcc: NaN, imagesPerSecond: 1,
+        secondsLeft: 1 });
+      return Promise.resolve();
+    }`;
+    const { stdout } = await runText(program(reports), onTerminal);
+    assertMatch(stdout, / 4\/10 \| loss 1\.0000 █▅▁ \| /);
+    const { stderr } = await runText(program(reports));
+    assertMatch(stderr, / 4\/10 \| loss 1\.0000 \| /);
   });
 
   it("hears Ctrl-C while it trains, and leaves it to the system afterwards", async () => {
@@ -78,6 +92,79 @@ describe("trainWithBar()", () => {
     );
     assertEquals(code, 130);
     assertGivenBack(stdout);
+  });
+});
+
+describe("trainingLine()", () => {
+  const progress = {
+    ...{ epoch: 1, epochs: 4, loss: 0.25, trainAcc: 0.5, valAcc: 0.625 },
+    ...{ imagesPerSecond: 1234.4, secondsLeft: 65 },
+  };
+  const losses = Array.from({ length: 100 }, (_, i) => 100 - i);
+  const standing: Standing = { iteration: 100, iterations: 400, losses, progress };
+
+  it("says all where there is room, and draws a curve of at most 20 columns", () => {
+    const line = trainingLine(standing, 200);
+    assertMatch(
+      line,
+      /^█{5}░{15} 100\/400 \| loss 0\.2500 [▁-█]{20} \| train 50\.0% val 62\.5% \| 1234 images\/s \| 1:05 left$/,
+    );
+    const plain = trainingLine({ ...standing, losses: undefined }, 200);
+    assertEquals(plain, line.replace(/ [▁-█]{20} \|/, " |"));
+  });
+
+  it("fits into every width, and loses the least important first", () => {
+    let before = 0;
+    for (let columns = 7; columns <= 140; columns++) {
+      const line = trainingLine(standing, columns), parts = line.split(" | ").length;
+      assert(line.length <= columns, `${columns}: ${line}`);
+      assert(parts >= before, `${columns}: ${line}`);
+      before = parts;
+      // A curve is as wide as there is room for, or not there.
+      const curve = /0\.2500 ([▁-█]+)/.exec(line)?.[1] ?? "";
+      assert(curve === "" || (curve.length >= 5 && curve.length <= 20), line);
+    }
+    assertEquals(before, 5);
+    assertEquals(trainingLine(standing, 7), "100/400");
+    assertEquals(trainingLine(standing, 21), "100/400 | loss 0.2500");
+    assertMatch(trainingLine(standing, 27), /^100\/400 \| loss 0\.2500 [▁-█]{5}$/);
+    assertMatch(
+      trainingLine(standing, 80),
+      /^█{3}░{7} .* [▁-█]{11} \| train 50\.0% val 62\.5% \| 1:05 left$/,
+    );
+    assertEquals(trainingLine(standing, 3), "100/400");
+  });
+
+  it("has dashes for what is not known yet, and no curve before the first loss", () => {
+    const start = { iteration: 0, iterations: 400, losses: [] };
+    assertEquals(
+      trainingLine(start, 200),
+      `${"░".repeat(20)} 0/400 | loss - | train - val - | - images/s | - left`,
+    );
+  });
+});
+
+describe("sparkline()", () => {
+  it("goes from the lowest block to the highest, by logarithms where all are positive", () => {
+    assertEquals(sparkline([1, 2, 4, 8, 16, 32, 64, 128], 8), "▁▂▃▄▅▆▇█");
+    assertEquals(sparkline([0, 1, 2, 3, 4, 5, 6, 7], 8), "▁▂▃▄▅▆▇█");
+    assertEquals(sparkline([-7, 0], 8), "▁█");
+  });
+
+  it("takes the mean of as many values as a column stands for", () => {
+    assertEquals(sparkline([1, 3, 15, 17, -2, -2], 3), "▃█▁");
+    assertEquals(sparkline([5], 20).length, 1);
+    const long = Array.from({ length: 100_003 }, (_, i) => i - 50_000);
+    assertEquals(sparkline(long, 8), "▁▂▃▄▅▆▇█");
+  });
+
+  it("has a dot where there is no finite value, and stays level where all are one", () => {
+    assertEquals(sparkline([NaN, 1, Infinity, 2, -Infinity, 4], 6), "·▁·▅·█");
+    assertEquals(sparkline([NaN, NaN], 5), "··");
+    assertEquals(sparkline([1, NaN, 4, 4], 2), "▁█");
+    assertEquals(sparkline([3, 3, 3], 5), "▅▅▅");
+    assertEquals(sparkline([], 5), "");
+    assertEquals(sparkline([1, 2], 0), "");
   });
 });
 
