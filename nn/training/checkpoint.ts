@@ -58,6 +58,10 @@ export interface Checkpoint {
   readonly shuffleSeed?: number | null;
   /** The averages of the parameters; null or left out if there are none. */
   readonly averages?: AverageState | null;
+  /** The norm of all gradients in each iteration; null or left out if it is not recorded. */
+  readonly gradNormHistory?: readonly number[] | null;
+  /** The learning rate of each iteration; null or left out if it is not recorded. */
+  readonly learningRateHistory?: readonly number[] | null;
 }
 
 /** What a checkpoint must fit. */
@@ -105,6 +109,10 @@ export function checkCheckpoint(
   const { iteration, lossHistory, trainAccHistory, valAccHistory } = checkpoint;
   checkLength("lossHistory", lossHistory, iteration);
   checkLength("valAccHistory", valAccHistory, trainAccHistory.length);
+  for (const key of ["gradNormHistory", "learningRateHistory"] as const) {
+    const history = checkpoint[key];
+    if (history != null) checkLength(key, history, iteration);
+  }
 
   checkKeys(`${name}.optimConfigs`, checkpoint.optimConfigs, Object.keys(model.params));
   updateRule.check(checkpoint.params, checkpoint.optimConfigs, `${name}.optimConfigs`);
@@ -180,8 +188,17 @@ function checkNumbers(name: string, value: unknown): asserts value is readonly n
   for (const [i, number] of value.entries()) checkNumber(`${name}[${i}]`, number);
 }
 
+function readHistory(name: string, value: unknown): void {
+  if (value !== null) checkNumbers(name, value);
+}
+
 /** Parts that checkpoints of earlier versions do not have, and their defaults. */
-const LATER_PARTS = { shuffleSeed: null, averages: null };
+const LATER_PARTS = {
+  shuffleSeed: null,
+  averages: null,
+  gradNormHistory: null,
+  learningRateHistory: null,
+};
 
 /** The parts of a checkpoint, with the checks that each allows by itself. */
 const PARTS = {
@@ -202,4 +219,6 @@ const PARTS = {
   bestModelState: () => {},
   shuffleSeed: option(whole(0), null),
   averages: () => {},
+  gradNormHistory: readHistory,
+  learningRateHistory: readHistory,
 };

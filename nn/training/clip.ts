@@ -5,6 +5,7 @@
  */
 
 import { checkWithin } from "../../kernels/check.ts";
+import type { Tensor } from "../tensor.ts";
 import type { TransformGradients } from "./solver_options.ts";
 
 /**
@@ -30,12 +31,35 @@ import type { TransformGradients } from "./solver_options.ts";
 export function clipGlobalNorm(maxNorm: number): TransformGradients {
   checkWithin("maxNorm", maxNorm, 0);
   return (grads) => {
-    const all = Object.values(grads);
-    let squares = 0;
-    for (const { data } of all) for (let i = 0; i < data.length; i++) squares += data[i] * data[i];
-    const norm = Math.sqrt(squares);
+    const norm = globalNorm(grads);
     if (!(norm > maxNorm)) return;
     const factor = maxNorm / norm;
-    for (const { data } of all) for (let i = 0; i < data.length; i++) data[i] *= factor;
+    for (const { data } of Object.values(grads)) {
+      for (let i = 0; i < data.length; i++) data[i] *= factor;
+    }
   };
+}
+
+/**
+ * The norm of all gradients together: the square root of the sum of their squares.
+ *
+ * @param grads The gradients.
+ * @returns The norm.
+ */
+export function globalNorm(grads: Readonly<Record<string, Tensor>>): number {
+  let squares = 0;
+  for (const { data } of Object.values(grads)) {
+    // Four sums, as one would wait for each addition: twice as fast.
+    const whole = data.length & ~3;
+    let a = 0, b = 0, c = 0, d = 0;
+    for (let i = 0; i < whole; i += 4) {
+      a += data[i] * data[i];
+      b += data[i + 1] * data[i + 1];
+      c += data[i + 2] * data[i + 2];
+      d += data[i + 3] * data[i + 3];
+    }
+    for (let i = whole; i < data.length; i++) a += data[i] * data[i];
+    squares += (a + b) + (c + d);
+  }
+  return Math.sqrt(squares);
 }

@@ -13,11 +13,21 @@ import { copyOf } from "../plain_data.ts";
 import { copyRandom, RandomState } from "../random/random_state.ts";
 import type { AverageState } from "./averages.ts";
 import { addTo, Batches } from "./batches.ts";
+import { globalNorm } from "./clip.ts";
 import { describeStart } from "./non_finite.ts";
 import type { OptimConfig } from "./optim.ts";
 import { configsOf, namesOf } from "./param_groups.ts";
 import type { TrainedModel } from "./snapshot.ts";
 import type { AnyData, SETTINGS } from "./solver_options.ts";
+
+/** What an iteration gives. */
+export interface Step {
+  readonly loss: number;
+  /** The norm of all gradients; NaN if it was not asked for, or there was no update. */
+  readonly gradNorm: number;
+  /** The learning rate of the first parameter that learns; NaN like the norm. */
+  readonly learningRate: number;
+}
 
 /** Does the iterations of a training run, one by one. */
 export class Iterations<A extends FloatArray> {
@@ -66,9 +76,10 @@ export class Iterations<A extends FloatArray> {
    * Does one iteration. If it throws, or its loss is not finite, no parameter has changed.
    *
    * @param iteration Iterations done before.
-   * @returns Its loss.
+   * @param measures Whether the norm of the gradients and the learning rate are wanted.
+   * @returns Its loss, and these.
    */
-  next(iteration: number): number {
+  next(iteration: number, measures: boolean): Step {
     const { model, random } = this.#trained;
     copyRandom(random, this.#before);
     const modelState = model.getState?.() ?? null;
@@ -81,9 +92,12 @@ export class Iterations<A extends FloatArray> {
     const factor = schedule?.(iteration / this.count);
     try {
       const { loss, grads } = this.#lossAndGradients(iteration);
-      if (Number.isFinite(loss)) this.#update(grads, iteration, factor);
-      else undo();
-      return loss;
+      if (!Number.isFinite(loss)) {
+        undo();
+        return { loss, gradNorm: NaN, learningRate: NaN };
+      }
+      const gradNorm = measures ? globalNorm(grads) : NaN;
+      return { loss, gradNorm, learningRate: this.#update(grads, iteration, factor) };
     } catch (error) {
       undo();
       throw error;
@@ -126,12 +140,12 @@ export class Iterations<A extends FloatArray> {
     return Object.fromEntries(Object.entries(all).filter(([name]) => !this.#frozen.has(name)));
   }
 
-  /** Updates every parameter with its learning rate times a factor, or none. */
+  /** Updates every parameter with its learning rate times a factor, or none; gives the first one's rate. */
   #update(
     grads: Readonly<Record<string, Tensor<A>>>,
     iteration: number,
     factor: number | undefined,
-  ): void {
+  ): number {
     const { model } = this.#trained;
     const { updateRule, lrDecay, transformGradients, average } = this.#options;
     const params = this.#learning(model.params), configs = this.optimConfigs;
@@ -143,10 +157,14 @@ export class Iterations<A extends FloatArray> {
     };
     transformGradients?.(grads);
     if (factor !== undefined) setRates(configs, factor);
+    const [first] = Object.keys(params);
+    let rate = configs[first].learningRate;
     try {
       const updated = updateRule.update(params, grads, this.#learning(configs));
       Object.assign(model.params, updated.params);
       this.optimConfigs = { ...configs, ...updated.configs };
+      // A rule fills in its default.
+      rate ??= this.optimConfigs[first].learningRate;
     } finally {
       if (factor !== undefined) setRates(this.optimConfigs, 1);
     }
@@ -154,7 +172,8 @@ export class Iterations<A extends FloatArray> {
     for (const config of Object.values(this.optimConfigs)) {
       if (epochEnds && config.learningRate !== undefined) config.learningRate *= lrDecay;
     }
-    if (average === undefined) return;
-    average.follow(this.averages!, model, { iteration: iteration + 1, iterations: this.count });
+    const { count } = this;
+    average?.follow(this.averages!, model, { iteration: iteration + 1, iterations: count });
+    return rate ?? NaN;
   }
 }

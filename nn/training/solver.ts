@@ -67,6 +67,16 @@ export class Solver<A extends FloatArray = FloatArray> {
   trainAccHistory: number[] = [];
   /** The validation accuracy of the first iteration and of each epoch. */
   valAccHistory: number[] = [];
+  /**
+   * The norm of all gradients together in each iteration, before transformGradients; NaN where it was not
+   * recorded, or the loss was not finite. Empty unless the option `recordUpdates` asks for it.
+   */
+  gradNormHistory: number[] = [];
+  /**
+   * The learning rate of each iteration, that of the first parameter that learns; NaN where it was not
+   * recorded, or the loss was not finite. Empty unless the option `recordUpdates` asks for it.
+   */
+  learningRateHistory: number[] = [];
   /** The best validation accuracy so far. */
   bestValAcc = 0;
   /** A copy of the parameters that had it; undefined before the first was measured. */

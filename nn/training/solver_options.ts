@@ -94,6 +94,12 @@ export interface SolverOptions {
   readonly numTrainSamples?: number | null;
   /** Examples on which the validation accuracy is measured. Default: all, also for null. */
   readonly numValSamples?: number | null;
+  /**
+   * Whether the norm of the gradients and the learning rate of each iteration are recorded, in
+   * {@linkcode Solver.gradNormHistory} and {@linkcode Solver.learningRateHistory}. A training run that is
+   * resumed from a checkpoint with these goes on recording them. Default: false.
+   */
+  readonly recordUpdates?: boolean;
   /** Iterations from one printed line to the next. Default: 10. */
   readonly printEvery?: number;
   /** Whether lines are printed at all. Default: true. */
@@ -194,6 +200,7 @@ export const SETTINGS = {
   numEpochs: option(whole(1), 10),
   numTrainSamples: option(checkSamples, 1000),
   numValSamples: option(checkSamples, null),
+  recordUpdates: option(checkBoolean, false),
   printEvery: option(whole(1), 10),
   verbose: option(checkBoolean, true),
   restoreBest: option(checkBoolean, true),

@@ -32,6 +32,8 @@ export interface History<A extends FloatArray> {
   lossHistory: number[];
   trainAccHistory: number[];
   valAccHistory: number[];
+  gradNormHistory: number[];
+  learningRateHistory: number[];
   bestValAcc: number;
   bestParams: Record<string, Tensor<A>> | undefined;
 }
@@ -52,6 +54,7 @@ export class Training<A extends FloatArray> {
   /** Where the random numbers stood before a measurement that is under way. */
   #beforeCheck: RandomStateData | undefined;
   #running = false;
+  #records: boolean;
   readonly #iterationTime = new Timing();
   readonly #checkTime = new Timing();
 
@@ -65,6 +68,7 @@ export class Training<A extends FloatArray> {
     this.#data = data;
     this.#options = options;
     this.#history = history;
+    this.#records = options.recordUpdates;
     this.iterations = new Iterations(trained, data, options);
   }
 
@@ -117,6 +121,7 @@ export class Training<A extends FloatArray> {
     const { params, modelState, random } = this.#trained.snapshot();
     const { batches, optimConfigs, averages, perUpdate } = this.iterations;
     const { lossHistory, trainAccHistory, valAccHistory, bestValAcc, bestParams } = this.#history;
+    const { gradNormHistory, learningRateHistory } = this.#history;
     // A first iteration that threw may have left something.
     const started = this.iteration > 0;
     return copyOf({
@@ -137,6 +142,8 @@ export class Training<A extends FloatArray> {
       bestModelState: this.#bestModelState,
       shuffleSeed: started ? batches.seed : null,
       averages: started ? averages ?? null : null,
+      gradNormHistory: this.#records ? gradNormHistory : null,
+      learningRateHistory: this.#records ? learningRateHistory : null,
     }, "checkpoint");
   }
 
@@ -169,6 +176,10 @@ export class Training<A extends FloatArray> {
     history.lossHistory = from.lossHistory as number[];
     history.trainAccHistory = from.trainAccHistory as number[];
     history.valAccHistory = from.valAccHistory as number[];
+    this.#records = this.#options.recordUpdates || from.gradNormHistory != null;
+    const unknown = () => Array<number>(this.#records ? from.iteration : 0).fill(NaN);
+    history.gradNormHistory = from.gradNormHistory as number[] | null ?? unknown();
+    history.learningRateHistory = from.learningRateHistory as number[] | null ?? unknown();
     history.bestValAcc = from.bestValAcc;
     history.bestParams = from.bestParams as Record<string, Tensor<A>> | null ?? undefined;
     this.#bestCheck = indexOfMax(history.valAccHistory);
@@ -205,8 +216,12 @@ export class Training<A extends FloatArray> {
   /** One iteration. If it throws, nothing changed. */
   #step(): void {
     const start = performance.now();
-    const loss = this.iterations.next(this.iteration);
+    const { loss, gradNorm, learningRate } = this.iterations.next(this.iteration, this.#records);
     this.#history.lossHistory.push(loss);
+    if (this.#records) {
+      this.#history.gradNormHistory.push(gradNorm);
+      this.#history.learningRateHistory.push(learningRate);
+    }
     this.iteration++;
     this.#checkPending = Number.isFinite(loss) && this.#isCheckPoint(this.iteration);
     this.#iterationTime.add(performance.now() - start);
