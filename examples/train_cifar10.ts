@@ -6,13 +6,10 @@
 
 import {
   argmax,
-  channelStatistics,
   cifar10Classes,
   type Cifar10Data,
-  cropAndMirror,
-  normalize,
   RandomState,
-  Solver,
+  type Solver,
   tensor,
   testTimeScores,
   ThreeLayerConvNet,
@@ -36,6 +33,7 @@ import {
 import { CheckpointFile, trainAndKeep } from "../tools/checkpoint.ts";
 import { readCifar10 } from "./lib/cifar10.ts";
 import { percent } from "../tools/progress.ts";
+import { readForRecipe, type RecipeData, recipeSolver } from "./lib/recipe_solver.ts";
 import { type Recipe, recipes } from "./lib/recipes.ts";
 import { exitCode, kernelTable, outcome } from "../tools/report.ts";
 
@@ -83,21 +81,13 @@ async function main(read: Values<typeof options>): Promise<number> {
   useKernels(read.kernels);
   using _ = await useThreads(read.threads);
   const recipe: Recipe = recipes[name];
-  const data = await readData(folder, read, recipe);
+  const data = await readForRecipe(folder, recipe, read);
   const random = new RandomState(read.seed);
   const net = recipe.net(random, read.reg ?? recipe.reg);
   recipe.prepare?.(net, data.xTrain);
-  const { padding } = recipe, pad = read.crop ?? recipe.crop, mirror = recipe.mirror || read.mirror;
-  const learningRate = read["learning-rate"] ?? recipe.learningRate;
-  const solver = new Solver(net, data, {
-    ...recipe.solver,
-    batchSize: read.batch ?? recipe.solver.batchSize,
-    numEpochs: read.epochs ?? recipe.solver.numEpochs,
-    optimConfig: { ...recipe.optimConfig, learningRate },
-    paramGroups: recipe.paramGroups?.(learningRate),
-    augment: pad > 0 || mirror ? cropAndMirror({ pad, padding, mirror }) : undefined,
-    verbose: false,
-    random,
+  const solver = recipeSolver(recipe, net, data, {
+    ...{ numEpochs: read.epochs, batchSize: read.batch, learningRate: read["learning-rate"] },
+    ...{ crop: read.crop, mirror: read.mirror, random },
   });
   const result = await trainAndKeep(solver, checkpoint);
   console.log(outcome(result));
@@ -125,28 +115,6 @@ async function main(read: Values<typeof options>): Promise<number> {
     await orInputError(`${out} cannot be written`, () => show(out, name, net, solver, data));
   }
   return exitCode(result);
-}
-
-/** CIFAR-10 as a recipe wants it. */
-async function readData(
-  folder: string,
-  { limit = Infinity, download }: Values<typeof options>,
-  { numTraining, numTest = 1000, normalize: isNormalized = false }: Recipe,
-): Promise<Cifar10> {
-  const count = Math.min(limit, numTraining);
-  const data = await readCifar10(folder, download, count, { numTest, subtractMean: !isNormalized });
-  const { meanImage } = data, size = meanImage.data.length;
-  if (!isNormalized) return { ...data, pixel: (value, i) => value + meanImage.data[i % size] };
-  const statistics = channelStatistics(data.xTrain), { mean, deviation } = statistics;
-  for (const x of [data.xTrain, data.xVal, data.xTest]) normalize(x, statistics);
-  const plane = size / mean.length;
-  const color = (i: number) => Math.floor(i % size / plane);
-  return { ...data, pixel: (value, i) => value * deviation[color(i)] + mean[color(i)] };
-}
-
-/** CIFAR-10, and the way back from number i of some images to the pixel's value. */
-interface Cifar10 extends Cifar10Data<Float32Array> {
-  readonly pixel: (value: number, i: number) => number;
 }
 
 /** What the test accuracy is of, if not of the images as they are. */
@@ -190,7 +158,7 @@ async function show(
   recipe: string,
   net: Net,
   solver: Solver<Float32Array>,
-  { xTest, yTest, pixel }: Cifar10,
+  { xTest, yTest, pixel }: RecipeData,
 ): Promise<void> {
   // Loaded only where they are wanted, as they take their time.
   const { writeCaptioned, writeGrid } = await import("./lib/pictures.ts");
