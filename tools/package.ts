@@ -32,6 +32,9 @@ const PACKAGE_JSON = {
 /** Where the type of what `using` takes is declared; TypeScript knows it from 5.2 on. */
 const DISPOSABLE = `/// <reference lib="esnext.disposable" />\n`;
 
+/** Modules that no entry point imports: they take another's place, or are a worker's. */
+const BESIDE = ["kernels/generated/none", "io/worker/training_worker"];
+
 /** Files of the same sources are the same bytes. */
 const MADE = new Date(0);
 
@@ -83,16 +86,28 @@ async function writeFiles(folder: string): Promise<PackageJson> {
     const text = await Deno.readTextFile(path), edited = editedFile(path, text);
     if (edited !== text) await Deno.writeTextFile(path, edited);
   }
-  const none = await Deno.readTextFile(join(ROOT, "kernels", "generated", "none.ts"));
-  const { code } = await transform(none, { loader: "ts", target: TARGET });
-  await Deno.writeTextFile(join(folder, "kernels", "generated", "none.js"), code);
+  for (const name of BESIDE) await writeScript(name, folder);
+  // `deno pack` takes it along as it is.
+  await Deno.remove(join(folder, "io", "worker", "training_worker.ts"));
   return packageJson;
+}
+
+/** Writes a module to a folder as JavaScript. */
+async function writeScript(name: string, folder: string): Promise<void> {
+  const text = await Deno.readTextFile(join(ROOT, `${name}.ts`));
+  const { code } = await transform(text, { loader: "ts", target: TARGET });
+  await Deno.writeTextFile(join(folder, `${name}.js`), withScripts(code));
+}
+
+/** The text of a module, which names others by their JavaScript. */
+function withScripts(text: string): string {
+  return text.replaceAll(/"(\.{1,2}\/[\w./]+)\.ts"/g, `"$1.js"`);
 }
 
 /** A file of the package as package.json means it. */
 function editedFile(path: string, text: string): string {
   if (path.endsWith(".js")) {
-    return text.replaceAll(/"[./]+\/generated\/tier\.js"/g, `"#generated-tier"`);
+    return withScripts(text).replaceAll(/"[./]+\/generated\/tier\.js"/g, `"#generated-tier"`);
   }
   return path.endsWith(".d.ts") && /\bDisposable\b/.test(text) ? DISPOSABLE + text : text;
 }

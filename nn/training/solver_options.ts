@@ -162,7 +162,7 @@ export interface TrainOptions {
    * but they are no candidate for the best: a training run that continues is the one that was never stopped.
    */
   readonly signal?: AbortSignal;
-  /** Called after every iteration. */
+  /** Called after every iteration; trainAsync waits for what it returns, if that is a promise. */
   readonly onProgress?: (progress: Progress) => void;
   /** Called with a checkpoint every few epochs; trainAsync waits for what it returns. */
   readonly onCheckpoint?: (checkpoint: Checkpoint) => void | Promise<void>;

@@ -98,7 +98,8 @@ export class Training<A extends FloatArray> {
           this.#record(accuracies);
           this.#printAccuracies(accuracies);
         }
-        onProgress?.(this.#progress());
+        // It may return a promise, though its type does not ask for one.
+        yield onProgress?.(this.#progress());
         // A checkpoint of what diverged would take the place of one that can continue.
         const isDue = this.iteration % (checkpointEvery * perEpoch) === 0;
         if (onCheckpoint !== undefined && isDue && !this.#diverged) {

@@ -322,6 +322,18 @@ describe("Solver.trainAsync()", () => {
     assert(turns >= 5, `others worked ${turns} times`);
   });
 
+  it("waits for what onProgress returns", async () => {
+    const solver = new Solver(new NoisyNet(), data, noisy);
+    const counts: number[] = [];
+    await solver.trainAsync({
+      onProgress: async ({ iteration }) => {
+        await new Promise((resolve) => setTimeout(resolve));
+        counts.push(iteration, solver.iteration);
+      },
+    });
+    assertEquals(counts, Array.from({ length: 48 }, (_, i) => 1 + Math.floor(i / 2)));
+  });
+
   it("tells how far it is", async () => {
     const solver = new Solver(linear(), data, quiet);
     const seen: number[] = [];

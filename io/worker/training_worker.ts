@@ -1,0 +1,9 @@
+/**
+ * The file of the worker that trainInWorker starts.
+ *
+ * @module
+ */
+
+import { serveTraining } from "./serve.ts";
+
+serveTraining();
