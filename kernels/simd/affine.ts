@@ -1,10 +1,12 @@
 /**
- * The fully-connected layer: three matrix products by one small module that serves every shape.
+ * The fully-connected layer: three matrix products by small modules that serve every shape.
  *
- * A product C = A B is cut into blocks that the cache holds. A block of A is packed as strips of five
- * rows, a block of B as panels of two vectors, each in the order in which the inner loop reads it. The
- * inner loop keeps a tile of five rows and two vectors in registers: 10 sums, 2 vectors of B, and one or
- * two of A, each of whose numbers multiplies a whole row of the tile.
+ * A product C = A B is cut into blocks that the cache holds. A block of A is packed as strips of some rows,
+ * a block of B as panels of some vectors, each in the order in which the inner loop reads it. The inner loop
+ * keeps a tile of a strip's rows and a panel's vectors in registers: of five rows and two vectors, 10 sums,
+ * 2 vectors of B, and one or two of A, each of whose numbers multiplies a whole row of the tile.
+ *
+ * Products of few rows go other ways: affine_few.ts.
  *
  * Source of the scheme: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.
  *
@@ -15,19 +17,40 @@ import type { WeightedKernel } from "../kernel.ts";
 import type { Answer } from "../tier.ts";
 import { sumRows } from "../naive/affine.ts";
 import type { AffineShape } from "../shape.ts";
-import type { DType, FloatArray } from "../tensor.ts";
+import type { DType } from "../tensor.ts";
+import {
+  BLOCK,
+  type BlockBytes,
+  type Blocks,
+  evenly,
+  layout,
+  MOST,
+  MOST_STEPS,
+  type Plan,
+  type Product,
+  type Range,
+  regions,
+  roundDown,
+  roundUp,
+  type Sizes,
+  stage,
+} from "./affine_blocks.ts";
+import { planFew, runDots, runStreams } from "./affine_few.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import {
-  PANEL_BYTES,
+  type FewTile,
   ROWS,
-  VECTORS,
+  STREAM_BYTES,
   writeCopy,
+  writeDots,
   writeProduct,
+  writeStreams,
   writeTransposed,
   writeUnpack,
 } from "./emit_affine.ts";
+import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
 import { type Features, hasSimd } from "./features.ts";
-import { compile, Layout, type Module, type Region, reserve } from "./memory.ts";
+import { compile, type Module, type Region, reserve } from "./memory.ts";
 import { PRODUCTS, runJob } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import { type Vector, vectors } from "./vector.ts";
@@ -38,55 +61,62 @@ export interface SimdAffine extends WeightedKernel {
   readonly regions: readonly Region[];
 }
 
-/** The most bytes of a block of A, of B and of C. */
-const BLOCK = 1 << 19;
 /** Steps of a block: enough to pay for the loads and stores of C, few enough for B's panel to stay near. */
 const FEWEST_STEPS = 128;
-/** Few rows have little of C, and the copy of B is what takes long: whole rows of it are copied at once. */
-const FEW_ROWS = 16;
-const FEWEST_STEPS_OF_FEW = 32;
-const MOST_STEPS = 1024;
-/** Bytes beyond a block's end that are written in vain, as packing works in whole vectors. */
-const SLACK = 128;
+/** The tile where B is packed. */
+const PACKED: FewTile = { rows: ROWS, width: TILE_VECTORS };
 
-/** The modules by dtype, without and with relaxed multiply-add, interpreted or not. */
+/** The modules by dtype and tile, without and with relaxed multiply-add, interpreted or not. */
 const modules = new Map<string, Module>();
 
-function moduleFor(vector: Vector, fused: boolean): Module {
-  const key = `${vector.dtype} ${fused} ${hasSimd()}`;
+function moduleFor(vector: Vector, fused: boolean, { way, tile }: Plan): Module {
+  const key = [vector.dtype, fused, hasSimd(), way, tile.rows, tile.width].join();
   let module = modules.get(key);
   if (module === undefined) {
-    module = compile(assembleAffine(vector, fused), layout);
+    module = compile(assembleAffine(vector, fused, way, tile), layout);
     modules.set(key, module);
   }
   return module;
 }
 
 /**
- * The module for a dtype. Addresses, pitches and sizes are in bytes; `steps` is the depth of the product.
+ * The module for a dtype and a tile. Addresses, pitches and sizes are in bytes; `steps` is the depth of the
+ * product.
  *
  * - copyA, copyB: pack strips or panels whose numbers of one step are neighbors: (from, pitch, to, pieces,
  *   steps). transposeA, transposeB: the same where the steps are neighbors.
  * - product: C = A B: (a, b, c, strips, panels, steps, onto, plus). Or C += A B: term by term if `onto` is
  *   not 0, by whole sums if `plus` is not 0.
  * - unpack, unpackRelu: C into rows, plus a bias: (c, to, pitch, rows, panels, bytes of a panel of C, bias).
+ * - streams, dots: see emit_affine.ts.
  */
-function assembleAffine(vector: Vector, fused: boolean): Assembly {
+function assembleAffine(vector: Vector, fused: boolean, way: Plan["way"], tile: FewTile): Assembly {
   const assembly = new Assembly();
-  // Blocks take as much as `cut` sees to, and packing works in whole vectors, of numbers or of steps.
+  const { a, packedA, b, packedB, c, out, bias } = regions;
   const func = (name: string, params: number) =>
     assembly.func(name, Array<"i32">(params).fill("i32"));
+  // Blocks take as much as `cut` sees to, and packing works in whole vectors, of numbers or of steps.
   const pack = (name: "A" | "B", width: number, from: number, to: number, most: number) => {
     const over = Math.max(-width * vector.bytes & 15, width * (16 - vector.bytes));
     const state = (f: Func) => f.reads(from, most + 16).writes(to, most + over);
-    writeCopy(state(func(`copy${name}`, 5)), vector, width);
+    if (way === "packed") writeCopy(state(func(`copy${name}`, 5)), vector, width);
     writeTransposed(state(func(`transpose${name}`, 5)), vector, width);
   };
-  const { a, packedA, b, packedB, c, out, bias } = regions;
-  pack("A", ROWS, a, packedA, MOST.a);
-  pack("B", VECTORS * vector.lanes, b, packedB, MOST.b);
-  const product = func("product", 8).reads(packedA, MOST.a).reads(packedB, MOST.b);
-  writeProduct(product.writes(c, MOST.c), vector, fused);
+  if (way === "dots") {
+    const f = func("dots", 10).reads(a, MOST.a).reads(b, MOST.b).writes(out, MOST.c);
+    writeDots(f, vector, fused, tile);
+    return assembly;
+  }
+  pack("A", tile.rows, a, packedA, MOST.a);
+  if (way === "packed") {
+    pack("B", TILE_VECTORS * vector.lanes, b, packedB, MOST.b);
+    const product = func("product", 8).reads(packedA, MOST.a).reads(packedB, MOST.b);
+    writeProduct(product.writes(c, MOST.c), vector, fused);
+  } else {
+    // A row's last panel may run over its end.
+    const f = func("streams", 10).reads(packedA, MOST.a).reads(b, MOST.b + STREAM_BYTES);
+    writeStreams(f.writes(c, MOST.c), vector, fused, tile);
+  }
   for (const name of ["unpack", "unpackRelu"]) {
     const f = func(name, 7).reads(c, MOST.c).reads(bias, MOST.bias).writes(out, MOST.c);
     writeUnpack(f, vector, name === "unpackRelu");
@@ -94,80 +124,22 @@ function assembleAffine(vector: Vector, fused: boolean): Assembly {
   return assembly;
 }
 
-/** A matrix in row-major order that takes part in a product as it is, or transposed. */
-interface Matrix {
-  readonly data: FloatArray;
-  readonly columns: number;
-  readonly transposed: boolean;
-}
-
-/** Copies a part of a matrix into the memory, without gaps between its rows. */
-function stage(
-  queue: Queue,
-  to: number,
-  { data, columns }: Matrix,
-  row: number,
-  rows: number,
-  column: number,
-  width: number,
-): void {
-  queue.loadRows(to, data, row * columns + column, columns, width, rows);
-}
-
-/** How many pieces of at most `most` a total needs, as even as can be: the size of a piece. */
-function evenly(total: number, most: number): number {
-  return Math.ceil(total / Math.max(1, Math.ceil(total / most)));
-}
-
-/** The sizes of blocks: rows of C, columns of C, and steps. */
-interface Blocks {
-  readonly rows: number;
-  readonly columns: number;
-  readonly steps: number;
-}
-
-function roundUp(size: number, unit: number): number {
-  return Math.ceil(size / unit) * unit;
-}
-
-function roundDown(size: number, unit: number): number {
-  return size - size % unit;
-}
-
 /** What a block takes in the memory, where it lies in whole strips and panels. */
 function blockBytes({ rows, columns, steps }: Blocks, bytes: number): BlockBytes {
-  const r = roundUp(rows, ROWS), c = roundUp(columns, PANEL_BYTES / bytes);
+  const r = roundUp(rows, ROWS), c = roundUp(columns, TILE_BYTES / bytes);
   return { a: r * steps * bytes, b: c * steps * bytes, c: r * c * bytes, bias: c * bytes };
 }
-
-type BlockBytes = Readonly<Record<"a" | "b" | "c" | "bias", number>>;
-
-/** The most that a block may take. */
-const MOST: BlockBytes = { a: BLOCK, b: BLOCK, c: BLOCK, bias: BLOCK / ROWS | 0 };
-
-/** Where everything lies in the memory: the same for every shape. */
-const layout = new Layout();
-const regions = {
-  a: layout.region("a", MOST.a),
-  packedA: layout.region("packed a", MOST.a + SLACK),
-  b: layout.region("b", MOST.b),
-  packedB: layout.region("packed b", MOST.b + SLACK),
-  c: layout.region("c", MOST.c),
-  out: layout.region("out", MOST.c),
-  bias: layout.region("bias", MOST.bias),
-};
 
 /**
  * How a product is cut. Copies of whole rows are cheapest: of B's rows where it lies as it is, of its
  * columns where it is transposed.
  */
-function cut(I: number, J: number, K: number, bytes: number, transposedB: boolean): Blocks {
-  const width = PANEL_BYTES / bytes;
+function cut([I, J, K]: Sizes, bytes: number, transposedB: boolean): Blocks {
+  const width = TILE_BYTES / bytes;
   // As many as fit beside some steps, and beside a strip's rows of C.
   const mostColumns = (steps: number) =>
     roundDown(Math.floor(BLOCK / (Math.max(steps, ROWS) * bytes)), width);
-  const fewest = I <= FEW_ROWS ? FEWEST_STEPS_OF_FEW : FEWEST_STEPS;
-  const steps = transposedB ? evenly(K, MOST_STEPS) : Math.min(K, fewest);
+  const steps = transposedB ? evenly(K, MOST_STEPS) : Math.min(K, FEWEST_STEPS);
   const columns = roundUp(evenly(J, mostColumns(steps)), width);
   const deep = Math.min(MOST_STEPS, Math.floor(BLOCK / (columns * bytes)));
   const depth = transposedB ? steps : evenly(K, deep);
@@ -183,49 +155,54 @@ function cut(I: number, J: number, K: number, bytes: number, transposedB: boolea
   return blocks;
 }
 
-/** A product: C of I rows and J columns is A B, of K terms, plus a bias; then relu if asked. */
-interface Product {
-  readonly sizes: readonly [I: number, J: number, K: number];
-  readonly a: Matrix;
-  readonly b: Matrix;
-  readonly bias?: FloatArray;
-  readonly out: FloatArray;
-  readonly relu?: boolean;
-}
-
-/** Runs a product: parts are rows of C, or its columns if they are more. */
+/** Runs a product: parts are columns of C, or its rows if they are more. */
 function multiply(vector: Vector, fused: boolean, product: Product): void {
-  const { sizes: [I, J, K], b } = product;
-  const module = moduleFor(vector, fused);
+  const { sizes, b } = product, [I, J, K] = sizes;
+  if (I === 0) return;
   // Steps are cut alike in every part, so that sums have one order.
-  const blocks = cut(I, J, K, vector.bytes, b.transposed);
-  const byRows = I >= J;
+  const plan = planFew(product, vector) ??
+    { way: "packed", tile: PACKED, blocks: cut(sizes, vector.bytes, b.transposed) };
+  const module = moduleFor(vector, fused, plan);
+  const byRows = plan.way === "packed" && I >= J;
+  const run = {
+    packed: byRows ? runPackedRows : runPackedColumns,
+    streams: runStreams,
+    dots: runDots,
+  }[plan.way];
   runJob({
     cost: (byRows ? J : I) * K / (PRODUCTS * vector.lanes),
-    together: byRows ? ROWS : PANEL_BYTES / vector.bytes,
+    together: byRows ? ROWS : TILE_BYTES / vector.bytes,
     prepare(queue) {
       queue.use(module);
       return true;
     },
     run(queue, first, end) {
-      if (byRows) multiplyPart(queue, vector, product, blocks, [first, end], [0, J]);
-      else multiplyPart(queue, vector, product, blocks, [0, I], [first, end]);
+      run(queue, vector, product, plan, [first, end]);
       return end;
     },
   }, byRows ? I : J);
 }
 
-/** Computes rows and columns of C, from the first to before the end, block by block. */
-function multiplyPart(
+/** Computes part of a product. */
+type Run = typeof runDots;
+
+const runPackedRows: Run = (queue, vector, product, plan, rows) =>
+  runPacked(queue, vector, product, plan, rows, [0, product.sizes[1]]);
+
+const runPackedColumns: Run = (queue, vector, product, plan, columns) =>
+  runPacked(queue, vector, product, plan, [0, product.sizes[0]], columns);
+
+/** Computes rows and columns of C, block by block. */
+function runPacked(
   queue: Queue,
   vector: Vector,
   { sizes: [, J, K], a, b, bias, out, relu }: Product,
-  blocks: Blocks,
-  [firstRow, endRow]: readonly [number, number],
-  [firstColumn, endColumn]: readonly [number, number],
+  { blocks }: Plan,
+  [firstRow, endRow]: Range,
+  [firstColumn, endColumn]: Range,
 ): void {
   const { bytes } = vector;
-  const width = PANEL_BYTES / bytes;
+  const width = TILE_BYTES / bytes;
   const long = K > vector.mostTerms;
   // What is packed: a block is not packed again while it is the one in use.
   let packedA = "", packedB = "";
@@ -264,7 +241,7 @@ function multiplyPart(
         const blocksAt = [regions.packedA, regions.packedB, regions.c];
         queue.call("product", ...blocksAt, strips, panels, steps, onto, plus);
       }
-      const unpack = relu ? "unpackRelu" : "unpack", panelBytes = strips * ROWS * PANEL_BYTES;
+      const unpack = relu ? "unpackRelu" : "unpack", panelBytes = strips * ROWS * TILE_BYTES;
       const { c, out: result, bias: biasAt } = regions;
       queue.call(unpack, c, result, columns * bytes, rows, panels, panelBytes, biasAt);
       queue.storeRows(out, i * J + j, J, columns, rows, result);

@@ -5,15 +5,24 @@
  */
 
 import type { Func, Local } from "./assembler.ts";
-import { multiplyAdd, pushZero, splatLane, type Vector } from "./vector.ts";
+import { productLocals, TILE_BYTES, writeProductTile } from "./emit_product.ts";
+import { multiplyAdd, pushZero, type Vector } from "./vector.ts";
 
 /** Rows of a tile: one strip of A. */
 export const ROWS = 5;
-/** Vectors of a tile: one panel of B. */
-export const VECTORS = 2;
-export const PANEL_BYTES = VECTORS * 16;
-/** Steps of the inner loop that are written out. */
-const UNROLL = 4;
+/** Vectors of B's rows that are added to C's together. */
+const STREAM_VECTORS = 4;
+export const STREAM_BYTES: number = STREAM_VECTORS * 16;
+/** Vectors of dots that are written out. */
+const DOT_UNROLL = 4;
+
+/** The register tile of a product of few rows. */
+export interface FewTile {
+  /** Rows of C. */
+  readonly rows: number;
+  /** Of {@linkcode writeStreams}, steps that are taken together; of {@linkcode writeDots}, columns of C. */
+  readonly width: number;
+}
 
 /** Packs pieces of `width` neighbors. What lies beyond a matrix's edge comes along and is never used. */
 export function writeCopy(f: Func, { bytes }: Vector, width: number): void {
@@ -96,84 +105,181 @@ export function writeTranspose(f: Func, square: Local[], mixed: Local[]): Local[
 
 /** The product of packed blocks. C is stored by panels, in each the rows one after the other. */
 export function writeProduct(f: Func, vector: Vector, fused: boolean): void {
-  const { bytes, lanes } = vector;
-  const [a, b, c, strips, panels, steps, onto, plus] = [0, 1, 2, 3, 4, 5, 6, 7];
-  const [strip, aAt, bAt, end] = f.locals("i32", 4);
-  const sums = f.locals("v128", ROWS * VECTORS);
-  const columns = f.locals("v128", VECTORS);
-  const [packed, weight] = f.locals("v128", 2);
-
-  /** Some steps of a tile from the two pointers on. */
-  function writeSteps(count: number): void {
-    for (let k = 0; k < count; k++) {
-      for (let v = 0; v < VECTORS; v++) {
-        f.get(bAt).at("v128.load", k * PANEL_BYTES + v * 16).set(columns[v]);
-      }
-      for (let i = 0; i < ROWS; i++) {
-        // One load serves as many values as it has lanes.
-        const index = k * ROWS + i;
-        if (index % lanes === 0) f.get(aAt).at("v128.load", index * bytes).set(packed);
-        splatLane(f, vector, packed, index % lanes);
-        f.set(weight);
-        for (let v = 0; v < VECTORS; v++) {
-          const sum = sums[i * VECTORS + v];
-          multiplyAdd(f, vector, fused, sum, () => f.get(weight), () => f.get(columns[v]));
-        }
-      }
-    }
-    f.advance(aAt, count * ROWS * bytes).advance(bAt, count * PANEL_BYTES);
-  }
-
-  /** Repeats some steps while the pointer into A is before the end. */
-  function writeLoop(count: number): void {
-    f.get(aAt).get(end).op("i32.lt_u").if(() => {
-      f.loop(() => {
-        writeSteps(count);
-        f.get(aAt).get(end).op("i32.lt_u").branchIf(0);
-      });
-    });
-  }
-
-  const [stripBytes, aStrip] = f.locals("i32", 2);
-  f.get(steps).const(ROWS * bytes).op("i32.mul").set(stripBytes);
+  const [a, b, c, strips, panels, steps, onto, plus] = f.params.keys();
+  const strip = f.local("i32"), locals = productLocals(f, ROWS);
+  const tile = { rows: ROWS, step: TILE_BYTES, row: TILE_BYTES };
   f.countDown(panels, panels, () => {
-    f.get(strips).set(strip).get(a).set(aStrip);
+    f.get(strips).set(strip).get(a).set(locals.a);
     f.countDown(strip, strip, () => {
-      f.get(aStrip).set(aAt).get(b).set(bAt);
-      f.get(onto).if(() => {
-        for (const [i, sum] of sums.entries()) f.get(c).at("v128.load", i * 16).set(sum);
-        f.op("else");
-        for (const sum of sums) {
-          pushZero(f);
-          f.set(sum);
-        }
-      });
-      f.get(steps).const(-UNROLL).op("i32.and").const(ROWS * bytes).op("i32.mul");
-      f.get(aAt).op("i32.add").set(end);
-      writeLoop(UNROLL);
-      f.advanceBy(aStrip, stripBytes);
-      f.get(aStrip).set(end);
-      writeLoop(1);
-      f.get(plus).if(() => {
-        for (const [i, sum] of sums.entries()) {
-          f.get(sum).get(c).at("v128.load", i * 16).op(vector.add).set(sum);
-        }
-      });
-      for (const [i, sum] of sums.entries()) f.get(c).get(sum).at("v128.store", i * 16);
-      f.advance(c, ROWS * PANEL_BYTES);
+      f.get(b).set(locals.b);
+      writeProductTile(f, vector, fused, tile, locals, c, steps, plus, onto);
+      f.advance(c, ROWS * TILE_BYTES);
     });
-    f.get(b).get(steps).const(PANEL_BYTES).op("i32.mul").op("i32.add").set(b);
+    f.get(b).get(steps).const(TILE_BYTES).op("i32.mul").op("i32.add").set(b);
+  });
+}
+
+/** Points at rows a pitch apart, from an address on, which is then at the row after them. */
+function writePointers(f: Func, pointers: readonly Local[], from: Local, pitch: Local): void {
+  for (const pointer of pointers) {
+    f.get(from).set(pointer);
+    f.advanceBy(from, pitch);
+  }
+}
+
+/**
+ * C += A B, term by term, where B lies in rows a pitch apart: `width` rows of B go by at a time, multiplied
+ * with as many numbers of each row of a strip of A, as often as `wholes` says, then `singles` rows one by one.
+ * Rows of C are a pitch apart too; they are whole panels of {@linkcode STREAM_BYTES}.
+ */
+export function writeStreams(
+  f: Func,
+  vector: Vector,
+  fused: boolean,
+  { rows, width }: FewTile,
+): void {
+  const { bytes } = vector;
+  const [a, b, c, strips, stripBytes, panels, pitch, pitchC, wholes, singles] = f.params.keys();
+  const [strip, panel, aAt, from, cAt] = f.locals("i32", 5);
+  const cs = f.locals("i32", rows), bs = f.locals("i32", width);
+  const weights = f.locals("v128", rows * width), values = f.locals("v128", width);
+  const sum = f.local("v128");
+
+  function writeSteps(times: Local, count: number): void {
+    const taken = bs.slice(0, count);
+    f.get(times).if(() => {
+      f.countDown(times, times, () => {
+        f.get(strips).set(strip).get(a).set(aAt).get(c).set(cAt);
+        f.countDown(strip, strip, () => {
+          for (const [i, weight] of weights.slice(0, rows * count).entries()) {
+            f.get(aAt).at(vector.loadSplat, i * bytes).set(weight);
+          }
+          writePointers(f, cs, cAt, pitchC);
+          f.get(b).set(from);
+          writePointers(f, taken, from, pitch);
+          f.get(panels).set(panel);
+          f.countDown(panel, panel, () => {
+            for (let at = 0; at < STREAM_BYTES; at += 16) {
+              for (const [k, row] of taken.entries()) f.get(row).at("v128.load", at).set(values[k]);
+              for (const [i, row] of cs.entries()) {
+                f.get(row).at("v128.load", at).set(sum);
+                for (let k = 0; k < count; k++) {
+                  const weight = () => f.get(weights[k * rows + i]);
+                  multiplyAdd(f, vector, fused, sum, weight, () => f.get(values[k]));
+                }
+                f.get(row).get(sum).at("v128.store", at);
+              }
+            }
+            for (const pointer of [...taken, ...cs]) f.advance(pointer, STREAM_BYTES);
+          });
+          f.advanceBy(aAt, stripBytes);
+        });
+        f.get(from).set(b);
+        f.advance(a, count * rows * bytes);
+      });
+    });
+  }
+
+  writeSteps(wholes, width);
+  writeSteps(singles, 1);
+}
+
+/** Vectors of dots that are multiplied together, and then one by one, and numbers that are left. */
+export function dotSteps(steps: number, { lanes }: Vector): [number, number, number] {
+  const all = Math.floor(steps / lanes);
+  return [Math.floor(all / DOT_UNROLL), all % DOT_UNROLL, steps % lanes];
+}
+
+/**
+ * C = A B where rows of A and columns of B lie in one piece, a pitch apart, as {@linkcode dotSteps} says: each
+ * lane adds up terms of its own. Rows of C are a pitch apart too, and take whole tiles of columns.
+ */
+export function writeDots(
+  f: Func,
+  vector: Vector,
+  fused: boolean,
+  { rows, width }: FewTile,
+): void {
+  const { bytes, lanes } = vector;
+  const [a, b, c, strips, tiles, pitch, pitchC, wholes, singles, numbers] = f.params.keys();
+  const [strip, from, at, left, aAt] = f.locals("i32", 5);
+  const as = f.locals("i32", rows), bs = f.locals("i32", width);
+  const sums = f.locals("v128", rows * width);
+  const values = f.locals("v128", width), value = f.local("v128");
+
+  /** Repeats some steps of a size; `load` pushes a vector. */
+  function writeSteps(
+    times: Local,
+    count: number,
+    size: number,
+    load: (from: Local, at: number) => void,
+  ): void {
+    f.get(times).if(() => {
+      f.countDown(left, times, () => {
+        for (let at = 0; at < count * size; at += size) {
+          for (const [v, pointer] of bs.entries()) {
+            load(pointer, at);
+            f.set(values[v]);
+          }
+          for (const [i, pointer] of as.entries()) {
+            load(pointer, at);
+            f.set(value);
+            for (const [v, other] of values.entries()) {
+              const sum = sums[i * width + v];
+              multiplyAdd(f, vector, fused, sum, () => f.get(value), () => f.get(other));
+            }
+          }
+        }
+        for (const pointer of [...as, ...bs]) f.advance(pointer, count * size);
+      });
+    });
+  }
+
+  const loadVector = (from: Local, at: number) => f.get(from).at("v128.load", at);
+  const loadNumber = (from: Local, at: number) => {
+    f.get(from);
+    pushZero(f);
+    f.laneAt(vector.loadLane, 0, at);
+  };
+  f.countDown(tiles, tiles, () => {
+    f.get(strips).set(strip).get(a).set(aAt).get(c).set(at);
+    f.countDown(strip, strip, () => {
+      for (const sum of sums) {
+        pushZero(f);
+        f.set(sum);
+      }
+      writePointers(f, as, aAt, pitch);
+      f.get(b).set(from);
+      writePointers(f, bs, from, pitch);
+      writeSteps(wholes, DOT_UNROLL, 16, loadVector);
+      writeSteps(singles, 1, 16, loadVector);
+      writeSteps(numbers, 1, bytes, loadNumber);
+      for (const [i, sum] of sums.entries()) {
+        for (let half = lanes / 2; half >= 1; half /= 2) {
+          const swapped = Array.from({ length: lanes }, (_, lane) => lane ^ half);
+          f.get(sum).get(sum).get(sum).shuffle(swapped).op(vector.add).set(sum);
+        }
+        f.get(at).get(sum).laneAt(vector.storeLane, 0, i % width * bytes);
+        if (i % width === width - 1) f.advanceBy(at, pitchC);
+      }
+    });
+    f.get(from).set(b);
+    f.advance(c, width * bytes);
   });
 }
 
 /** Unpacks C into rows, bias added. A row's last vectors may run over its end, where the next row is written after. */
-export function writeUnpack(f: Func, vector: Vector, relu: boolean): void {
+export function writeUnpack(
+  f: Func,
+  vector: Vector,
+  relu: boolean,
+): void {
   const [c, to, pitch, rows, panels, panelBytes, bias] = [0, 1, 2, 3, 4, 5, 6];
   const [panel, source, target, biasAt] = f.locals("i32", 4);
   f.countDown(rows, rows, () => {
     f.get(c).set(source).get(to).set(target).get(panels).set(panel).get(bias).set(biasAt);
     f.countDown(panel, panel, () => {
-      for (let at = 0; at < PANEL_BYTES; at += 16) {
+      for (let at = 0; at < TILE_BYTES; at += 16) {
         f.get(target).get(source).at("v128.load", at).get(biasAt).at("v128.load", at);
         f.op(vector.add);
         if (relu) {
@@ -183,9 +289,9 @@ export function writeUnpack(f: Func, vector: Vector, relu: boolean): void {
         f.at("v128.store", at);
       }
       f.advanceBy(source, panelBytes);
-      f.advance(target, PANEL_BYTES).advance(biasAt, PANEL_BYTES);
+      f.advance(target, TILE_BYTES).advance(biasAt, TILE_BYTES);
     });
-    f.advance(c, PANEL_BYTES);
+    f.advance(c, TILE_BYTES);
     f.advanceBy(to, pitch);
   });
 }

@@ -54,8 +54,8 @@ export function productLocals(f: Func, rows: number): ProductLocals {
 }
 
 /**
- * Writes C = A B or C += A B for one tile, from the locals' pointers on. The sums over the steps are whole
- * before they are added to C. It leaves the pointer into A at the tile's end.
+ * Writes C = A B or C += A B for one tile, from the locals' pointers on. It leaves the pointer into A at the
+ * tile's end.
  *
  * @param f The function to write into.
  * @param vector The kind of vector.
@@ -64,7 +64,8 @@ export function productLocals(f: Func, rows: number): ProductLocals {
  * @param locals Its locals.
  * @param c Points at C.
  * @param steps How many steps there are: at least one.
- * @param onto Whether to add to C, as a number that is not 0. Default: yes.
+ * @param plus Whether the sums, when whole, are added to C: a number that is not 0. Default: yes.
+ * @param onto Whether C is added to, term by term, likewise. Default: no.
  */
 export function writeProductTile(
   f: Func,
@@ -74,6 +75,7 @@ export function writeProductTile(
   { sums, columns, packed, weight, a, b, end, wholeEnd }: ProductLocals,
   c: Local,
   steps: Local,
+  plus?: Local,
   onto?: Local,
 ): void {
   const { bytes, lanes } = vector;
@@ -115,22 +117,32 @@ export function writeProductTile(
   }
 
   const used = sums.slice(0, rows * TILE_VECTORS);
-  for (const sum of used) {
-    pushZero(f);
-    f.set(sum);
+  const place = (i: number) => Math.floor(i / TILE_VECTORS) * row + (i % TILE_VECTORS) * 16;
+  const clear = () => {
+    for (const sum of used) {
+      pushZero(f);
+      f.set(sum);
+    }
+  };
+  if (onto === undefined) clear();
+  else {
+    f.get(onto).if(() => {
+      for (const [i, sum] of used.entries()) f.get(c).at("v128.load", place(i)).set(sum);
+      f.op("else");
+      clear();
+    });
   }
   f.get(a).get(steps).const(-UNROLL).op("i32.and").const(aStep).op("i32.mul").op("i32.add");
   f.set(wholeEnd);
   f.get(a).get(steps).const(aStep).op("i32.mul").op("i32.add").set(end);
   writeLoop(UNROLL, wholeEnd);
   writeLoop(1, end);
-  const place = (i: number) => Math.floor(i / TILE_VECTORS) * row + (i % TILE_VECTORS) * 16;
   const addC = () => {
     for (const [i, sum] of used.entries()) {
       f.get(sum).get(c).at("v128.load", place(i)).op(vector.add).set(sum);
     }
   };
-  if (onto === undefined) addC();
-  else f.get(onto).if(addC);
+  if (plus === undefined) addC();
+  else f.get(plus).if(addC);
   for (const [i, sum] of used.entries()) f.get(c).get(sum).at("v128.store", place(i));
 }

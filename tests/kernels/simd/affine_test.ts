@@ -33,6 +33,13 @@ const geometries: fc.Arbitrary<Case> = fc.record({
   M: fc.integer({ min: 1, max: 40 }),
 });
 
+/** Sizes for which the second matrix is not packed, and some just beyond. */
+const few: fc.Arbitrary<Case> = fc.record({
+  N: fc.integer({ min: 1, max: 34 }),
+  D: fc.integer({ min: 50, max: 140 }),
+  M: fc.integer({ min: 50, max: 140 }),
+});
+
 const integers = (u: number) => Math.floor(u * 9) - 4;
 
 function inputsFor({ N, D, M }: Case, dtype: DType, next: (u: number) => number): Inputs {
@@ -61,10 +68,14 @@ function compareIntegers(testCase: Case, dtype: DType, fused?: boolean): void {
 }
 
 /** Checks a property on random geometries, the seed in the message of a failure. */
-function check(property: (testCase: Case, dtype: DType) => void, share = 1): void {
+function check(
+  property: (testCase: Case, dtype: DType) => void,
+  share = 1,
+  cases = geometries,
+): void {
   console.log(`seed ${SEED}`);
   for (const dtype of dtypes) {
-    fc.assert(fc.property(geometries, (testCase) => property(testCase, dtype)), {
+    fc.assert(fc.property(cases, (testCase) => property(testCase, dtype)), {
       seed: SEED,
       numRuns: Math.ceil(GEOMETRIES * share),
     });
@@ -79,6 +90,10 @@ const large: readonly Case[] = [
   { N: 5, D: 1500, M: 700 },
   { N: 70, D: 260, M: 1030 },
   { N: 1, D: 1, M: 1 },
+  // Few rows: more terms than a sum may have, several blocks of columns, and B too long for dots.
+  { N: 2, D: 9001, M: 70 },
+  { N: 3, D: 70, M: 20_001 },
+  { N: 9, D: 600, M: 1030 },
 ];
 
 /** Few steps and many columns, or many rows: blocks that fill their bytes. */
@@ -101,6 +116,11 @@ describe("simdAffine()", () => {
     check((testCase, dtype) => compareIntegers(testCase, dtype, false), 0.2);
   });
 
+  it("equals the naive loops on integers for few rows, with and without multiply-add", () => {
+    check((testCase, dtype) => compareIntegers(testCase, dtype), 0.2, few);
+    check((testCase, dtype) => compareIntegers(testCase, dtype, false), 0.1, few);
+  });
+
   it("equals the naive loops on integers where a product takes several blocks", () => {
     for (const dtype of dtypes) {
       for (const testCase of [...large, ...lopsided]) compareIntegers(testCase, dtype);
@@ -117,15 +137,17 @@ describe("simdAffine()", () => {
 
   it("passes on NaN, infinities and signed zeros where the naive loops do", () => {
     const specials = [NaN, Infinity, -Infinity, -0, 0, 1, -1, 2, -2, 3];
-    check((testCase, dtype) => {
+    const passesOn = (share: number) => (testCase: Case, dtype: DType) => {
       const inputs = inputsFor(
         testCase,
         dtype,
-        (u) => u < 0.05 ? specials[Math.floor(u * 200)] : integers(u),
+        (u) => u < share ? specials[Math.floor(u * 10 / share)] : integers(u),
       );
       const actual = runPasses(kernelFor(testCase, dtype), testCase.N, inputs);
       assertSameBits(actual, runPasses(naiveAffine(testCase), testCase.N, inputs));
-    }, 0.3);
+    };
+    check(passesOn(0.05), 0.3);
+    check(passesOn(0.005), 0.1, few);
   });
 
   it("writes zero gradients for an empty batch", () => {
@@ -156,6 +178,7 @@ describe("simdAffine()", () => {
       }
     };
     check(guarded, 0.1);
+    check(guarded, 0.05, few);
     for (const dtype of dtypes) {
       for (const testCase of [...large, ...lopsided]) guarded(testCase, dtype);
     }
