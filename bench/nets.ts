@@ -66,8 +66,9 @@ function reference(job: Job): Results {
 
 /** Additions and multiplications of a job; undefined for a pool. */
 function operations({ workload: { kind, w }, dout, direction }: Job): number | undefined {
-  if (kind !== "conv" || w === undefined) return undefined;
-  return 2 * dout.length * w[1] * w[2] * w[3] * (direction === "bwd" ? 2 : 1);
+  if (w === undefined) return undefined;
+  const terms = kind === "affine" ? w[0] : w[1] * w[2] * w[3];
+  return 2 * dout.length * terms * (direction === "bwd" ? 2 : 1);
 }
 
 /** A row of the table, and how many times faster ours is than the web's best and than PyTorch. */

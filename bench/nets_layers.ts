@@ -1,10 +1,11 @@
 /**
- * The layers of well-known nets, as workloads: convolutions and pools, each shape once a net.
+ * The layers of well-known nets, as workloads: convolutions, pools and fully-connected layers, each shape
+ * once a net.
  *
  * @module
  */
 
-import { conv, depthwise, pool, type Workload } from "./peers/peer.ts";
+import { affine, conv, depthwise, pool, type Workload } from "./peers/peer.ts";
 
 /** A layer of a net, and the batch sizes that it is timed at. */
 export interface NetLayer {
@@ -18,6 +19,7 @@ export interface NetLayer {
 type Conv = readonly [C: number, F: number, size: number, K: number, stride?: number, pad?: number];
 
 const BATCHES = [1, 8] as const;
+const AFFINE_BATCHES = [1, 8, 32, 128, 512] as const;
 
 function convs(net: string, layers: readonly Conv[], batches: readonly number[]): NetLayer[] {
   return layers.map(([C, F, size, K, stride = 1, pad = K >> 1]) => {
@@ -42,6 +44,18 @@ function pools(net: string, layers: readonly (readonly number[])[]): NetLayer[] 
     const name = `${net}: ${C}x${size}x${size} max pool ${window}x${window}`;
     const workload = pool(name, "maxPool", [1, C, size, size], window, stride, pad);
     return { net, workload, batches: BATCHES };
+  });
+}
+
+/** Fully-connected layers: inputs and outputs. */
+function affines(
+  net: string,
+  layers: readonly (readonly [D: number, M: number])[],
+  batches: readonly number[] = AFFINE_BATCHES,
+): NetLayer[] {
+  return layers.map(([D, M]) => {
+    const workload = affine(`${net}: fully connected, ${D} to ${M}`, 1, D, M);
+    return { net, workload, batches };
   });
 }
 
@@ -73,6 +87,8 @@ export const netLayers: readonly NetLayer[] = [
     [512, 28, 2, 2, 0],
     [512, 14, 2, 2, 0],
   ]),
+  ...affines("vgg16", [[25088, 4096]], BATCHES),
+  ...affines("vgg16", [[4096, 4096], [4096, 1000]]),
   ...convs("resnet18", [
     [3, 64, 224, 7, 2],
     [64, 64, 56, 3],
@@ -87,6 +103,7 @@ export const netLayers: readonly NetLayer[] = [
     [512, 512, 7, 3],
   ], BATCHES),
   ...pools("resnet18", [[64, 112, 3, 2, 1]]),
+  ...affines("resnet18", [[512, 1000]]),
   ...convs("resnet50", [[64, 256, 56, 1], [128, 128, 56, 3, 2]], BATCHES),
   ...convs("alexnet", [[3, 64, 224, 11, 4, 2]], BATCHES),
   ...convs("squeezenet", [
@@ -144,6 +161,7 @@ export const netLayers: readonly NetLayer[] = [
     [576, 14, 3, 2],
     [960, 7, 3, 1],
   ]),
+  ...affines("mobilenet2", [[1280, 1000]]),
   ...convs("efficientnet", [
     [144, 40, 28, 1],
     [40, 240, 28, 1],

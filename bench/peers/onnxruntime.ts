@@ -61,13 +61,14 @@ export async function onnxruntime(kind: "web" | "node"): Promise<Peer> {
   };
 }
 
-function xShape({ workload, N }: Job): number[] {
-  return [N, ...workload.x.slice(1)];
+function xShape({ workload: { kind, x }, N }: Job): number[] {
+  return kind === "affine" ? [N, x[1]] : [N, ...x.slice(1)];
 }
 
 const opTypes: Readonly<Record<Kind, string>> = {
   conv: "Conv",
   convTranspose: "ConvTranspose",
+  affine: "Gemm",
   maxPool: "MaxPool",
   averagePool: "AveragePool",
 };
@@ -76,6 +77,7 @@ const opTypes: Readonly<Record<Kind, string>> = {
 function model(job: Job): unknown {
   const FLOAT = 1, INT = 2, INTS = 7;
   const { kind, w, size, stride, pad, dilation, groups } = job.workload;
+  const isAffine = kind === "affine";
   const ints = (name: string, values: number[]) => ({ name, type: INTS, ints: values.map(BigInt) });
   const value = (name: string, shape: readonly number[]) => ({
     name,
@@ -101,13 +103,15 @@ function model(job: Job): unknown {
     graph: {
       name: job.workload.name,
       input: [value("x", xShape(job))],
-      output: [value("out", job.outShape)],
-      initializer: w ? [constant("w", w, job.w), constant("b", [job.b.length], job.b)] : [],
+      output: [value("out", isAffine ? job.outShape.slice(0, 2) : job.outShape)],
+      initializer: w
+        ? [constant("w", isAffine ? w.slice(0, 2) : w, job.w), constant("b", [job.b.length], job.b)]
+        : [],
       node: [{
         opType: opTypes[kind],
         input: w ? ["x", "w", "b"] : ["x"],
         output: ["out"],
-        attribute: [
+        attribute: isAffine ? [] : [
           ints("kernel_shape", [size, size]),
           ints("strides", [stride, stride]),
           ints("pads", [pad, pad, pad, pad]),

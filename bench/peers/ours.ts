@@ -5,6 +5,8 @@
  */
 
 import {
+  affineBackward,
+  affineForward,
   averagePoolBackward,
   averagePoolBackwardNaive,
   averagePoolForward,
@@ -31,6 +33,8 @@ import {
   zeros,
 } from "../../mod.ts";
 import type { DType, Explanation, Tensor, Tier } from "../../mod.ts";
+import { affineKernels } from "../../kernels/operations.ts";
+import { explain as explainKernel } from "../../kernels/select.ts";
 import type { Job, Peer, Results, Workload } from "./peer.ts";
 import { cast, runnable } from "./peer.ts";
 
@@ -112,6 +116,9 @@ function parameters({ kind, size, stride, pad, dilation, groups }: Workload) {
 export function explain({ workload }: Job, dtype: DType): Explanation {
   const { kind, x, w } = workload;
   const { convParam, poolParam } = parameters(workload);
+  if (w !== undefined && kind === "affine") {
+    return explainKernel(affineKernels, { D: w[0], M: w[1] }, dtype);
+  }
   if (w !== undefined) {
     const explainWeighted = kind === "conv" ? explainConv : explainConvTranspose;
     return explainWeighted(x, w, convParam, dtype);
@@ -132,7 +139,13 @@ export function bind(job: Job, dtype: DType, tier: Tier): () => Results {
   const x = made(job.x, [N, ...workload.x.slice(1)]);
   const dout = made(job.dout, job.outShape);
   if (workload.w === undefined) return bindPool(job, layers, x, dout);
-  const w = made(job.w, workload.w), b = made(job.b, [job.b.length]);
+  const b = made(job.b, [job.b.length]);
+  if (workload.kind === "affine") {
+    const [D, M] = workload.w;
+    const cache = { x, w: made(job.w, [D, M]), b };
+    return bindAffine(job, cache, made(job.dout, [N, M]));
+  }
+  const w = made(job.w, workload.w);
   const { convParam } = parameters(workload);
   const cache = { x, w, b, convParam };
   const isConv = workload.kind === "conv";
@@ -144,6 +157,20 @@ export function bind(job: Job, dtype: DType, tier: Tier): () => Results {
     isConv ? layers.convBackward(dout, cache) : layers.convTransposeBackward(dout, cache);
   return () => {
     const { dx, dw, db } = backward();
+    return { dx: dx.data, dw: dw.data, db: db.data };
+  };
+}
+
+/** A fully-connected layer, by the kernels in force. */
+function bindAffine(
+  { direction }: Job,
+  cache: { readonly x: Tensor; readonly w: Tensor; readonly b: Tensor },
+  dout: Tensor,
+): () => Results {
+  const { x, w, b } = cache;
+  if (direction === "fwd") return () => ({ out: affineForward(x, w, b).out.data });
+  return () => {
+    const { dx, dw, db } = affineBackward(dout, cache);
     return { dx: dx.data, dw: dw.data, db: db.data };
   };
 }

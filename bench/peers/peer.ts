@@ -8,7 +8,7 @@ import { RandomState } from "../../mod.ts";
 import type { DType, FloatArray } from "../../mod.ts";
 
 /** What a workload computes. An average pool does not count its padding, as every peer can do that. */
-export type Kind = "conv" | "convTranspose" | "maxPool" | "averagePool";
+export type Kind = "conv" | "convTranspose" | "affine" | "maxPool" | "averagePool";
 
 /** (N, C, H, W), or the shape of weights. */
 type Shape = readonly [number, number, number, number];
@@ -19,7 +19,10 @@ export interface Workload {
   readonly kind: Kind;
   /** (N, C, H, W). */
   readonly x: Shape;
-  /** (F, C / groups, K, K) of a convolution, (C, F / groups, K, K) of a transposed one; a pool has none. */
+  /**
+   * (F, C / groups, K, K) of a convolution, (C, F / groups, K, K) of a transposed one, (D, M, 1, 1) of a
+   * fully-connected layer; a pool has none.
+   */
   readonly w?: Shape;
   /** Window of a pool; the filter's size of a convolution. */
   readonly size: number;
@@ -45,6 +48,11 @@ function convTranspose(name: string, x: Shape, w: Shape, options: Options): Work
 export function depthwise(name: string, x: Shape, size: number, stride: number): Workload {
   const C = x[1];
   return conv(name, x, [C, 1, size, size], { stride, pad: (size - 1) / 2, groups: C });
+}
+
+/** A fully-connected layer of D inputs and M outputs. */
+export function affine(name: string, N: number, D: number, M: number): Workload {
+  return { ...conv(name, [N, D, 1, 1], [D, M, 1, 1], {}), kind: "affine" };
 }
 
 export function pool(

@@ -23,7 +23,11 @@ interface Tf {
   avgPool(x: TfTensor, size: number, stride: number, pad: number): TfTensor;
   add(a: TfTensor, b: TfTensor): TfTensor;
   sum(x: TfTensor, axes: number[]): TfTensor;
-  fused: Record<"conv2d" | "depthwiseConv2d", (options: Record<string, unknown>) => TfTensor>;
+  matMul(a: TfTensor, b: TfTensor, transposeA?: boolean, transposeB?: boolean): TfTensor;
+  fused: Record<
+    "conv2d" | "depthwiseConv2d" | "matMul",
+    (options: Record<string, unknown>) => TfTensor
+  >;
   engine(): {
     runKernel(
       name: string,
@@ -82,6 +86,7 @@ interface Bound {
 function bind(tf: Tf, job: Job): Bound | undefined {
   const { workload: { kind, x: [, C, H, W], size, stride, pad }, N } = job;
   const [, F, OH, OW] = job.outShape;
+  if (kind === "affine") return bindAffine(tf, job);
   const x = tf.tensor(toNHWC(job.x, [N, C, H, W]), [N, H, W, C]);
   const dy = tf.tensor(toNHWC(job.dout, job.outShape), [N, OH, OW, F]);
   const kernel = (name: string, inputs: Record<string, TfTensor>, more: Record<string, unknown>) =>
@@ -98,6 +103,21 @@ function bind(tf: Tf, job: Job): Bound | undefined {
   const output = forward();
   const run = () => ({ dx: kernel("MaxPoolGrad", { dy, input: x, output }, more) });
   return { run, inputs: { x, dy, output } };
+}
+
+/** A fully-connected layer: products of matrices. */
+function bindAffine(tf: Tf, job: Job): Bound {
+  const { N, direction, b: { length: M } } = job, D = job.x.length / N;
+  const matrix = (data: Float64Array, shape: number[]) => tf.tensor(Float32Array.from(data), shape);
+  const x = matrix(job.x, [N, D]), w = matrix(job.w, [D, M]);
+  const b = matrix(job.b, [M]), dy = matrix(job.dout, [N, M]);
+  const forward = () => ({ out: tf.fused.matMul({ a: x, b: w, bias: b }) });
+  const backward = () => ({
+    dx: tf.matMul(dy, w, false, true),
+    dw: tf.matMul(x, dy, true),
+    db: tf.sum(dy, [0]),
+  });
+  return { run: direction === "fwd" ? forward : backward, inputs: { x, w, b, dy } };
 }
 
 /** A convolution: plain, of one group a channel, or transposed. There are no other groups. */
@@ -161,12 +181,12 @@ function filterToTf(w: ArrayLike<number>, [F, C, K]: readonly number[]): Float32
 }
 
 function read(job: Job, last: Record<string, TfTensor>): Results {
-  const { workload: { x: [, C, H, W], w, size }, N } = job;
+  const { workload: { kind, x: [, C, H, W], w, size }, N } = job;
   const shapes: Record<string, readonly number[]> = { out: job.outShape, dx: [N, C, H, W] };
   return Object.fromEntries(
     Object.entries(last).map(([name, tensor]) => {
       const data = tensor.dataSync();
-      if (name === "db") return [name, data];
+      if (name === "db" || kind === "affine") return [name, data];
       if (name !== "dw") return [name, toNCHW(data, shapes[name])];
       const [F, inputs] = w ?? [0, 0];
       const byFilter = toNCHW(data, [1, F, size * size * inputs, 1]);

@@ -25,6 +25,7 @@ def prepare(job):
     layer = {
         "conv": lambda: nn.conv2d(x, w, b, **window, **more),
         "convTranspose": lambda: nn.conv_transpose2d(x, w, b, **window, **more),
+        "affine": lambda: torch.addmm(b, x.flatten(1), w.flatten(1)),
         "maxPool": lambda: nn.max_pool2d(x, size, **window),
         "averagePool": lambda: nn.avg_pool2d(x, size, **window, count_include_pad=False),
     }[kind]
@@ -40,7 +41,7 @@ def prepare(job):
     out = layer()
 
     def backward():
-        return dict(zip(inputs, torch.autograd.grad(out, list(inputs.values()), dout, retain_graph=True)))
+        return dict(zip(inputs, torch.autograd.grad(out, list(inputs.values()), dout.reshape(out.shape), retain_graph=True)))
 
     return backward
 
