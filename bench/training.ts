@@ -5,6 +5,7 @@
  * `deno task bench:training [--recipe resnet20] [--batch 100] [--dtype float64] [--kernels generated] ...`;
  * the options and their defaults stand below. Each time is the least of all rounds. A layer
  * that the kernel before it does, such as a relu, counts there; what is left of it has its own row.
+ * With `--threads` a second net takes turns with the first one, on so many threads.
  *
  * @module
  */
@@ -24,6 +25,7 @@ import {
   tensor,
   updateRules,
   useKernels,
+  useThreads,
 } from "../mod.ts";
 
 const names = Object.keys(recipes) as (keyof typeof recipes)[];
@@ -34,6 +36,7 @@ const options = scriptOptions({
     recipe: word("course", names, "whose net and update rule"),
     batch: whole(undefined, [1, 1000], "images in a batch; default: the recipe's"),
     dtype: word("float32", ["float32", "float64"], "data type"),
+    threads: whole(1, [1, 256], "threads, to compare with one"),
     kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
     rounds: whole(10, [1, 100_000], "iterations that are timed"),
   },
@@ -96,89 +99,127 @@ function watched({ type, args, plan }: LayerDefinition): LayerDefinition {
   };
 }
 
-const { kernels, dtype, rounds, recipe: name } = options;
+const { kernels, dtype, rounds, threads, recipe: name } = options;
 useKernels(kernels);
 const recipe = recipes[name], { solver, crop, mirror, reg } = recipe;
 const { batch = solver.batchSize } = options;
 const random = new RandomState(0);
-const { layers } = recipe.net(random, reg);
-const net = new Net({
-  inputDim: [3, 32, 32],
-  layers: layers.map(({ layer }) => watched(layer)),
-  ...{ reg, dtype, random },
-});
-const frozen = new Set(
-  Object.keys(net.params).filter((param) =>
-    ("frozen" in solver ? solver.frozen : []).some((one) =>
-      typeof one === "string" ? one === param : one.test(param)
-    )
-  ),
-);
 const padding = "padding" in recipe ? recipe.padding : undefined;
 const augment = crop > 0 || mirror ? cropAndMirror({ pad: crop, mirror, padding }) : undefined;
+const average = "average" in solver ? solver.average : undefined;
 const images = random.randn([IMAGES, 3, 32, 32], dtype);
 const labels = random.randint(0, 10, IMAGES);
 const size = images.data.length / IMAGES;
 const rule = updateRules[solver.updateRule];
 const optimConfig = "optimConfig" in recipe ? recipe.optimConfig : {};
-const configs: Record<string, OptimConfig> = {};
 
-/** An iteration as the solver goes about it. */
-function iterate(): void {
-  const picks = random.randint(0, IMAGES, batch), y = picks.map((pick) => labels[pick]);
-  const x = timed("batch", "other", () => {
-    const data: FloatArray = images.data.slice(0, batch * size);
-    for (const [n, pick] of picks.entries()) {
-      data.set(images.data.subarray(pick * size, (pick + 1) * size), n * size);
-    }
-    const drawn: Tensor = tensor(data, [batch, 3, 32, 32]);
-    augment?.(drawn, random, { picks, y, epoch: 0 });
-    return drawn;
+/** A net of the recipe and its training run. */
+function start() {
+  const { layers } = recipe.net(random, reg);
+  const net = new Net({
+    inputDim: [3, 32, 32],
+    layers: layers.map(({ layer }) => watched(layer)),
+    ...{ reg, dtype, random },
   });
-  const { grads } = timed("loss, penalty", "other", () => net.loss(x, y, { frozen }));
-  timed("update", "other", () => {
-    for (const [param, grad] of Object.entries(grads)) {
-      // A step of next to nothing: the numbers stay those of a net at its start.
-      configs[param] ??= { ...optimConfig, learningRate: 1e-6 };
-      rule(net.params[param], grad, configs[param]);
-    }
+  const frozen = new Set(
+    Object.keys(net.params).filter((param) =>
+      ("frozen" in solver ? solver.frozen : []).some((one) =>
+        typeof one === "string" ? one === param : one.test(param)
+      )
+    ),
+  );
+  const configs: Record<string, OptimConfig> = {};
+  const averages = average?.start(net);
+  const run = { net, least: new Map<string, Map<Phase, number>>(), iteration: Infinity };
+
+  /** An iteration as the solver goes about it. */
+  function iterate(place: number): void {
+    const picks = random.randint(0, IMAGES, batch), y = picks.map((pick) => labels[pick]);
+    const x = timed("batch", "other", () => {
+      const data: FloatArray = images.data.slice(0, batch * size);
+      for (const [n, pick] of picks.entries()) {
+        data.set(images.data.subarray(pick * size, (pick + 1) * size), n * size);
+      }
+      const drawn: Tensor = tensor(data, [batch, 3, 32, 32]);
+      augment?.(drawn, random, { picks, y, epoch: 0 });
+      return drawn;
+    });
+    const { grads } = timed("loss, penalty", "other", () => net.loss(x, y, { frozen }));
+    timed("update", "other", () => {
+      for (const [param, grad] of Object.entries(grads)) {
+        if (frozen.has(param)) continue;
+        // A step of next to nothing: the numbers stay those of a net at its start.
+        configs[param] ??= { ...optimConfig, learningRate: 1e-6 };
+        rule(net.params[param], grad, configs[param]);
+      }
+    });
+    if (averages === undefined) return;
+    const places = { iteration: place, iterations: rounds };
+    timed("average", "other", () => average!.follow(averages, net, places));
+  }
+
+  return Object.assign(run, {
+    next(place: number): void {
+      spent = new Map();
+      const start = performance.now();
+      iterate(place + WARMUP + 1);
+      if (place < 0) return;
+      run.iteration = Math.min(run.iteration, performance.now() - start);
+      for (const [row, phases] of spent) {
+        const best = run.least.get(row) ?? new Map<Phase, number>();
+        for (const [phase, ms] of phases) {
+          best.set(phase, Math.min(ms, best.get(phase) ?? Infinity));
+        }
+        run.least.set(row, best);
+      }
+    },
   });
 }
 
-const least = new Map<string, Map<Phase, number>>();
-let iteration = Infinity;
-for (let i = -WARMUP; i < rounds; i++) {
-  spent = new Map();
-  const start = performance.now();
-  iterate();
-  if (i < 0) continue;
-  iteration = Math.min(iteration, performance.now() - start);
-  for (const [row, phases] of spent) {
-    const best = least.get(row) ?? new Map<Phase, number>();
-    for (const [phase, ms] of phases) best.set(phase, Math.min(ms, best.get(phase) ?? Infinity));
-    least.set(row, best);
+const alone = start();
+let together: ReturnType<typeof start> | undefined;
+{
+  using team = threads > 1 ? await useThreads(threads) : undefined;
+  if (team !== undefined) {
+    if (team.count < threads) throw new Error(team.reason);
+    // Its parameters lie in shared memory.
+    together = start();
+  }
+  for (let i = -WARMUP; i < rounds; i++) {
+    together?.next(i);
+    using _ = await useThreads(1);
+    alone.next(i);
   }
 }
 
 const sum = (numbers: Iterable<number>) => [...numbers].reduce((total, value) => total + value, 0);
-const rows = [...least].map(([row, phases]) => ({ row, phases, ms: sum(phases.values()) }))
+const rows = [...alone.least].map(([row, phases]) => ({ row, phases, ms: sum(phases.values()) }))
   .sort((a, b) => b.ms - a.ms);
 const all = sum(rows.map(({ ms }) => ms));
 const cell = (value: number | undefined, digits = 2) => (value?.toFixed(digits) ?? "").padStart(10);
 console.log(`${name}, ${dtype}, ${batch} x 3 x 32 x 32, ${solver.updateRule}`);
-for (const { layer, name } of net.explain()) console.log(`  ${layer}: ${name}`);
+for (const { layer, name } of alone.net.explain()) console.log(`  ${layer}: ${name}`);
 console.log();
-console.log("".padEnd(14) + ["forward", "backward", "ms", "%"].map((s) => s.padStart(10)).join(""));
+const heads = ["forward", "backward", "ms", "%"];
+if (together) heads.push(`${threads} threads`, "speed-up");
+console.log("".padEnd(14) + heads.map((s) => s.padStart(10)).join(""));
 for (const { row, phases, ms } of rows) {
   const cells = [cell(phases.get("forward")), cell(phases.get("backward")), cell(ms)];
-  console.log(row.padEnd(14) + cells.join("") + cell(100 * ms / all, 1));
+  cells.push(cell(100 * ms / all, 1));
+  if (together) {
+    const least = sum(together.least.get(row)!.values());
+    cells.push(cell(least), cell(ms / least));
+  }
+  console.log(row.padEnd(14) + cells.join(""));
 }
 console.log();
 const outside = rows.filter(({ row }) => !/^(conv|affine)/.test(row)).map(({ ms }) => ms);
 console.log(
   `outside convolutions and fully-connected layers: ${(100 * sum(outside) / all).toFixed(1)} %`,
 );
-console.log(
-  `sum of the rows ${all.toFixed(1)} ms; whole iteration ${iteration.toFixed(1)} ms: ` +
-    `${Math.round(1000 * batch / iteration)} images/s`,
-);
+const show = (ms: number) => `${ms.toFixed(1)} ms: ${Math.round(1000 * batch / ms)} images/s`;
+console.log(`sum of the rows ${all.toFixed(1)} ms; whole iteration ${show(alone.iteration)}`);
+if (together) {
+  const { iteration } = together, speedUp = (alone.iteration / iteration).toFixed(2);
+  console.log(`on ${threads} threads ${show(iteration)}, ${speedUp} times as fast`);
+}
