@@ -20,7 +20,7 @@ import { ArgumentRangeError } from "../../kernels/errors.ts";
 import { explain, select } from "../../kernels/select.ts";
 import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
 import { checkBatch, checkCache } from "../checks.ts";
-import { zerosLike } from "../tensor.ts";
+import { emptyLike } from "../tensor.ts";
 import { type BackwardOptions, type Gradients, type OptionalDx, runBackward } from "./gradients.ts";
 import { type LayerDefinition, layerOf, type LayerPlan } from "./layer.ts";
 
@@ -59,7 +59,7 @@ function runAffineForward<A extends FloatArray>(
 ): { out: Tensor<A>; cache: AffineCache<A> } {
   const shape = checkAffine(x, w, b);
   const N = x.shape[0];
-  const out = zerosLike(x, [N, shape.M]);
+  const out = emptyLike(x, [N, shape.M]);
   const epilogue = { bias: b.data, relu };
   const kernel = select(affineKernels, shape, dtypeOf(x.data), epilogue);
   kernel.forward(N, x.data, w.data, out.data, epilogue);

@@ -16,7 +16,7 @@ import { explain, type Explanation, select } from "../../kernels/select.ts";
 import { averagePoolParams, averagePoolShape } from "../../kernels/shape.ts";
 import { dtypeOf } from "../../kernels/tensor.ts";
 import { checkBoolean, checkCache, option, readOptions } from "../checks.ts";
-import { zerosLike } from "../tensor.ts";
+import { emptyLike } from "../tensor.ts";
 import { imageShape, type LayerDefinition, layerOf, type Size } from "./layer.ts";
 import { POOL, type PoolOptions, poolWindow } from "./max_pool.ts";
 
@@ -40,7 +40,7 @@ function runForward<A extends FloatArray>(
   checkTensor("x", x, 4);
   const shape = averagePoolShape(x.shape, poolParam);
   const N = x.shape[0];
-  const out = zerosLike(x, [N, shape.C, shape.OH, shape.OW]);
+  const out = emptyLike(x, [N, shape.C, shape.OH, shape.OW]);
   pick(shape, dtypeOf(x.data)).forward(N, x.data, out.data);
   return { out, cache: { shape: [...x.shape], poolParam: averagePoolParams(shape) } };
 }
@@ -54,7 +54,7 @@ function runBackward<A extends FloatArray>(
   const shape = averagePoolShape(cache.shape, cache.poolParam);
   const N = cache.shape[0];
   checkTensorShape("dout", dout, [N, shape.C, shape.OH, shape.OW], "the pool's output");
-  const dx = zerosLike(dout, cache.shape);
+  const dx = emptyLike(dout, cache.shape);
   pick(shape, dtypeOf(dout.data)).backward(N, dout.data, dx.data);
   return dx;
 }

@@ -21,7 +21,7 @@ import { explain, type Explanation, select } from "../../kernels/select.ts";
 import { convTransposeParams, convTransposeShape } from "../../kernels/shape.ts";
 import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
 import { checkCache, option, readOptions, unchecked, whole } from "../checks.ts";
-import { zerosLike } from "../tensor.ts";
+import { emptyLike } from "../tensor.ts";
 import {
   type BackwardOptions,
   checkBiases,
@@ -109,7 +109,7 @@ function runForward<A extends FloatArray, B extends Tensor<A> | null>(
 ): { out: Tensor<A>; cache: ConvTransposeCache<A, B> } {
   const shape = checkConvTranspose(x, w, b, convParam);
   const N = x.shape[0];
-  const out = zerosLike(x, [N, shape.C, shape.H, shape.W]);
+  const out = emptyLike(x, [N, shape.C, shape.H, shape.W]);
   const epilogue = { bias: b?.data };
   const kernel = transposed(pick(shape, dtypeOf(x.data), epilogue), shape);
   kernel.forward(N, x.data, w.data, out.data, epilogue);

@@ -12,7 +12,7 @@ import {
   checkTensorShape,
 } from "../../kernels/check.ts";
 import { checkCache } from "../checks.ts";
-import { zerosLike } from "../tensor.ts";
+import { emptyLike, zerosLike } from "../tensor.ts";
 import { imageShape, type LayerDefinition, layerOf } from "./layer.ts";
 
 /** What a global average's backward pass needs of its forward pass. */
@@ -46,7 +46,7 @@ export function globalAverageForward<A extends FloatArray>(
   checkTensor("x", x, 4);
   const { shape } = x, [N, C, H, W] = shape;
   checkNonEmpty("x", shape, 1);
-  const out = zerosLike(x, [N, C]);
+  const out = emptyLike(x, [N, C]);
   const P = H * W, from = x.data, to = out.data;
   for (let plane = 0; plane < to.length; plane++) {
     let sum = 0;
@@ -81,7 +81,7 @@ export function globalAverageBackward<A extends FloatArray>(
   checkCache(cache, ["shape"]);
   const { shape } = cache, [N, C, H, W] = shape;
   checkTensorShape("dout", dout, [N, C], "the average's output");
-  const dx = zerosLike(dout, shape);
+  const dx = emptyLike(dout, shape);
   const P = H * W, from = dout.data, to = dx.data;
   for (let plane = 0; plane < from.length; plane++) {
     to.fill(from[plane] / P, plane * P, (plane + 1) * P);
@@ -129,7 +129,7 @@ export function globalMaxForward<A extends FloatArray>(
   checkTensor("x", x, 4);
   const { data, shape: [N, C, H, W] } = x;
   checkNonEmpty("x", x.shape, 1);
-  const out = zerosLike(x, [N, C]);
+  const out = emptyLike(x, [N, C]);
   const P = H * W, to = out.data;
   for (let plane = 0; plane < to.length; plane++) {
     to[plane] = data[argMax(data, plane * P, (plane + 1) * P)];

@@ -16,7 +16,7 @@ import { explain, type Explanation, select } from "../../kernels/select.ts";
 import { poolParams, poolShape } from "../../kernels/shape.ts";
 import { dtypeOf } from "../../kernels/tensor.ts";
 import { checkBoolean, checkCache, option, readOptions, unchecked } from "../checks.ts";
-import { emptyLike, zerosLike } from "../tensor.ts";
+import { emptyLike } from "../tensor.ts";
 import { imageShape, type LayerDefinition, layerOf, readSize, type Size } from "./layer.ts";
 
 /** What a max-pool's backward pass needs of its forward pass. */
@@ -56,7 +56,7 @@ function runPoolBackward<A extends FloatArray>(
   const N = x.shape[0];
   checkTensorShape("dout", dout, [N, shape.C, shape.OH, shape.OW], "the pool's output");
   checkSameDType({ dout, x });
-  const dx = zerosLike(x);
+  const dx = emptyLike(x);
   pick(shape, dtypeOf(x.data)).backward(N, x.data, dout.data, dx.data);
   return dx;
 }

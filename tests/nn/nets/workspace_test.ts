@@ -6,6 +6,7 @@ import {
   batchnorm,
   concat,
   conv,
+  convTranspose,
   dropout,
   flatten,
   type FloatArray,
@@ -22,6 +23,7 @@ import {
   sequential,
   softmaxLoss,
   type Tensor,
+  useKernels,
 } from "../../../mod.ts";
 import { Workspace } from "../../../nn/workspace.ts";
 import { assertSameBits } from "../../support/bits.ts";
@@ -105,6 +107,17 @@ describe("A net whose iterations use their arrays again", () => {
         assertSameBits(steps(layers, dtype), steps(layers.map(cautious), dtype));
       });
     }
+  }
+
+  for (const kernels of ["generated", "naive"] as const) {
+    it(`computes the same by ${kernels} kernels`, () => {
+      const layers = [
+        ...[conv(6), maxPool(3, { stride: 4 }), convTranspose(6, { stride: 3 }), relu()],
+        ...[averagePool(2, { stride: 3 }), affine(12), relu(), affine(3)],
+      ];
+      using _ = useKernels(kernels);
+      assertSameBits(steps(layers, "float64"), steps(layers.map(cautious), "float64"));
+    });
   }
 
   const layers = [conv(8), batchnorm(), gelu(), conv(8), relu(), maxPool(2), affine(3)];
