@@ -38,6 +38,11 @@ export function setAllocator(next?: Allocator): void {
   allocator = next;
 }
 
+/** Whether arrays come from somewhere else. */
+export function areShared(): boolean {
+  return allocator !== undefined;
+}
+
 /** An array of zeros. */
 export function zerosOf(dtype: DType, length: number): FloatArray {
   return dtype === "float32" ? new Float32Array(length) : new Float64Array(length);

@@ -50,8 +50,9 @@ import {
 } from "./emit_affine.ts";
 import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
 import { type Features, hasSimd } from "./features.ts";
+import { runJob } from "./job.ts";
 import { compile, type Module, type Region, reserve } from "./memory.ts";
-import { PRODUCTS, runJob } from "./program.ts";
+import { COPIES, PRODUCTS } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import { type Vector, vectors } from "./vector.ts";
 
@@ -172,6 +173,8 @@ function multiply(vector: Vector, fused: boolean, product: Product): void {
   runJob({
     cost: (byRows ? J : I) * K / (PRODUCTS * vector.lanes),
     together: byRows ? ROWS : TILE_BYTES / vector.bytes,
+    // Each packs the whole of the other matrix.
+    callCost: (byRows ? J : I) * K / COPIES,
     prepare(queue) {
       queue.use(module);
       return true;

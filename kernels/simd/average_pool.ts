@@ -18,7 +18,7 @@ import { compile, Layout, reserve } from "./memory.ts";
 import type { PlainOp } from "./opcodes.ts";
 import { chooseTiles } from "./plane_tiles.ts";
 import { writeMoves } from "./planes.ts";
-import { runJob } from "./program.ts";
+import { runJob } from "./job.ts";
 import { type Vector, vectors } from "./vector.ts";
 
 /** Taps that are written out. */

@@ -13,7 +13,7 @@ import { Assembly, type Func } from "./assembler.ts";
 import type { Features } from "./features.ts";
 import { type Constants, Lanes } from "./lanes.ts";
 import { compile, Layout, type Module, reserve } from "./memory.ts";
-import { runJob } from "./program.ts";
+import { runJob } from "./job.ts";
 import { type Vector, vectors } from "./vector.ts";
 
 /** Numbers of a block: a multiple of a step's. */

@@ -16,7 +16,7 @@ import { Assembly, type Func } from "./assembler.ts";
 import { type Pool, writeBackward, writeForward } from "./emit_max_pool.ts";
 import { type Features, features } from "./features.ts";
 import { compile, Layout, type Module, type Region, reserve } from "./memory.ts";
-import { runJob } from "./program.ts";
+import { runJob } from "./job.ts";
 import { type Vector, vectors } from "./vector.ts";
 
 /** A pool's kernel, and where its data lie in the memory. */

@@ -14,7 +14,7 @@ import { Assembly, type Func, type Local } from "./assembler.ts";
 import type { Features } from "./features.ts";
 import { Lanes, type Value } from "./lanes.ts";
 import { compile, Layout, type Module, reserve } from "./memory.ts";
-import { runJob } from "./program.ts";
+import { runJob } from "./job.ts";
 import { type Vector, vectors } from "./vector.ts";
 
 /** Bytes of an array that are held at once, if a plane has not more; and the most planes. */
@@ -24,7 +24,7 @@ const LEAST = 2;
 /** Steps that a loop does each time. */
 const UNROLL = 4;
 /** About how long a value takes, in nanoseconds. */
-const VALUE_COST = 0.5;
+const VALUE_COST = 0.15;
 
 /** One value per plane, in every lane: as the lanes compute, and what rounding has left of it. */
 interface Entry {

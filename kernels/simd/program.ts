@@ -8,44 +8,16 @@
 import type { Epilogue } from "../epilogue.ts";
 import type { ImageRun, WeightRun } from "../runner.ts";
 import type { Pass } from "../passes.ts";
-import { Scratch } from "../scratch.ts";
 import type { FloatArray } from "../tensor.ts";
+import { addParts, partialSums } from "./partial_sums.ts";
+import { type Job, runJob } from "./job.ts";
 import { immediate, type Queue, scratchLike } from "./queue.ts";
 import type { Vector } from "./vector.ts";
-
-/** Work on a range of parts - images, planes, sums - that do not depend on each other. */
-export interface Job {
-  /** About how long a part takes, in nanoseconds. */
-  readonly cost: number;
-  /** Parts that are best run together. Default: 1. */
-  readonly together?: number;
-  /** Loads what all parts share; returns false if none can be run. */
-  prepare(queue: Queue): boolean;
-  /** Runs the parts from the first to before the end; returns the first that it leaves, or the end. */
-  run(queue: Queue, first: number, end: number): number;
-}
-
-/** Runs a job's first so many parts; returns how many it did before one that it leaves. */
-export type JobRunner = (job: Job, count: number) => number;
-
-/** Runs a job in this thread. */
-export const runHere: JobRunner = (job, count) =>
-  job.prepare(immediate) ? job.run(immediate, 0, count) : 0;
-
-let runner = runHere;
-
-/** Runs a job, on threads if there are any. */
-export const runJob: JobRunner = (job, count) => runner(job, count);
-
-/** Sets what runs jobs from now on. Default: this thread alone. */
-export function setJobRunner(next: JobRunner = runHere): void {
-  runner = next;
-}
 
 /** Products of a vector in a nanosecond, about: what jobs are cut by. */
 export const PRODUCTS = 5;
 /** Copies of numbers in a nanosecond, about. */
-const COPIES = 2;
+export const COPIES = 2;
 
 /** About how many times fewer products Winograd's algorithm takes. */
 export const PRODUCTS_SAVED = 1.8;
@@ -137,34 +109,37 @@ export interface WeightProgram {
   readonly flag?: number;
 }
 
-let partials = new Float64Array(0);
-const held = new Scratch(() => partials.byteLength, () => partials = new Float64Array(0));
-
-/** An array of so many numbers or more, whose content the next call may overwrite. */
-function partialSums(count: number): Float64Array {
-  held.need(8 * count);
-  if (partials.length < count) partials = new Float64Array(count);
-  return partials;
-}
-
 /** The most parts that a batch is cut into. */
 const MOST_PARTS = 16;
 
-/** What a part costs beside its images, in nanoseconds for each weight. */
-const PART_COST = 6;
+/** A batch that takes less, in nanoseconds, is one part. */
+const SMALL_BATCH = 200_000;
 
-/** That may be so much of what its images cost. */
+/** What each part but two costs beside its images, in nanoseconds for each weight. */
+const PART_COST = 4;
+
+/** That may be so much of what all images cost. */
 const PART_SHARE = 0.02;
 
+/** Images of a part: by the geometry alone, so that sums do not depend on how many threads there are. */
+function imagesOfPart({ cost, together }: WeightProgram, N: number, weights: number): number {
+  const free = cost * N < SMALL_BATCH ? 1 : 2;
+  const affordable = Math.floor(PART_SHARE * cost * N / (PART_COST * weights));
+  const most = Math.min(MOST_PARTS, N / together, free + affordable);
+  // A power of two: even for two threads, and for four.
+  let parts = 1;
+  while (2 * parts <= most) parts *= 2;
+  return Math.max(1, Math.ceil(N / parts / together)) * together;
+}
+
 /**
- * An attempt that runs a program. A batch is cut into parts by its geometry alone, whose sums are added in
- * order: the same numbers for any number of threads.
+ * An attempt that runs a program. A batch is cut into parts, whose sums are added in order: the same numbers
+ * for any number of threads.
  */
 export function weightRun(program: WeightProgram): WeightRun {
-  const { cost, together, sums, biasSums, flag } = program;
+  const { cost, sums, biasSums, flag } = program;
   return (N, x, dout, dw, db) => {
-    const fewest = PART_COST * dw.length / (PART_SHARE * cost);
-    const images = Math.ceil(Math.max(N / MOST_PARTS, fewest, 1) / together) * together;
+    const images = imagesOfPart(program, N, dw.length);
     const parts = Math.max(1, Math.ceil(N / images));
     const biases = db?.length ?? 0, size = dw.length + biases;
     const results = partialSums(parts * size);
@@ -182,11 +157,8 @@ export function weightRun(program: WeightProgram): WeightRun {
       },
     }, parts);
     if (done < parts) return false;
-    for (let part = 1; part < parts; part++) {
-      for (let i = 0, at = part * size; i < size; i++, at++) results[i] += results[at];
-    }
-    dw.set(results.subarray(0, dw.length));
-    db?.set(results.subarray(dw.length, size));
+    addParts(results, parts, size, 0, dw);
+    if (db !== undefined) addParts(results, parts, size, dw.length, db);
     return true;
   };
 }

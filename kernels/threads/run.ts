@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Job, type JobRunner, runHere } from "../simd/program.ts";
+import { type Job, type JobRunner, runHere } from "../simd/job.ts";
 import { immediate } from "../simd/queue.ts";
 import { NoRoom, Recorder } from "./recorder.ts";
 import { MOST_CHUNKS, type Team } from "./team.ts";
@@ -16,9 +16,18 @@ const SMALL_CHUNK = 20_000;
 /** Chunks for each thread, so that one that was held up does not keep the others waiting. */
 const CHUNKS_EACH = 4;
 
+/** What a chunk takes beside its parts may be so much of what these take, where each thread has several. */
+const CALL_SHARE = 0.05;
+
 /** Parts of a chunk. */
-function chunkSize({ cost, together = 1 }: Job, count: number, threads: number): number {
-  const least = Math.max(SMALL_CHUNK / cost, count / MOST_CHUNKS, count / (threads * CHUNKS_EACH));
+function chunkSize(
+  { cost, together = 1, callCost = 0 }: Job,
+  count: number,
+  threads: number,
+): number {
+  const worthwhile = callCost > 0 ? CALL_SHARE * cost * count / callCost : Infinity;
+  const each = Math.max(1, Math.min(CHUNKS_EACH, Math.floor(worthwhile / threads)));
+  const least = Math.max(SMALL_CHUNK / cost, count / MOST_CHUNKS, count / (threads * each));
   return Math.ceil(least / together) * together;
 }
 

@@ -8,7 +8,7 @@ import { checkNumber } from "../check.ts";
 import { ArgumentRangeError } from "../errors.ts";
 import { setThreadNote } from "../select.ts";
 import { MEMORY_LIMIT } from "../simd/memory.ts";
-import { type JobRunner, setJobRunner } from "../simd/program.ts";
+import { type JobRunner, setJobRunner } from "../simd/job.ts";
 import { type Allocator, setAllocator } from "../tensor.ts";
 import { threadedRunner } from "./run.ts";
 import { Team } from "./team.ts";

@@ -84,10 +84,10 @@ export function groupByExample(N: number, C: number, P: number, planes: number):
   return { groups: N * C / planes, planes, P, C, byChannel: false };
 }
 
-/** Planes that a kernel does at once: as many values as the tables beside them have. */
-const MOST_PLANES = 1024;
+/** Planes that a kernel does at once: enough for several threads, few enough for tables that stay near. */
+const MOST_PLANES = 1 << 14;
 
-/** Tables of one value per plane, made when they are first needed and used by every call. */
+/** Tables of one value per plane, as large as a call has needed and used by every call. */
 let made: Pick<Chunk, "tables" | "groups" | "channels"> | undefined;
 
 /** Some planes of x that a kernel does at once. */
@@ -105,12 +105,14 @@ interface Chunk {
 
 /** Calls something for some planes after the others. */
 function inChunks({ groups, planes, P, C, byChannel }: Layout, call: (chunk: Chunk) => void): void {
-  made ??= {
-    tables: Array.from({ length: 4 }, () => new Float64Array(MOST_PLANES)),
-    groups: new Int32Array(MOST_PLANES),
-    channels: new Int32Array(MOST_PLANES),
-  };
-  const total = groups * planes;
+  const total = groups * planes, most = Math.min(total, MOST_PLANES);
+  if (made === undefined || made.groups.length < most) {
+    made = {
+      tables: Array.from({ length: 4 }, () => new Float64Array(most)),
+      groups: new Int32Array(most),
+      channels: new Int32Array(most),
+    };
+  }
   let channel = 0, group = 0, place = 0;
   for (let first = 0; first < total; first += MOST_PLANES) {
     const count = Math.min(total - first, MOST_PLANES);

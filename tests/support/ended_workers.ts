@@ -6,7 +6,7 @@
  */
 
 import { convForward, RandomState } from "../../mod.ts";
-import { setJobRunner } from "../../kernels/simd/program.ts";
+import { setJobRunner } from "../../kernels/simd/job.ts";
 import { immediate } from "../../kernels/simd/queue.ts";
 import { threadedRunner } from "../../kernels/threads/run.ts";
 import { Team } from "../../kernels/threads/team.ts";
