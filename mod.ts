@@ -280,6 +280,8 @@ export type {
   LookaheadOptions,
   Place,
 } from "./nn/training/averages.ts";
+export type { Parallel, ParallelSums } from "./nn/training/parallel.ts";
+export type { PartialSum } from "./nn/training/pairwise_sum.ts";
 export { averageBy, exponentialAverage, lookahead } from "./nn/training/averages.ts";
 export type { LearningRateRange, LearningRates } from "./nn/training/learning_rate_finder.ts";
 export { findLearningRate } from "./nn/training/learning_rate_finder.ts";

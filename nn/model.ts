@@ -20,6 +20,11 @@ export type Targets = Labels | Tensor;
 export interface LossOptions {
   /** The names of parameters that stay as they are: a model may leave out their gradients. */
   readonly frozen?: ReadonlySet<string>;
+  /**
+   * Called with a gradient as soon as it is known, with its name, so that it can be sent elsewhere while
+   * others are computed. A model need not call it.
+   */
+  readonly onGradient?: (name: string, gradient: Tensor) => void;
 }
 
 /** What one step of training needs: how wrong the net is, and which way is better. */

@@ -167,6 +167,8 @@ export interface Run {
   readonly params: Readonly<Record<string, Tensor>>;
   /** The gradients of the whole net, where the layers inside this one put theirs. */
   readonly grads: Record<string, Tensor>;
+  /** Called with each of them when it is known, by its name in the net. */
+  readonly onGradient?: (name: string, gradient: Tensor) => void;
 }
 
 /** A layer inside a net: planned, and with names for its parameters. */

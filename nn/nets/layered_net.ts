@@ -236,7 +236,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
    *
    * @param x The batch: (N, C, H, W), or (N, ...) if the first layer is fully-connected.
    * @param y The N labels, or the probabilities of the classes, (N, classes).
-   * @param options Parameters whose gradients are not computed.
+   * @param options Parameters whose gradients are not computed, and who is told of the others.
    * @returns The loss and the gradients.
    * @throws {TypeError} If x has a wrong type, dtype or rank, or y is neither.
    * @throws {RangeError} If examples do not have the net's size, N is 0, or a label is not a class.
@@ -262,9 +262,15 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     const grads: Record<string, Tensor<ArrayOf<D>>> = {}, workspace = this.#workspace;
     const inWorkspace = <T>(part: () => T) =>
       workspace === undefined ? part() : workspace.run(part);
+    let penalty = 0;
+    const onGradient = (name: string, gradient: Tensor) => {
+      penalty += penalize(this.reg, name, this.params[name].data, gradient.data);
+      options.onGradient?.(name, gradient);
+    };
     const { out, backward } = inWorkspace(() =>
       this.#forward(x, "train", {
         grads,
+        onGradient,
         frozen: options.frozen ?? NONE,
         release: workspace && ((array) => workspace.release(array)),
       })
@@ -274,7 +280,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     inWorkspace(() => backward(dx, { dx: false }));
     // The loss may be a function that keeps the scores.
     workspace?.end([out, ...Object.values(grads)].map(({ data }) => data));
-    return { loss: loss + penalize(this.reg, this.params, grads), grads };
+    return { loss: loss + 0.5 * this.reg * penalty, grads };
   }
 
   /**
@@ -548,39 +554,30 @@ function describeLayer({ type, args = [] }: LayerDefinition, path: string): Laye
 }
 
 /**
- * The L2 penalty on all weights W, whose gradient it adds to theirs.
+ * The L2 penalty on weights W, whose gradient it adds to theirs.
  *
  * @param reg The strength.
- * @param params The parameters by name.
- * @param grads Their gradients so far.
- * @returns 0.5 * reg * the sum of the squares of the weights.
+ * @param name The parameter's name.
+ * @param w The parameter.
+ * @param dw Its gradient so far.
+ * @returns The sum of the squares if it is a weight and there is a penalty, otherwise 0.
  */
-export function penalize(
-  reg: number,
-  params: Readonly<Record<string, Tensor>>,
-  grads: Readonly<Record<string, Tensor>>,
-): number {
-  if (reg === 0) return 0;
-  let squares = 0;
-  for (const name of Object.keys(grads)) {
-    if (!name.startsWith("W")) continue;
-    const w = params[name].data, dw = grads[name].data;
-    // Two sums: an addition need not wait for the one before it.
-    let even = 0, odd = 0, i = 0;
-    for (; i + 1 < w.length; i += 2) {
-      const a = w[i], b = w[i + 1];
-      even += a * a;
-      odd += b * b;
-      dw[i] += reg * a;
-      dw[i + 1] += reg * b;
-    }
-    if (i < w.length) {
-      even += w[i] * w[i];
-      dw[i] += reg * w[i];
-    }
-    squares += even + odd;
+function penalize(reg: number, name: string, w: FloatArray, dw: FloatArray): number {
+  if (reg === 0 || !name.startsWith("W")) return 0;
+  // Two sums: an addition need not wait for the one before it.
+  let even = 0, odd = 0, i = 0;
+  for (; i + 1 < w.length; i += 2) {
+    const a = w[i], b = w[i + 1];
+    even += a * a;
+    odd += b * b;
+    dw[i] += reg * a;
+    dw[i + 1] += reg * b;
   }
-  return 0.5 * reg * squares;
+  if (i < w.length) {
+    even += w[i] * w[i];
+    dw[i] += reg * w[i];
+  }
+  return even + odd;
 }
 
 /** Normal weights of a standard deviation: drawn in float64, rounded to the dtype once. */

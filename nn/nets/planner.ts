@@ -126,6 +126,7 @@ function running(
             const gradient = grads[local];
             checkTensorShape(`${path}'s d${local}`, gradient, params[local].shape, local);
             around.grads[names[local]] = gradient;
+            around.onGradient?.(names[local], gradient);
           }
           if (options.dx !== false) checkTensorShape(`${path}'s dx`, dx, x.shape, "its input");
           return { dx };

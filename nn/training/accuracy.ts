@@ -10,6 +10,7 @@ import type { Labels, Model } from "../model.ts";
 import { isHigher } from "../shaping.ts";
 import type { RandomState } from "../random/random_state.ts";
 import { zerosLike } from "../tensor.ts";
+import type { Parallel } from "./parallel.ts";
 
 /** Examples in a batch where only scores are computed, as in the course. */
 export const CHECK_BATCH = 100;
@@ -22,6 +23,7 @@ export const CHECK_BATCH = 100;
  * @param y Their labels.
  * @param picks Which of the examples.
  * @param batchSize How many are put through the model at a time.
+ * @param parallel Who else does some of the batches. Default: nobody.
  * @returns A number from 0 to 1.
  */
 export function* accuracyOf<A extends FloatArray>(
@@ -30,12 +32,14 @@ export function* accuracyOf<A extends FloatArray>(
   y: Labels,
   picks: Int32Array,
   batchSize: number,
+  parallel?: Parallel,
 ): Generator<void, number> {
   const example = x.shape.slice(1);
   const count = picks.length, size = sizeOf(example);
   const batch = zerosForModel(model, [Math.min(batchSize, count), ...example]);
   let correct = 0;
-  for (let start = 0; start < count; start += batchSize) {
+  const { rank, size: ranks } = parallel ?? { rank: 0, size: 1 };
+  for (let start = rank * batchSize; start < count; start += ranks * batchSize) {
     const batchPicks = picks.subarray(start, start + batchSize), n = batchPicks.length;
     gather(x, batchPicks, batch.data);
     const part = { data: batch.data.subarray(0, n * size) as A, shape: [n, ...example] };
@@ -45,7 +49,8 @@ export function* accuracyOf<A extends FloatArray>(
     }
     yield;
   }
-  return correct / count;
+  const total = parallel?.gather(Float64Array.of(correct)).reduce((sum, more) => sum + more);
+  return (total ?? correct) / count;
 }
 
 /** The values of all examples, or of so many drawn with replacement. */

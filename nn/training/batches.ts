@@ -23,7 +23,7 @@ export interface BatchOptions {
 }
 
 /** Seeds are whole numbers below this. */
-const SEEDS = 2 ** 31;
+export const SEEDS = 2 ** 31;
 
 /** Draws batches: one after another out of a random order, or each anew. */
 export class Batches<A extends FloatArray> {
@@ -50,23 +50,10 @@ export class Batches<A extends FloatArray> {
    * Draws a batch.
    *
    * @param random Where the random numbers come from.
-   * @param epoch Epochs done.
    * @param place Which batch of the epoch this is, from 0.
-   * @returns The batch, to be used before the next draw.
+   * @returns Which examples are in it.
    */
-  next(random: RandomState, epoch: number, place: number): { x: Tensor<A>; y: Targets } {
-    const { xTrain, yTrain } = this.#data, { augment } = this.#options;
-    const x = this.#x, y = this.#y;
-    const picks = this.#picks(random, place);
-    gather(xTrain, picks, x.data);
-    for (let i = 0; i < y.length; i++) y[i] = yTrain[picks[i]];
-    const targets = augment?.(x, random, { y, picks, epoch });
-    if (targets === undefined) return { x, y };
-    checkTensor("What augment returns", targets, 2);
-    return { x, y: targets };
-  }
-
-  #picks(random: RandomState, place: number): Int32Array {
+  draw(random: RandomState, place: number): Int32Array {
     const [N] = this.#data.xTrain.shape, { batchSize, shuffle } = this.#options;
     if (!shuffle) return random.choice(N, batchSize);
     if (place === 0 || this.seed === null) this.seed = random.randint(SEEDS - 1);
@@ -78,15 +65,23 @@ export class Batches<A extends FloatArray> {
     // More than there are, if a batch is larger than all: the order begins again.
     return Int32Array.from({ length: batchSize }, (_, i) => this.#order[(first + i) % N]);
   }
-}
 
-/** Adds the values of tensors to others of the same names. */
-export function addTo(
-  sums: Readonly<Record<string, Tensor>>,
-  more: Readonly<Record<string, Tensor>>,
-): void {
-  for (const [name, { data }] of Object.entries(sums)) {
-    const add = more[name].data;
-    for (let i = 0; i < data.length; i++) data[i] += add[i];
+  /**
+   * Reads a batch and augments it.
+   *
+   * @param picks Which examples are in it.
+   * @param random Where augmentation's random numbers come from.
+   * @param epoch Epochs done.
+   * @returns The batch, to be used before the next one is read.
+   */
+  fill(picks: Int32Array, random: RandomState, epoch: number): { x: Tensor<A>; y: Targets } {
+    const { xTrain, yTrain } = this.#data, { augment } = this.#options;
+    const x = this.#x, y = this.#y;
+    gather(xTrain, picks, x.data);
+    for (let i = 0; i < y.length; i++) y[i] = yTrain[picks[i]];
+    const targets = augment?.(x, random, { y, picks, epoch });
+    if (targets === undefined) return { x, y };
+    checkTensor("What augment returns", targets, 2);
+    return { x, y: targets };
   }
 }

@@ -9,11 +9,11 @@ import { ArgumentRangeError } from "../../kernels/errors.ts";
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import type { Read } from "../checks.ts";
 import type { LossAndGradients } from "../model.ts";
-import { copyOf } from "../plain_data.ts";
 import { copyRandom, RandomState } from "../random/random_state.ts";
 import type { AverageState } from "./averages.ts";
-import { addTo, Batches } from "./batches.ts";
+import { Batches } from "./batches.ts";
 import { globalNorm } from "./clip.ts";
+import { MicroBatches } from "./micro_batches.ts";
 import { describeStart } from "./non_finite.ts";
 import type { OptimConfig } from "./optim.ts";
 import { configsOf, namesOf } from "./param_groups.ts";
@@ -50,6 +50,7 @@ export class Iterations<A extends FloatArray> {
   readonly #before = new RandomState(0);
   /** The names of the parameters that stay as they are. */
   readonly #frozen: ReadonlySet<string>;
+  readonly #microBatches: MicroBatches<A>;
 
   constructor(trained: TrainedModel<A>, data: AnyData, options: Read<typeof SETTINGS>) {
     this.#trained = trained;
@@ -65,6 +66,8 @@ export class Iterations<A extends FloatArray> {
     this.perEpoch = Math.max(Math.floor(data.xTrain.shape[0] / this.perUpdate), 1);
     this.count = numEpochs * this.perEpoch;
     this.batches = new Batches(trained.model, data, options);
+    const { parallel } = options, frozenNames = this.#frozen;
+    this.#microBatches = new MicroBatches(trained, this.batches, accumulate, parallel, frozenNames);
   }
 
   /** Epochs done after this many iterations. */
@@ -104,30 +107,16 @@ export class Iterations<A extends FloatArray> {
     }
   }
 
-  /** The mean loss of the batches of one update, and their mean gradients. */
+  /** The loss of an update's examples, and its gradients with respect to the parameters that learn. */
   #lossAndGradients(iteration: number): LossAndGradients<A> {
-    const { accumulate } = this.#options;
-    const first = this.#lossOfBatch(iteration, 0);
-    if (accumulate === 1 || !Number.isFinite(first.loss)) return first;
-    // A copy, as a model may use its arrays again.
-    const grads = copyOf(first.grads, "grads");
-    let { loss } = first;
-    for (let part = 1; part < accumulate && Number.isFinite(loss); part++) {
-      const next = this.#lossOfBatch(iteration, part);
-      loss += next.loss;
-      addTo(grads, next.grads);
+    const { accumulate } = this.#options, { model, random } = this.#trained;
+    const epoch = this.epochAt(iteration), place = (iteration % this.perEpoch) * accumulate;
+    if (accumulate > 1) {
+      const result = this.#microBatches.next({ epoch, place, done: iteration * accumulate });
+      this.divergedAt = this.#microBatches.divergedAt;
+      return result;
     }
-    for (const { data } of Object.values(grads)) {
-      for (let i = 0; i < data.length; i++) data[i] /= accumulate;
-    }
-    return { loss: loss / accumulate, grads };
-  }
-
-  /** Draws a batch, and gives its loss and the gradients of the parameters that learn. */
-  #lossOfBatch(iteration: number, part: number): LossAndGradients<A> {
-    const { model, random } = this.#trained;
-    const place = (iteration % this.perEpoch) * this.#options.accumulate + part;
-    const { x, y } = this.batches.next(random, this.epochAt(iteration), place);
+    const { x, y } = this.batches.fill(this.batches.draw(random, place), random, epoch);
     const { loss, grads } = model.loss(x, y, { frozen: this.#frozen });
     checkNumber("The loss of the model", loss);
     if (!Number.isFinite(loss)) this.divergedAt = describeStart(model, x);

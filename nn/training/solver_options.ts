@@ -14,6 +14,7 @@ import { checkLabels } from "../layers/loss.ts";
 import type { Labels, Model } from "../model.ts";
 import type { Average } from "./averages.ts";
 import type { CourseRuleName, OptimConfig, UpdateRule, UpdateRuleName } from "./optim.ts";
+import type { Parallel } from "./parallel.ts";
 import { checkGroups, type ParamGroup, type ParamNames } from "./param_groups.ts";
 import { checkRandom, type RandomState } from "../random/random_state.ts";
 import type { Schedule } from "./schedules.ts";
@@ -80,9 +81,17 @@ export interface SolverOptions {
   readonly batchSize?: number;
   /**
    * Batches whose gradients are averaged for one update: a large batch that need not be in memory at
-   * once. Batch normalization sees each on its own. Default: 1.
+   * once. Batch normalization sees each on its own, and keeps the mean of their running statistics.
+   * Default: 1.
    */
   readonly accumulate?: number;
+  /**
+   * The processes that train together, each with its share of the batches of every update: the result
+   * has the same bits for any number of them, up to `accumulate`. Rank 0's parameters, and where it
+   * stands, are everyone's at the start; it alone prints and calls onProgress and onCheckpoint. Default: this
+   * process alone.
+   */
+  readonly parallel?: Parallel;
   /**
    * Whether an epoch shows every example once, in random order, but for those that fill no batch. If
    * not, batches are drawn with replacement, as in the course. Default: false.
@@ -184,6 +193,11 @@ function checkAverage(name: string, value: unknown): asserts value is Average {
   checkType(isAverage, name, "have start and follow", value);
 }
 
+function checkParallel(name: string, value: unknown): asserts value is Parallel {
+  const isParallel = isObject(value) && "rank" in value && "size" in value && "sums" in value;
+  checkType(isParallel, name, "have rank, size, share, gather and sums", value);
+}
+
 /** The options of a solver. */
 export const SETTINGS = {
   updateRule: readRule,
@@ -196,6 +210,7 @@ export const SETTINGS = {
   schedule: option(checkFunction<Schedule>),
   batchSize: option(whole(1), 100),
   accumulate: option(whole(1), 1),
+  parallel: option(checkParallel),
   shuffle: option(checkBoolean, false),
   numEpochs: option(whole(1), 10),
   numTrainSamples: option(checkSamples, 1000),

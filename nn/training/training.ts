@@ -81,8 +81,10 @@ export class Training<A extends FloatArray> {
   *run(options: TrainOptions): Generator<void | Promise<void>, TrainResult> {
     const { signal, onProgress, onCheckpoint, checkpointEvery } = //
       readOptions("options", options, TRAIN);
+    const { parallel } = this.#options;
     if (this.#running) throw new ArgumentTypeError("The solver is training already", "BUSY");
     const { perEpoch } = this.iterations;
+    if (parallel !== undefined) this.resume(parallel.share(this.checkpoint()));
     this.#running = true;
     try {
       this.#trained.takeBack();
@@ -98,6 +100,7 @@ export class Training<A extends FloatArray> {
           this.#record(accuracies);
           this.#printAccuracies(accuracies);
         }
+        if (!this.#leads) continue;
         // It may return a promise, though its type does not ask for one.
         yield onProgress?.(this.#progress());
         // A checkpoint of what diverged would take the place of one that can continue.
@@ -194,13 +197,24 @@ export class Training<A extends FloatArray> {
   /** Why there is nothing more to do; undefined if there is. */
   #ended(signal: AbortSignal | undefined): TrainEnd | undefined {
     if (this.#diverged) return "diverged";
-    if (signal?.aborted) return "stopped";
+    if (this.#isStopped(signal)) return "stopped";
     if (this.#checkPending) return undefined;
     if (this.iteration >= this.iterations.count) return "done";
     const { patience = Infinity } = this.#options;
     // The first entry is that of the first iteration, not of an epoch.
     const waited = this.#history.valAccHistory.length - 1 - this.#bestCheck;
     return waited >= patience ? "patience" : undefined;
+  }
+
+  /** Whether a signal was aborted, here or in another process. */
+  #isStopped(signal: AbortSignal | undefined): boolean {
+    const aborted = signal?.aborted ?? false, { parallel } = this.#options;
+    return parallel?.gather(Float64Array.of(Number(aborted))).includes(1) ?? aborted;
+  }
+
+  /** Whether this process tells how it goes. */
+  get #leads(): boolean {
+    return (this.#options.parallel?.rank ?? 0) === 0;
   }
 
   /** Whether the last loss was no number that one can learn from. */
@@ -236,7 +250,7 @@ export class Training<A extends FloatArray> {
       const place = divergedAt === undefined ? "" : `, first in ${divergedAt}`;
       const hint = `The loss became ${reached.loss} in iteration ${reached.iteration}${place}: ` +
         "try a lower learning rate";
-      if (this.#options.verbose) console.log(hint);
+      if (this.#options.verbose && this.#leads) console.log(hint);
       return { ...reached, hint };
     }
     const measured = this.#isCheckPoint(this.iteration) && !this.#checkPending;
@@ -253,7 +267,7 @@ export class Training<A extends FloatArray> {
   *#measure(): Generator<void, Accuracies> {
     const start = performance.now();
     const { xTrain, yTrain, xVal, yVal } = this.#data;
-    const { numTrainSamples, numValSamples } = this.#options;
+    const { numTrainSamples, numValSamples, parallel } = this.#options;
     const { model, random } = this.#trained;
     this.#beforeCheck = random.getState();
     const trainPicks = drawExamples(xTrain, numTrainSamples, random);
@@ -261,8 +275,8 @@ export class Training<A extends FloatArray> {
     const { averages } = this.iterations;
     if (averages !== undefined) this.#trained.lend(averages.params, this.#averageState());
     try {
-      const trainAcc = yield* accuracyOf(model, xTrain, yTrain, trainPicks, CHECK_BATCH);
-      const valAcc = yield* accuracyOf(model, xVal, yVal, valPicks, CHECK_BATCH);
+      const trainAcc = yield* accuracyOf(model, xTrain, yTrain, trainPicks, CHECK_BATCH, parallel);
+      const valAcc = yield* accuracyOf(model, xVal, yVal, valPicks, CHECK_BATCH, parallel);
       this.#beforeCheck = undefined;
       this.#checkTime.add(performance.now() - start);
       return { trainAcc, valAcc };
@@ -323,14 +337,14 @@ export class Training<A extends FloatArray> {
 
   #printLoss(): void {
     const { verbose, printEvery } = this.#options;
-    if (!verbose || (this.iteration - 1) % printEvery !== 0) return;
+    if (!verbose || !this.#leads || (this.iteration - 1) % printEvery !== 0) return;
     const place = `${this.iteration} / ${this.iterations.count}`;
     console.log(`(Iteration ${place}) loss: ${this.#history.lossHistory.at(-1)!.toFixed(6)}`);
   }
 
   #printAccuracies({ trainAcc, valAcc }: Accuracies): void {
     const { verbose, numEpochs } = this.#options;
-    if (!verbose) return;
+    if (!verbose || !this.#leads) return;
     console.log(
       `(Epoch ${this.epoch} / ${numEpochs}) ` +
         `train acc: ${trainAcc.toFixed(6)}; val_acc: ${valAcc.toFixed(6)}`,
