@@ -82,7 +82,6 @@ export function makeSolver(net = makeNet(), more: SolverOptions = {}): Solver<Fl
   }, {
     ...solver,
     verbose: false,
-    recordUpdates: true,
     transformGradients: clipGlobalNorm(clip),
     average: exponentialAverage({ decay }),
     augment: cropAndMirror({ pad, mirror }),
