@@ -17,6 +17,7 @@ import {
   useKernels,
   useThreads,
 } from "../mod.ts";
+import type { Mpi } from "../io/mpi.ts";
 import { orInputError, tryFolder } from "../tools/files.ts";
 import {
   flag,
@@ -33,6 +34,7 @@ import {
 import { CheckpointFile, trainAndKeep } from "../tools/checkpoint.ts";
 import { readCifar10 } from "./lib/cifar10.ts";
 import { percent } from "../tools/progress.ts";
+import { onRanks, rankOptions, readInTurn, updateOptions } from "../tools/ranks.ts";
 import { readForRecipe, type RecipeData, recipeSolver } from "./lib/recipe_solver.ts";
 import { type Recipe, recipes } from "./lib/recipes.ts";
 import { exitCode, kernelTable, outcome } from "../tools/report.ts";
@@ -58,6 +60,7 @@ const options = {
   seed: whole(0, SEEDS, "seed of the weights and batches: the same one gives the same losses"),
   kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
   threads,
+  ...rankOptions,
   checkpoint: path("file that the training run is kept in after every epoch, and resumed from"),
   out: path("folder for curves, filters and images with the classes they are taken for"),
 };
@@ -65,31 +68,44 @@ const options = {
 const about = "Trains nets on CIFAR-10. Recipes:\n\n  check    losses of untrained nets\n" +
   Object.entries(recipes).map(([name, { about }]) => `  ${name.padEnd(7)}  ${about}`).join("\n");
 
+/** Where CIFAR-10 is. */
+const folderOf = ({ data = "data" }: Values<typeof options>) => data;
+
 async function main(read: Values<typeof options>): Promise<number> {
-  const folder = read.data ?? "data";
-  if (read.recipe === "check") {
-    refuseTraining(read);
-    useKernels(read.kernels);
-    checkLosses(await readCifar10(folder, read.download, 1000), read.seed);
-    return 0;
+  const { recipe } = read;
+  if (recipe !== "check") {
+    return await onRanks(read.mpi, (mpi) => train(recipe, recipes[recipe], read, mpi));
   }
-  const { out, recipe: name } = read;
-  if (out !== undefined) await tryFolder(out, pictureNames(name));
-  await using checkpoint = read.checkpoint === undefined
+  refuseTraining(read);
+  useKernels(read.kernels);
+  checkLosses(await readCifar10(folderOf(read), read.download, 1000), read.seed);
+  return 0;
+}
+
+async function train(
+  name: keyof typeof recipes,
+  recipe: Recipe,
+  read: Values<typeof options>,
+  mpi: Mpi | undefined,
+): Promise<number> {
+  const { out } = read, leads = (mpi?.rank ?? 0) === 0;
+  const update = updateOptions(read.batch ?? recipe.solver.batchSize, read, mpi);
+  if (out !== undefined && leads) await tryFolder(out, pictureNames(name));
+  await using checkpoint = read.checkpoint === undefined || !leads
     ? undefined
     : await CheckpointFile.open(read.checkpoint);
   useKernels(read.kernels);
-  using _ = await useThreads(read.threads);
-  const recipe: Recipe = recipes[name];
-  const data = await readForRecipe(folder, recipe, read);
+  using _ = await useThreads(read.threads ?? (read.mpi ? 1 : undefined));
+  const data = await readInTurn(mpi, () => readForRecipe(folderOf(read), recipe, read));
   const random = new RandomState(read.seed);
   const net = recipe.net(random, read.reg ?? recipe.reg);
   recipe.prepare?.(net, data.xTrain);
   const solver = recipeSolver(recipe, net, data, {
-    ...{ numEpochs: read.epochs, batchSize: read.batch, learningRate: read["learning-rate"] },
+    ...{ numEpochs: read.epochs, update, learningRate: read["learning-rate"] },
     ...{ crop: read.crop, mirror: read.mirror, random },
   });
-  const result = await trainAndKeep(solver, checkpoint);
+  const result = await trainAndKeep(solver, checkpoint, leads);
+  if (!leads) return exitCode(result);
   console.log(outcome(result));
   const { trainAcc } = result;
   const scores = testTimeScores(net, data.xTest, recipe.testTime ?? { mirror: false });
@@ -126,7 +142,7 @@ function viewsOf({ testTime }: Recipe): string {
 function refuseTraining(read: Values<typeof options>): void {
   const names = [
     ...["epochs", "batch", "learning-rate", "reg", "crop", "limit", "checkpoint", "out"] as const,
-    "mirror" as const,
+    ...["mirror", "mpi", "micro-batches"] as const,
   ];
   const given = names.find((name) => read[name] !== options[name].value);
   if (given === undefined) return;

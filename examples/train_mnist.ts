@@ -12,6 +12,7 @@ import {
   useKernels,
   useThreads,
 } from "../mod.ts";
+import type { Mpi } from "../io/mpi.ts";
 import { orInputError, tryFolder } from "../tools/files.ts";
 import {
   InputError,
@@ -28,6 +29,7 @@ import {
 import { CheckpointFile, trainAndKeep } from "../tools/checkpoint.ts";
 import { type Mnist, readMnist } from "./lib/mnist.ts";
 import { percent } from "../tools/progress.ts";
+import { onRanks, rankOptions, readInTurn, updateOptions } from "../tools/ranks.ts";
 import { exitCode, kernelTable, outcome } from "../tools/report.ts";
 
 const options = {
@@ -41,6 +43,7 @@ const options = {
   limit: whole(undefined, [1, 60_000], "use at most this many digits of each kind"),
   kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
   threads,
+  ...rankOptions,
   images: word("digits", ["digits", "fashion"], "MNIST's digits, or Fashion-MNIST's clothing"),
   data: path("folder with the four IDX files of MNIST, packed with gzip or not"),
   checkpoint: path("file that the training run is kept in after every epoch, and resumed from"),
@@ -60,16 +63,21 @@ const MEMORY = 4e9;
 
 async function main(values: Values<typeof options>): Promise<number> {
   checkMemory(values);
-  const { out } = values;
-  if (out !== undefined) {
+  return await onRanks(values.mpi, (mpi) => train(values, mpi));
+}
+
+async function train(values: Values<typeof options>, mpi: Mpi | undefined): Promise<number> {
+  const { out } = values, leads = (mpi?.rank ?? 0) === 0;
+  const update = updateOptions(values.batch, values, mpi);
+  if (out !== undefined && leads) {
     await tryFolder(out, ["mnist-filters.png", "mnist-loss.svg", "mnist-accuracy.svg"]);
   }
-  await using checkpoint = values.checkpoint === undefined
+  await using checkpoint = values.checkpoint === undefined || !leads
     ? undefined
     : await CheckpointFile.open(values.checkpoint);
   useKernels(values.kernels);
-  using _ = await useThreads(values.threads);
-  const { xTest, yTest, ...data } = await read(values);
+  using _ = await useThreads(values.threads ?? (values.mpi ? 1 : undefined));
+  const { xTest, yTest, ...data } = await readInTurn(mpi, () => read(values));
   const random = new RandomState(values.seed);
   const net = new ThreeLayerConvNet({
     inputDim: [1, 28, 28],
@@ -85,12 +93,13 @@ async function main(values: Values<typeof options>): Promise<number> {
     updateRule: "adam",
     optimConfig: { learningRate: values["learning-rate"] },
     schedule: cosineSchedule(),
-    batchSize: values.batch,
+    ...update,
     numEpochs: values.epochs,
     verbose: false,
     random,
   });
-  const result = await trainAndKeep(solver, checkpoint);
+  const result = await trainAndKeep(solver, checkpoint, leads);
+  if (!leads) return exitCode(result);
   console.log(outcome(result));
   console.log(`training accuracy    ${percent(solver.checkAccuracy(data.xTrain, data.yTrain))}`);
   console.log(`validation accuracy  ${percent(solver.checkAccuracy(data.xVal, data.yVal))}`);

@@ -78,13 +78,16 @@ export class CheckpointFile implements AsyncDisposable {
  *
  * @param solver What trains, with a bar.
  * @param file The file; undefined to keep nothing.
+ * @param leads Whether this process shows how it goes; of those that train together one does.
  * @returns What was reached.
  * @throws {InputError} If the file is not a checkpoint of this training run.
  */
 export async function trainAndKeep<A extends FloatArray>(
   solver: Solver<A>,
   file: CheckpointFile | undefined,
+  leads = true,
 ): Promise<TrainResult> {
+  if (!leads) return await solver.trainAsync();
   await file?.resume(solver);
   const result = await trainWithBar(solver, { onCheckpoint: file?.keep });
   // What diverged can lead nowhere, and would take the place of the last epoch.

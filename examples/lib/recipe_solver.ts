@@ -11,6 +11,7 @@ import {
   normalize,
   type RandomState,
   Solver,
+  type SolverOptions,
 } from "../../mod.ts";
 import { readCifar10 } from "./cifar10.ts";
 import type { Recipe } from "./recipes.ts";
@@ -48,7 +49,8 @@ export async function readForRecipe(
 /** What may differ from the recipe, and the random numbers. */
 export interface RecipeChanges {
   readonly numEpochs?: number;
-  readonly batchSize?: number;
+  /** How an update is made of a batch. */
+  readonly update?: Pick<SolverOptions, "batchSize" | "accumulate" | "parallel">;
   readonly learningRate?: number;
   readonly crop?: number;
   /** Mirrors half of the images, whatever the recipe says. */
@@ -75,7 +77,7 @@ export function recipeSolver(
   const pad = changes.crop ?? recipe.crop, mirror = recipe.mirror || changes.mirror;
   return new Solver(net, data, {
     ...solver,
-    batchSize: changes.batchSize ?? solver.batchSize,
+    ...changes.update,
     numEpochs: changes.numEpochs ?? solver.numEpochs,
     optimConfig: { ...recipe.optimConfig, learningRate },
     paramGroups: recipe.paramGroups?.(learningRate),

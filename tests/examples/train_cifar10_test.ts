@@ -22,6 +22,7 @@ import { fastNet, scale, whiten } from "../../examples/lib/fast.ts";
 import { eigen, whiteningFilters } from "../../examples/lib/whitening.ts";
 import { recipes } from "../../examples/lib/recipes.ts";
 import { assertRefused, interrupt, run } from "../support/command.ts";
+import { noMpi, runTask } from "../support/mpi.ts";
 
 /** Images of noise, each class with a bright bar of its own place and color. */
 function made(count: number, size: number, seed: number): { x: Tensor<Float32Array>; y: number[] } {
@@ -333,6 +334,13 @@ describe("deno task cifar10", () => {
       "cifar10-overfit-pictures.png",
     ]);
     for (const name of names) assert((await Deno.stat(`${out}/${name}`)).size > 500, name);
+  });
+
+  it("trains on ranks, with what one process gives", { skip: noMpi }, async () => {
+    const changes = ["--epochs", "2", "--crop", "2", "--mirror", "--micro-batches", "4"];
+    const one = await run("examples/train_cifar10.ts", [...small, ...changes]);
+    const { code, stdout, stderr } = await runTask(2, "cifar10", [...small, ...changes, "--mpi"]);
+    assertEquals([code, stdout], [0, one.stdout], stderr);
   });
 
   it("resumes after Ctrl-C with the losses of a run that was not stopped", async () => {

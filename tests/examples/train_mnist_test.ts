@@ -1,8 +1,10 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
+import { decodeCheckpoint } from "../../mod.ts";
 import { readMnist } from "../../examples/lib/mnist.ts";
 import { InputError } from "../../tools/options.ts";
 import { idx } from "../support/idx.ts";
+import { noMpi, runTask } from "../support/mpi.ts";
 import { assertRefused, finish, interrupt, run, start } from "../support/command.ts";
 
 /** A folder with few made digits of 28 x 28; the validation set takes the last 5,000. */
@@ -140,6 +142,42 @@ describe("deno task train", () => {
     assertMatch(stdout, /^stopped by Ctrl-C after \d+ of 50000 iterations/);
     assertMatch(stdout, /\nvalidation accuracy +\d/);
     assertMatch(stdout, /\nconv1 /);
+  });
+
+  it("trains on ranks, with what one process gives, and one bar", { skip: noMpi }, async () => {
+    const folder = await Deno.makeTempDir(), parts = ["--micro-batches", "5"];
+    const one = await run("examples/train_mnist.ts", [...small, ...parts]);
+    for (const ranks of [2, 3]) {
+      const file = `${folder}/${ranks}.safetensors`;
+      const args = [...small, ...parts, "--mpi", "--checkpoint", file];
+      const { code, stdout, stderr } = await runTask(ranks, "train", args);
+      assertEquals([code, stdout], [0, one.stdout], stderr);
+      assertEquals(stderr.match(/8\/8 \| loss/g)?.length, 1);
+      assertEquals(decodeCheckpoint(await Deno.readFile(file)).iteration, 8);
+    }
+    await Deno.remove(folder, { recursive: true });
+  });
+
+  it("ends all ranks in one line if their options do not fit", { skip: noMpi }, async () => {
+    const { code, stdout, stderr } = await runTask(3, "train", [...small, "--mpi"]);
+    assertEquals([code, stdout], [2, ""]);
+    assertMatch(
+      stderr,
+      /Error: --micro-batches must be the number of ranks, 3, or more: received 2/,
+    );
+  });
+
+  it("refuses micro-batches that are no parts of the batch, and --mpi without permission", async () => {
+    await assertRefused(
+      "examples/train_mnist.ts",
+      [...small, "--micro-batches", "3"],
+      "--micro-batches must divide the batch of 50: received 3",
+    );
+    await assertRefused(
+      "examples/train_mnist.ts",
+      [...small, "--mpi"],
+      "MPI is a native library: run Deno with --allow-ffi",
+    );
   });
 
   it("refuses a folder for the clothing, which npm carries", async () => {
