@@ -9,7 +9,8 @@ import { fileURLToPath } from "node:url";
 import { type Family, familyLabel } from "../kernels/shape.ts";
 import { MAX_NUMBERS, stagedNumbers } from "../kernels/generated/staging.ts";
 import { orInputError } from "../tools/files.ts";
-import { type Geometry, geometryOf, geometryOptions } from "../tools/geometry.ts";
+import { geometryOf, geometryOptions } from "../tools/geometry.ts";
+import type { Geometry } from "../tools/modules.ts";
 import { flag, InputError, path, runCommand, type Values } from "../tools/options.ts";
 import {
   averagePoolFamilies,

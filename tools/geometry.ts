@@ -4,15 +4,9 @@
  * @module
  */
 
-import {
-  type AveragePoolShape,
-  averagePoolShape,
-  type ConvShape,
-  convShape,
-  type PoolShape,
-  poolShape,
-} from "../kernels/shape.ts";
+import { averagePoolShape, convShape, poolShape } from "../kernels/shape.ts";
 import { sizeOf } from "../kernels/tensor.ts";
+import type { Geometry } from "./modules.ts";
 import { InputError, orRefused, sizes, type Values, whole } from "./options.ts";
 
 /** The most that one size may be. */
@@ -29,12 +23,6 @@ export const geometryOptions = {
   dilation: sizes(["D", "vertical,horizontal"], MOST, "step between taps (default: 1)"),
   groups: whole<number | undefined>(undefined, [1, MOST], "groups of channels (default: 1)"),
 };
-
-/** An operation and its geometry. */
-export type Geometry =
-  | { readonly operation: "conv"; readonly shape: ConvShape }
-  | { readonly operation: "maxPool"; readonly shape: PoolShape }
-  | { readonly operation: "averagePool"; readonly shape: AveragePoolShape };
 
 /** A step or padding as the layers take it: one number, or a list. */
 function steps<T>(list: readonly number[] | undefined): T | undefined {

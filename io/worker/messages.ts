@@ -20,13 +20,10 @@ export interface WorkerProgress extends Omit<Progress, "trainAcc" | "valAcc"> {
   readonly valAcc?: number;
   /** Examples trained on in a second since the last report, without the time for accuracies. */
   readonly imagesPerSecond: number;
-  /** The learning rate of the last iteration, of parameters that are in no group. */
+  /** The learning rate of the last iteration, as {@linkcode Solver.learningRateHistory} has it. */
   readonly learningRate: number;
-  /**
-   * The square root of the sum of all squared gradients of the last iteration, before they are clipped;
-   * undefined where nothing was learned.
-   */
-  readonly gradientNorm?: number;
+  /** The norm of all gradients of the last iteration, as {@linkcode Solver.gradNormHistory} has it. */
+  readonly gradientNorm: number;
   /** How many threads layers run on. */
   readonly threads: number;
   /** Which kernels run. */
@@ -43,6 +40,10 @@ export interface Histories {
   readonly valAccHistory: readonly number[];
   /** The best validation accuracy so far. */
   readonly bestValAcc: number;
+  /** The norm of all gradients in each iteration, before they are clipped. */
+  readonly gradNormHistory: readonly number[];
+  /** The learning rate of each iteration. */
+  readonly learningRateHistory: readonly number[];
 }
 
 /** Where a training run in a worker stands: copies. */

@@ -27,7 +27,7 @@ import {
   type WorkerState,
   type WorkerThreads,
 } from "./messages.ts";
-import { Watch } from "./report.ts";
+import { Pace } from "./report.ts";
 import { netOf, type Setup, solverOf, sourceOf } from "./setup.ts";
 
 /** Says something to the owner, and moves buffers there. */
@@ -44,7 +44,7 @@ export class Session {
   readonly #setup: Setup;
   readonly #send: Send;
   readonly #stop = new AbortController();
-  readonly #watch: Watch;
+  readonly #pace: Pace;
   #kernels: KernelChoice = "auto";
   #kernelsInForce: Disposable | undefined;
   #threads: Threads | undefined;
@@ -58,7 +58,8 @@ export class Session {
   constructor(setup: Setup, send: Send) {
     this.#setup = setup;
     this.#send = send;
-    this.#watch = new Watch(setup);
+    const { batchSize = 100, accumulate = 1 } = setup.solver;
+    this.#pace = new Pace(batchSize * accumulate);
     this.#setKernels(setup.kernels);
     this.#started = this.#start();
     this.#train().catch((error) => send({ kind: "failed", error: errorData(error) }));
@@ -87,7 +88,7 @@ export class Session {
     // Before the net, so that its parameters lie where all threads find them.
     await this.#setThreads(this.#setup.threads);
     const net = netOf(this.#setup);
-    return { net, solver: solverOf(net, this.#setup, this.#watch.gradients) };
+    return { net, solver: solverOf(net, this.#setup) };
   }
 
   async #train(): Promise<void> {
@@ -96,7 +97,7 @@ export class Session {
     const { end, hint } = await solver.trainAsync({
       signal: this.#stop.signal,
       onProgress: (progress) => {
-        this.#report(progress);
+        this.#report(progress, solver);
         return this.#pause?.gate;
       },
     });
@@ -106,17 +107,20 @@ export class Session {
   }
 
   /** Says how far the training run is, if it is time, or there will be nothing new for a while. */
-  #report(progress: Progress): void {
-    const isLast = progress.iteration === progress.iterations || this.#stop.signal.aborted;
-    const found = this.#watch.iteration(progress, isLast || this.#pause !== undefined);
-    if (found === undefined) return;
+  #report(progress: Progress, { gradNormHistory, learningRateHistory }: Solver): void {
+    const isLast = progress.iteration === progress.iterations || this.#stop.signal.aborted ||
+      !Number.isFinite(progress.loss);
+    const isDue = this.#pace.iteration();
+    if (!isDue && !isLast && this.#pause === undefined) return;
     const { trainAcc, valAcc, ...rest } = progress;
     this.#send({
       kind: "progress",
       progress: {
         ...rest,
         ...Number.isNaN(trainAcc) ? {} : { trainAcc, valAcc },
-        ...found,
+        imagesPerSecond: this.#pace.report(progress),
+        learningRate: learningRateHistory.at(-1)!,
+        gradientNorm: gradNormHistory.at(-1)!,
         threads: this.#threads!.count,
         kernels: this.#kernels,
       },
@@ -206,7 +210,11 @@ function stateOf(net: Net<DType>, solver: Solver): WorkerState {
 
 function historiesOf(solver: Solver): Histories {
   const { lossHistory, trainAccHistory, valAccHistory, bestValAcc } = solver;
-  return { lossHistory, trainAccHistory, valAccHistory, bestValAcc };
+  const { gradNormHistory, learningRateHistory } = solver;
+  return {
+    ...{ lossHistory, trainAccHistory, valAccHistory, bestValAcc },
+    ...{ gradNormHistory, learningRateHistory },
+  };
 }
 
 function arraysOf(...records: readonly Readonly<Record<string, Tensor>>[]): FloatArray[] {

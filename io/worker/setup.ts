@@ -33,7 +33,7 @@ import {
   triangularSchedule,
 } from "../../nn/training/schedules.ts";
 import { Solver } from "../../nn/training/solver.ts";
-import type { SolverOptions, TransformGradients } from "../../nn/training/solver_options.ts";
+import type { SolverOptions } from "../../nn/training/solver_options.ts";
 
 /** What a training run in a worker learns from, and is measured by. */
 export interface WorkerData {
@@ -62,7 +62,14 @@ export type AverageDescription =
 export interface WorkerSolverOptions extends
   Omit<
     SolverOptions,
-    "updateRule" | "transformGradients" | "average" | "schedule" | "augment" | "seed" | "random"
+    | "updateRule"
+    | "transformGradients"
+    | "average"
+    | "recordUpdates"
+    | "schedule"
+    | "augment"
+    | "seed"
+    | "random"
   > {
   /** The update rule's name. Default: "sgd". */
   readonly updateRule?: UpdateRuleName | CourseRuleName;
@@ -129,11 +136,6 @@ function made<T>(
   return makers[type](options as never);
 }
 
-/** The schedule of a description. */
-export function scheduleOf(description: ScheduleDescription | undefined): Schedule | undefined {
-  return made("schedule", description, SCHEDULES);
-}
-
 /** Examples as the solver reads them. */
 export function sourceOf(
   x: Tensor | ByteTensor,
@@ -162,14 +164,12 @@ function checkSolverOptions(solver: unknown): void {
  *
  * @param net The setup's net.
  * @param setup The setup.
- * @param watch Sees the gradients before they are changed.
  * @returns The solver, where the checkpoint was taken if there is one.
  */
-export function solverOf(net: Net<DType>, setup: Setup, watch?: TransformGradients): Solver {
+export function solverOf(net: Net<DType>, setup: Setup): Solver {
   const { data, normalize, solver, augment, schedule, seed, checkpoint } = setup;
   checkSolverOptions(solver);
   const { clip, average, ...options } = solver;
-  const clipped = clip === undefined ? undefined : clipGlobalNorm(clip);
   const trained = new Solver(net, {
     xTrain: sourceOf(data.xTrain, normalize),
     yTrain: data.yTrain,
@@ -179,12 +179,10 @@ export function solverOf(net: Net<DType>, setup: Setup, watch?: TransformGradien
     verbose: false,
     ...options,
     average: made("solver.average", average, AVERAGES),
-    transformGradients: (grads) => {
-      watch?.(grads);
-      clipped?.(grads);
-    },
+    transformGradients: clip === undefined ? undefined : clipGlobalNorm(clip),
+    recordUpdates: true,
     augment: augment === undefined ? undefined : cropAndMirror(augment),
-    schedule: scheduleOf(schedule),
+    schedule: made("schedule", schedule, SCHEDULES),
     seed,
   });
   if (checkpoint !== undefined) trained.resume(decodeCheckpoint(checkpoint));

@@ -82,6 +82,7 @@ export function makeSolver(net = makeNet(), more: SolverOptions = {}): Solver<Fl
   }, {
     ...solver,
     verbose: false,
+    recordUpdates: true,
     transformGradients: clipGlobalNorm(clip),
     average: exponentialAverage({ decay }),
     augment: cropAndMirror({ pad, mirror }),
