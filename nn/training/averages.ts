@@ -4,7 +4,10 @@
  * @module
  */
 
-import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
+import { approachStep } from "../../kernels/maps/approach.ts";
+import { mapKernels } from "../../kernels/operations.ts";
+import { select } from "../../kernels/select.ts";
+import { dtypeOf, type FloatArray, type Tensor } from "../../kernels/tensor.ts";
 import { option, readOptions, whole, within } from "../checks.ts";
 import { power } from "../../kernels/elementary.ts";
 import type { Model } from "../model.ts";
@@ -160,8 +163,7 @@ export function lookahead(options: LookaheadOptions = {}): Average {
   });
 }
 
-/** average = decay * average + (1 - decay) * current, which keeps what is the same as it is. */
+/** average = decay * average + (1 - decay) * current. */
 function approach(average: FloatArray, current: FloatArray, decay: number): void {
-  const part = 1 - decay;
-  for (let i = 0; i < average.length; i++) average[i] += part * (current[i] - average[i]);
+  select(mapKernels, approachStep, dtypeOf(average)).run([average, current], [1 - decay]);
 }

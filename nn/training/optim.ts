@@ -24,7 +24,10 @@ import {
   within,
 } from "../checks.ts";
 import { power } from "../../kernels/elementary.ts";
+import type { MapShape } from "../../kernels/map.ts";
 import { adamStep } from "../../kernels/maps/adam.ts";
+import { adagradStep, rmspropStep } from "../../kernels/maps/rmsprop.ts";
+import { momentumStep, nesterovStep, sgdStep } from "../../kernels/maps/sgd.ts";
 import { mapKernels } from "../../kernels/operations.ts";
 import { select } from "../../kernels/select.ts";
 
@@ -392,53 +395,35 @@ function stepOf<A extends FloatArray>(
 /** Every update rule in two parts, so that all parameters can be checked before one is changed. */
 export const prepareStep: Readonly<Record<UpdateRuleName, PrepareStep>> = {
   sgd: rule(SGD, (w, dw, settings) => {
-    const { learningRate } = settings, keep = keepOf(settings);
-    for (let i = 0; i < w.length; i++) w[i] = keep * w[i] - learningRate * dw[i];
+    run(sgdStep, [w, dw], [keepOf(settings), settings.learningRate]);
   }),
-  sgdMomentum: rule(MOMENTUM, (w, dw, settings) => {
-    const { learningRate, momentum, velocity: { data: steps } } = settings;
-    const keep = keepOf(settings);
-    for (let i = 0; i < w.length; i++) {
-      const step = momentum * steps[i] - learningRate * dw[i];
-      steps[i] = step;
-      w[i] = keep * w[i] + step;
-    }
+  sgdMomentum: rule(MOMENTUM, runMomentum(momentumStep)),
+  sgdNesterovMomentum: rule(MOMENTUM, runMomentum(nesterovStep)),
+  adagrad: rule(ADAGRAD, (w, dw, { learningRate, epsilon, cache }) => {
+    run(adagradStep, [w, dw, cache.data], [learningRate, epsilon]);
   }),
-  sgdNesterovMomentum: rule(MOMENTUM, (w, dw, settings) => {
-    const { learningRate, momentum, velocity: { data: steps } } = settings;
-    const keep = keepOf(settings);
-    for (let i = 0; i < w.length; i++) {
-      const old = steps[i];
-      const step = momentum * old - learningRate * dw[i];
-      steps[i] = step;
-      w[i] = keep * w[i] + (step + momentum * (step - old));
-    }
+  rmsprop: rule(RMSPROP, (w, dw, { learningRate, decayRate, epsilon, cache }) => {
+    const settings = [learningRate, epsilon, decayRate, 1 - decayRate];
+    run(rmspropStep, [w, dw, cache.data], settings);
   }),
-  adagrad: rule(ADAGRAD, (w, dw, { learningRate, epsilon, cache: { data: squares } }) => {
-    for (let i = 0; i < w.length; i++) {
-      const d = dw[i];
-      const square = squares[i] + d * d;
-      squares[i] = square;
-      w[i] -= learningRate * d / (Math.sqrt(square) + epsilon);
-    }
-  }),
-  rmsprop: rule(
-    RMSPROP,
-    (w, dw, { learningRate, decayRate, epsilon, cache: { data: squares } }) => {
-      const newRate = 1 - decayRate;
-      for (let i = 0; i < w.length; i++) {
-        const d = dw[i];
-        const square = decayRate * squares[i] + newRate * (d * d);
-        squares[i] = square;
-        w[i] -= learningRate * d / (Math.sqrt(square) + epsilon);
-      }
-    },
-  ),
   adam: rule(ADAM, (w, dw, settings, config) => runAdam(w, dw, settings, config, 1)),
   adamw: rule(ADAMW, (w, dw, settings, config) => {
     runAdam(w, dw, settings, config, keepOf(settings));
   }),
 };
+
+/** Runs a step on arrays of one size. */
+function run(step: MapShape, arrays: readonly FloatArray[], settings: readonly number[]): void {
+  select(mapKernels, step, dtypeOf(arrays[0])).run(arrays, settings);
+}
+
+/** A rule with a velocity. */
+function runMomentum(step: MapShape): Apply<Read<typeof MOMENTUM>> {
+  return (w, dw, settings) => {
+    const { learningRate, momentum, velocity } = settings;
+    run(step, [w, dw, velocity.data], [keepOf(settings), learningRate, momentum]);
+  };
+}
 
 /** How much decoupled weight decay keeps of a parameter: without any, all of it to the last bit. */
 function keepOf({ learningRate, weightDecay }: Read<typeof SGD>): number {
@@ -457,8 +442,7 @@ function runAdam(
   const t = settings.t + 1;
   // Both corrections are the same for every value: divide here, multiply for each.
   const rate = learningRate / (1 - power(beta1, t)), correction = 1 / (1 - power(beta2, t));
-  const kernel = select(mapKernels, adamStep, dtypeOf(w));
   const means = [beta1, 1 - beta1, beta2, 1 - beta2];
-  kernel.run([w, dw, m.data, v.data], [keep, rate, ...means, correction, epsilon]);
+  run(adamStep, [w, dw, m.data, v.data], [keep, rate, ...means, correction, epsilon]);
   config.t = t;
 }

@@ -3,8 +3,11 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { MapShape } from "../../../kernels/map.ts";
 import { adamStep } from "../../../kernels/maps/adam.ts";
 import { geluForward, geluWithSlope } from "../../../kernels/maps/gelu.ts";
+import { approachStep } from "../../../kernels/maps/approach.ts";
 import { product } from "../../../kernels/maps/product.ts";
 import { relu, reluMask } from "../../../kernels/maps/relu.ts";
+import { adagradStep, rmspropStep } from "../../../kernels/maps/rmsprop.ts";
+import { momentumStep, nesterovStep, sgdStep } from "../../../kernels/maps/sgd.ts";
 import { rectifiedSum, sum } from "../../../kernels/maps/sum.ts";
 import { mapKernels } from "../../../kernels/operations.ts";
 import { naiveMap } from "../../../kernels/naive/map.ts";
@@ -99,9 +102,32 @@ describe("SIMD maps", () => {
     }
   });
 
+  it("take the bits of the definition in every other step of a training run", () => {
+    const settings = [0.3, 1e-7, 0.9, 0.1];
+    for (const dtype of dtypes) {
+      for (
+        const map of [sgdStep, momentumStep, nesterovStep, adagradStep, rmspropStep, approachStep]
+      ) {
+        for (const length of LENGTHS) {
+          const [actual, expected] = [0, 1].map(() =>
+            map.map.arrays.map((_, i) => numbers(length, dtype, i).map(Math.abs))
+          );
+          simdKernel(map, dtype).run(actual, settings);
+          naiveMap(map).run(expected, settings);
+          assertSameBits(actual, expected);
+        }
+      }
+    }
+  });
+
   it("say their names, and why not", () => {
     assertEquals(explain(mapKernels, product, "float64").name, "product-f64-simd");
     assertEquals(explain(mapKernels, geluForward, "float32").name, "gelu-f32-simd");
+    const steps = [sgdStep, momentumStep, nesterovStep, adagradStep, rmspropStep, approachStep];
+    assertEquals(steps.map((step) => explain(mapKernels, step, "float32").name), [
+      ...["sgd-f32-simd", "sgd-momentum-f32-simd", "sgd-nesterov-momentum-f32-simd"],
+      ...["adagrad-f32-simd", "rmsprop-f32-simd", "approach-f32-simd"],
+    ]);
     const { name, reason } = explain(mapKernels, geluForward, "float64");
     assertEquals(name, "gelu-naive");
     assertMatch(reason, /precise enough for float32 alone/);
