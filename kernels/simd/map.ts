@@ -21,7 +21,7 @@ const BLOCK = 8192;
 /** Vectors of a step. */
 const VECTORS = 2;
 /** About how long a value of an array takes, in nanoseconds. */
-const VALUE_COST = 0.5;
+const VALUE_COST = 0.2;
 
 /** The SIMD kernel of a map, or why there is none. */
 export function simdMap(

@@ -30,7 +30,7 @@ const TAPS = 25;
 /** Phases of a row that are written out: as many as the stride. */
 const LARGEST_STRIDE = 64;
 /** About how long a number of a plane takes, in nanoseconds. */
-const PLACE_COST = 0.5;
+const PLACE_COST = 0.2;
 /** Bytes of input that are copied at once. */
 const CHUNK = 1 << 17;
 /** Vectors beyond a region's last number that are read, or written with what was there. */
