@@ -11,15 +11,13 @@
  */
 
 import { recipes } from "../examples/lib/recipes.ts";
+import { LayerTimes, type Phase } from "./layer_times.ts";
 import { scriptOptions, whole, word } from "../tools/options.ts";
 import {
   cropAndMirror,
   type FloatArray,
-  type LayerDefinition,
-  type LayerPlan,
   Net,
   type OptimConfig,
-  type Planner,
   RandomState,
   type Tensor,
   tensor,
@@ -47,57 +45,8 @@ const WARMUP = 2;
 /** Images that batches are drawn from. */
 const IMAGES = 2000;
 
-type Phase = "forward" | "backward" | "other";
-
-/** The milliseconds of this iteration by rows and phases, without what other rows within them took. */
-let spent = new Map<string, Map<Phase, number>>();
-/** What rows within the present one have taken. */
-let within = 0;
-
-function timed<T>(row: string, phase: Phase, run: () => T): T {
-  const around = within;
-  within = 0;
-  const start = performance.now();
-  const result = run();
-  const passed = performance.now() - start;
-  const phases = spent.get(row) ?? new Map<Phase, number>();
-  phases.set(phase, (phases.get(phase) ?? 0) + passed - within);
-  spent.set(row, phases);
-  within = around + passed;
-  return result;
-}
-
-/** A layer that counts its time, and that of the layers inside it. */
-function watched({ type, args, plan }: LayerDefinition): LayerDefinition {
-  const count = (forward: LayerPlan["forward"]): LayerPlan["forward"] => (x, params, run) => {
-    const { out, backward } = timed(type, "forward", () => forward(x, params, run));
-    return { out, backward: (...args) => timed(type, "backward", () => backward(...args)) };
-  };
-  return {
-    type,
-    args,
-    plan(inShape, planner) {
-      const inner: Planner = {
-        dtype: planner.dtype,
-        get path() {
-          return planner.path;
-        },
-        plan: (layer, ...rest) => planner.plan(watched(layer), ...rest),
-      };
-      const planned = plan(inShape, inner);
-      const { withEpilogue, passOf } = planned;
-      return {
-        ...planned,
-        forward: count(planned.forward),
-        withEpilogue: withEpilogue && ((epilogue) => count(withEpilogue(epilogue))),
-        passOf: passOf && ((out) => {
-          const { backward } = passOf(out);
-          return { out, backward: (...args) => timed(type, "backward", () => backward(...args)) };
-        }),
-      };
-    },
-  };
-}
+const times = new LayerTimes();
+const timed = times.timed.bind(times);
 
 const { kernels, dtype, rounds, threads, recipe: name } = options;
 useKernels(kernels);
@@ -118,7 +67,7 @@ function start() {
   const { layers } = recipe.net(random, reg);
   const net = new Net({
     inputDim: [3, 32, 32],
-    layers: layers.map(({ layer }) => watched(layer)),
+    layers: layers.map(({ layer }) => times.watched(layer)),
     ...{ reg, dtype, random },
   });
   const frozen = new Set(
@@ -160,12 +109,12 @@ function start() {
 
   return Object.assign(run, {
     next(place: number): void {
-      spent = new Map();
+      times.start();
       const start = performance.now();
       iterate(place + WARMUP + 1);
       if (place < 0) return;
       run.iteration = Math.min(run.iteration, performance.now() - start);
-      for (const [row, phases] of spent) {
+      for (const [row, phases] of times.spent) {
         const best = run.least.get(row) ?? new Map<Phase, number>();
         for (const [phase, ms] of phases) {
           best.set(phase, Math.min(ms, best.get(phase) ?? Infinity));

@@ -8,7 +8,8 @@
 import type { Job, Kind, Peer, Results } from "./peer.ts";
 import { load, runnable } from "./peer.ts";
 
-interface Ort {
+/** What is called of ONNX Runtime. */
+export interface Ort {
   env: { wasm: { numThreads?: number }; logLevel?: string };
   Tensor: new (type: "float32", data: Float32Array, shape: readonly number[]) => unknown;
   InferenceSession: {
@@ -28,13 +29,28 @@ interface OnnxBuf {
   ModelProtoSchema: unknown;
 }
 
-/** ONNX Runtime of one kind. */
-export async function onnxruntime(kind: "web" | "node"): Promise<Peer> {
-  const { create, toBinary } = await load<Protobuf>("npm:@bufbuild/protobuf@^2.10.2");
-  const { ModelProtoSchema } = await load<OnnxBuf>("npm:onnx-buf@1.20.0-1");
+/** ONNX Runtime of one kind, on one thread. */
+export async function loadOrt(kind: "web" | "node"): Promise<Ort> {
   const ort = await load<Ort>(`npm:onnxruntime-${kind}@1.30.0`);
   if (kind === "web") ort.env.wasm.numThreads = 1;
   ort.env.logLevel = "error";
+  return ort;
+}
+
+/** The options of a session on one thread. */
+export function sessionOptions(kind: "web" | "node"): Record<string, unknown> {
+  return {
+    executionProviders: [kind === "web" ? "wasm" : "cpu"],
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+  };
+}
+
+/** ONNX Runtime of one kind as a peer. */
+export async function onnxruntime(kind: "web" | "node"): Promise<Peer> {
+  const { create, toBinary } = await load<Protobuf>("npm:@bufbuild/protobuf@^2.10.2");
+  const { ModelProtoSchema } = await load<OnnxBuf>("npm:onnx-buf@1.20.0-1");
+  const ort = await loadOrt(kind);
   return {
     name: `onnxruntime-${kind}`,
     dtype: "float32",
@@ -42,11 +58,7 @@ export async function onnxruntime(kind: "web" | "node"): Promise<Peer> {
       if (job.direction === "bwd") return undefined;
       const session = await ort.InferenceSession.create(
         toBinary(ModelProtoSchema, create(ModelProtoSchema, model(job))),
-        {
-          executionProviders: [kind === "web" ? "wasm" : "cpu"],
-          intraOpNumThreads: 1,
-          interOpNumThreads: 1,
-        },
+        sessionOptions(kind),
       );
       const x = new ort.Tensor("float32", Float32Array.from(job.x), xShape(job));
       let last: Results = {};

@@ -10,12 +10,14 @@ import { load, runnable, toNCHW, toNHWC } from "./peer.ts";
 
 const VERSION = "4.22.0";
 
-interface TfTensor {
+/** A tensor of TensorFlow.js. */
+export interface TfTensor {
   dataSync(): Float32Array;
   dispose(): void;
 }
 
-interface Tf {
+/** What is called of TensorFlow.js. */
+export interface Tf {
   tensor(data: Float32Array, shape: readonly number[]): TfTensor;
   setBackend(name: string): Promise<boolean>;
   ready(): Promise<void>;
@@ -37,15 +39,21 @@ interface Tf {
   };
 }
 
-/** TensorFlow.js on one backend. */
-export async function tfjs(backend: "wasm" | "cpu"): Promise<Peer> {
-  const tf = await load<Tf>(`npm:@tensorflow/tfjs-core@${VERSION}`);
+/** TensorFlow.js on one backend and one thread. */
+export async function loadTfjs<T extends Tf = Tf>(backend: "wasm" | "cpu"): Promise<T> {
+  const tf = await load<T>(`npm:@tensorflow/tfjs-core@${VERSION}`);
   const { setThreadsCount } = await load<{ setThreadsCount?: (threads: number) => void }>(
     `npm:@tensorflow/tfjs-backend-${backend}@${VERSION}`,
   );
   setThreadsCount?.(1);
   if (!await tf.setBackend(backend)) throw new Error(`tfjs has no ${backend} backend here`);
   await tf.ready();
+  return tf;
+}
+
+/** TensorFlow.js on one backend as a peer. */
+export async function tfjs(backend: "wasm" | "cpu"): Promise<Peer> {
+  const tf = await loadTfjs(backend);
   return {
     name: `tfjs ${backend}`,
     dtype: "float32",
@@ -176,7 +184,7 @@ function bindConv(
 }
 
 /** (F, C, K, K) to (K, K, C, F): first (F, K*K, C), then its transpose; of one group a channel, (K, K, F). */
-function filterToTf(w: ArrayLike<number>, [F, C, K]: readonly number[]): Float32Array {
+export function filterToTf(w: ArrayLike<number>, [F, C, K]: readonly number[]): Float32Array {
   return toNHWC(toNHWC(w, [F, C, K, K]), [1, F, K * K * C, 1]);
 }
 
