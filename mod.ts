@@ -205,6 +205,7 @@ export type {
   PlannedLayer,
   Planner,
   Run,
+  Scales,
   Size,
 } from "./nn/layers/layer.ts";
 export { flatten } from "./nn/layers/flatten.ts";

@@ -333,6 +333,14 @@ export function batchnorm(options: BatchnormOptions = {}): LayerDefinition {
       ownsOut: true,
       ownsDx: true,
       withEpilogue: ({ relu = false }) => forward(relu),
+      scales({ gamma, beta }, { runningMean, runningVar }) {
+        const scale = Float64Array.from(
+          gamma.data,
+          (value, c) => value / Math.sqrt(runningVar.data[c] + read.eps),
+        );
+        const shift = scale.map((value, c) => beta.data[c] - runningMean.data[c] * value);
+        return { scale, shift };
+      },
       forward: forward(false),
     };
   });

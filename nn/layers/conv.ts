@@ -39,8 +39,10 @@ import {
   layerOf,
   type LayerPlan,
   type ParameterPlan,
+  type PlannedLayer,
   type Planner,
   readSize,
+  type Scales,
   type Size,
 } from "./layer.ts";
 
@@ -368,6 +370,19 @@ export function withBiases<T>(W: T, b: T | null): Readonly<Record<string, T>> {
   return { W, b };
 }
 
+/** Weights and biases that scale and shift each filter's sums, too. */
+function scaled(
+  w: FloatArray,
+  b: FloatArray | undefined,
+  scales: Scales | undefined,
+): [w: FloatArray, b: FloatArray | undefined] {
+  if (scales === undefined) return [w, b];
+  const { scale, shift } = scales, size = w.length / scale.length;
+  const bias = w.slice(0, scale.length);
+  for (const [f, value] of scale.entries()) bias[f] = shift[f] + value * (b?.[f] ?? 0);
+  return [w.map((value, i) => value * scale[Math.floor(i / size)]), bias];
+}
+
 /** Plans a convolution with this many filters and groups. */
 export function planConv(
   inShape: readonly number[],
@@ -386,21 +401,28 @@ export function planConv(
   const shape = convShape([1, ...inShape], wShape, { stride, pad, dilation, groups });
   const convParam = convParams(shape), { OH, OW } = shape;
   const fanIn = sizeOf(wShape) / filters;
-  const forward = (relu: boolean): LayerPlan["forward"] => (x, { W, b = null }, { prepared }) => {
-    if (prepared !== undefined) {
-      const run = prepared.get(W) ?? bindConv(shape, W.data, b?.data, relu).run;
-      prepared.set(W, run);
-      return { out: run(x), backward: () => ({}) };
-    }
-    const { out, cache } = runConvForward(fastConv, x, W, b, convParam, relu);
-    return {
-      out,
-      backward(dout, options) {
-        const { dx, dw, db } = runConvBackward(fastConv, dout, cache, options);
-        return { dx, grads: withBiases(dw, db) };
-      },
+  const forward =
+    (relu: boolean, scalesOf?: PlannedLayer["scalesOf"]): LayerPlan["forward"] =>
+    (x, { W, b = null }, run) => {
+      const { prepared } = run;
+      if (prepared !== undefined) {
+        let bound = prepared.get(W);
+        if (bound === undefined) {
+          const [w, bias] = scaled(W.data, b?.data, scalesOf?.(run));
+          bound = bindConv(shape, w, bias, relu).run;
+          prepared.set(W, bound);
+        }
+        return { out: bound(x), backward: () => ({}) };
+      }
+      const { out, cache } = runConvForward(fastConv, x, W, b, convParam, relu);
+      return {
+        out,
+        backward(dout, options) {
+          const { dx, dw, db } = runConvBackward(fastConv, dout, cache, options);
+          return { dx, grads: withBiases(dw, db) };
+        },
+      };
     };
-  };
   const W = { shape: wShape, init: { fanIn } };
   return {
     outShape: [filters, OH, OW],
@@ -410,6 +432,7 @@ export function planConv(
     ownsOut: true,
     ownsDx: true,
     withEpilogue: ({ relu = false }) => forward(relu),
+    withScales: (scalesOf, { relu = false }) => forward(relu, scalesOf),
     forward: forward(false),
   };
 }

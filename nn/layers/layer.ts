@@ -106,6 +106,16 @@ export interface LayerPlan {
   readonly passOf?: (out: Tensor) => Pass;
   /** The forward pass with an epilogue, if its kernel can do one. */
   readonly withEpilogue?: (epilogue: Epilogue) => LayerPlan["forward"];
+  /** What the layer comes to at inference, if that is a scale and a shift of each channel. */
+  readonly scales?: (
+    params: Readonly<Record<string, Tensor>>,
+    state: Readonly<Record<string, Tensor>>,
+  ) => Scales;
+  /** The forward pass with such a layer after it, and then an epilogue, if weights can take them up. */
+  readonly withScales?: (
+    scalesOf: (run: Run) => Scales,
+    epilogue: Epilogue,
+  ) => LayerPlan["forward"];
   /** The layers that run one after another, those of sequences inside it among them. */
   readonly chain?: readonly PlannedLayer[];
   /**
@@ -117,6 +127,14 @@ export interface LayerPlan {
    * @returns The output, (N, ...outShape), and the backward function.
    */
   forward(x: Tensor, params: Readonly<Record<string, Tensor>>, run: Run): Pass;
+}
+
+/** A channel's values become value * scale + shift. */
+export interface Scales {
+  /** A scale for each channel. */
+  readonly scale: FloatArray;
+  /** A shift for each channel. */
+  readonly shift: FloatArray;
 }
 
 /** What a layer did forward, and how to go back. */
@@ -194,6 +212,8 @@ export interface PlannedLayer {
    * @returns The output and the backward function, which returns dx only.
    */
   forward(x: Tensor, run: Run, ownsInput?: boolean): Pass;
+  /** What the layer comes to at inference, if its plan says so. */
+  readonly scalesOf?: (run: Run) => Scales;
   /** The same layer, run in another way. */
   runBy(forward: LayerPlan["forward"]): PlannedLayer;
 }
@@ -202,6 +222,8 @@ export interface PlannedLayer {
 export interface Planner {
   /** Data type of the net. */
   readonly dtype: DType;
+  /** Whether the net will not learn, so that layers may be taken together for good. Default: false. */
+  readonly prepares?: boolean;
   /** Where the layer that is planned stands, as messages name it: `layers[3].residual`. */
   readonly path: string;
   /**

@@ -308,9 +308,10 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
   }
 
   /**
-   * The net as it is now, for a server that predicts again and again: weights of convolutions are packed once.
-   * Parameters and running statistics are copied: later training is not seen. The scores are those of
-   * {@linkcode LayeredNet.predict}, but for rounding.
+   * The net as it is now, for a server that predicts again and again: weights of convolutions are packed once,
+   * batch normalization after them is done by them, and large arrays are used again. Parameters and running
+   * statistics are copied: later training is not seen. The scores are those of {@linkcode LayeredNet.predict},
+   * but for rounding.
    *
    * @example
    * ```ts
@@ -324,16 +325,21 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
    * @returns What predicts, as {@linkcode LayeredNet.predict} does.
    */
   prepare(): PreparedNet<ArrayOf<D>> {
-    const planner = new NetPlanner(this.#planner.dtype);
+    const planner = new NetPlanner(this.#planner.dtype, true);
     const plan = planSequence(this.layers.map(({ layer }) => layer), this.inputDim, planner);
     for (const [name, { data }] of Object.entries(this.#planner.state)) {
       planner.state[name].data.set(data);
     }
     const params = copyOf(this.params, "params"), prepared: Run["prepared"] = new Map();
+    const workspace = releasesAll(plan) ? new Workspace() : undefined;
+    const release = workspace && ((array: FloatArray) => workspace.release(array));
     return {
       predict: (x) => {
         this.#checkInput(x);
-        return this.#forward(x, "test", { params, prepared }, plan).out as typeof x;
+        const forward = () => this.#forward(x, "test", { params, prepared, release }, plan).out;
+        const scores = workspace === undefined ? forward() : workspace.run(forward);
+        workspace?.end([scores.data]);
+        return scores as typeof x;
       },
     };
   }

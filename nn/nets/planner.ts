@@ -12,6 +12,7 @@ import type {
   ParameterPlan,
   PlannedLayer,
   Planner,
+  Run,
 } from "../layers/layer.ts";
 import { full } from "../tensor.ts";
 
@@ -38,7 +39,7 @@ export class NetPlanner implements Planner {
   #path = "layers";
   #number = 0;
 
-  constructor(readonly dtype: DType) {}
+  constructor(readonly dtype: DType, readonly prepares = false) {}
 
   get path(): string {
     return this.#path;
@@ -98,18 +99,21 @@ function located(error: unknown, path: string): unknown {
 
 /** A planned layer as it runs: with its parameters and state, its results checked against its plan. */
 function running(
-  planned: Omit<PlannedLayer, "forward" | "runBy">,
+  planned: Omit<PlannedLayer, "forward" | "runBy" | "scalesOf">,
   state: Readonly<Record<string, Tensor>>,
   run: LayerPlan["forward"],
 ): PlannedLayer {
   const { path, plan, names } = planned;
   const locals = Object.keys(plan.params ?? {});
+  const paramsOf = (around: Run) =>
+    Object.fromEntries(locals.map((local) => [local, around.params[names[local]]]));
+  const { scales } = plan;
   const layer: PlannedLayer = {
     ...planned,
+    scalesOf: scales && ((around) => scales(paramsOf(around), state)),
     runBy: (other) => running(planned, state, other),
     forward(x, around, ownsInput = false) {
-      const params: Record<string, Tensor> = {};
-      for (const local of locals) params[local] = around.params[names[local]];
+      const params = paramsOf(around);
       const { out, backward } = run(x, params, { ...around, state, ownsInput });
       // An epilogue may run after a layer that selects, where there are fewer values.
       const outShape = plan.epilogue === undefined ? plan.outShape : x.shape.slice(1);

@@ -56,6 +56,7 @@ export function residual(branch: LayerDefinition, shortcut?: LayerDefinition): L
         const first = a.forward(x, run), second = b.forward(x, run);
         const out = ownsOut ? first.out : emptyLike(x, first.out.shape);
         runMap(map, [first.out, second.out, out]);
+        if (run.mode === "test" && b.plan.ownsOut) run.release?.(second.out.data);
         return {
           out,
           backward(dout, options) {

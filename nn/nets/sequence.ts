@@ -55,23 +55,36 @@ export function planSequence(
     return part;
   });
   const chain = parts.flatMap((part) => part.plan.chain ?? [part]);
-  const steps = joined(chain);
+  const steps = joined(chain, planner.prepares === true);
   const forward: LayerPlan["forward"] = (x, _, run) => runSequence(steps, x, run);
   const { ownsOut } = steps.at(-1)?.plan ?? {}, { ownsDx } = steps[0]?.plan ?? {};
   return { outShape, parts, chain, releases: true, ownsOut, ownsDx, forward };
 }
 
-/** The layers as they run: epilogues done by kernels, or after the layers that select. */
-function joined(chain: readonly PlannedLayer[]): readonly PlannedLayer[] {
-  const steps: PlannedLayer[] = [];
+/**
+ * The layers as they run: epilogues done by kernels, or after the layers that select; and where the net will
+ * not learn, scales by the weights before them.
+ */
+function joined(chain: readonly PlannedLayer[], prepares: boolean): readonly PlannedLayer[] {
+  const steps: PlannedLayer[] = [], scales: PlannedLayer["scalesOf"][] = [];
   for (let i = 0; i < chain.length; i++) {
+    const { scalesOf } = chain[i], last = steps.length - 1;
+    // A layer that something was joined to already does not scale its sums alone.
+    const isNext = prepares && scalesOf !== undefined && steps[last] === chain[i - 1];
+    const scaled = isNext ? steps[last]?.plan.withScales?.(scalesOf, {}) : undefined;
+    if (scaled !== undefined) {
+      scales[last] = scalesOf;
+      steps[last] = steps[last].runBy(scaled);
+      continue;
+    }
     const { epilogue, passOf } = chain[i].plan;
     if (epilogue === undefined || passOf === undefined) {
       steps.push(chain[i]);
       continue;
     }
     const at = steps.findLastIndex(({ plan }) => !plan.selects);
-    const run = steps[at]?.plan.withEpilogue?.(epilogue);
+    const { withEpilogue, withScales } = steps[at]?.plan ?? {}, scalesAt = scales[at];
+    const run = scalesAt ? withScales?.(scalesAt, epilogue) : withEpilogue?.(epilogue);
     if (run !== undefined) steps[at] = steps[at].runBy(run);
     const step = run === undefined ? chain[i] : chain[i].runBy(passOf);
     while (chain[i + 1]?.plan.selects) steps.push(chain[++i]);
@@ -90,7 +103,12 @@ function runSequence(steps: readonly PlannedLayer[], x: Tensor, run: Run): Pass 
     out = pass.out;
     // At inference there is no backward pass: what a pass keeps for that may be collected.
     if (run.mode === "train") passes.push(pass.backward);
-    if (run.release !== undefined) outs.push(out);
+    if (run.release === undefined) continue;
+    outs.push(out);
+    if (run.mode === "train") continue;
+    // What no layer needs any more; the input is not ours.
+    const before = outs.shift()!;
+    if (!shares(before, x, out)) run.release(before.data);
   }
   return { out, backward: (dout, options) => goBack(steps, passes, outs, run, dout, options) };
 }

@@ -5,7 +5,10 @@ import {
   batchnorm,
   conv,
   depthwiseConv,
+  dropout,
+  flatten,
   globalAverage,
+  type LayerDefinition,
   maxPool,
   Net,
   RandomState,
@@ -13,7 +16,9 @@ import {
   residual,
   sequential,
   type Tensor,
+  zeros,
 } from "../../../mod.ts";
+import { watchArrays } from "../../support/watch.ts";
 
 const block = (filters: number) => sequential(conv(filters, { bias: false }), batchnorm(), relu());
 
@@ -39,7 +44,127 @@ const make = () =>
     random: new RandomState(1),
   });
 
+/** A layer that counts how often it runs. */
+function counted(layer: LayerDefinition, count: () => void): LayerDefinition {
+  return {
+    ...layer,
+    plan(...args) {
+      const { forward, withEpilogue, ...plan } = layer.plan(...args);
+      const counting = (run: typeof forward): typeof forward => (...args) => {
+        count();
+        return run(...args);
+      };
+      return {
+        ...plan,
+        forward: counting(forward),
+        withEpilogue: withEpilogue && ((epilogue) => counting(withEpilogue(epilogue))),
+      };
+    },
+  };
+}
+
+/** Layers around batch normalizations, and how many of these are left to run by themselves. */
+const normalized: readonly {
+  readonly name: string;
+  readonly layers: (norm: () => LayerDefinition) => readonly LayerDefinition[];
+  readonly left: number;
+}[] = [
+  {
+    name: "after convolutions, with biases or without, and before a relu",
+    layers: (norm) => [
+      ...[conv(6), norm(), relu(), conv(4, { bias: false, stride: 2 }), norm()],
+      ...[depthwiseConv({ bias: false }), norm(), relu()],
+    ],
+    left: 0,
+  },
+  {
+    name: "in sequences and residual blocks",
+    layers: (norm) => [
+      residual(
+        sequential(sequential(conv(5, { groups: 1 })), norm(), relu(), conv(5), norm()),
+        sequential(conv(5, { kernel: 1 }), norm()),
+      ),
+      relu(),
+    ],
+    left: 0,
+  },
+  {
+    name: "after another layer, or another normalization",
+    layers: (norm) => [
+      ...[norm(), relu(), conv(4), relu(), norm(), conv(4), maxPool(2), norm()],
+      ...[residual(conv(4)), norm(), conv(4), dropout(0.5), norm(), conv(4), norm(), norm()],
+    ],
+    left: 6,
+  },
+];
+
+/** A net whose every number is whole, scales included, so that no order of steps rounds. */
+function wholeNet(layers: readonly LayerDefinition[], dtype: "float32" | "float64") {
+  const random = new RandomState(3);
+  const net = new Net({
+    inputDim: [3, 8, 8],
+    layers: [...layers, flatten(), affine(2)],
+    dtype,
+  });
+  const state = net.state();
+  for (const [name, { data }] of Object.entries(state)) {
+    for (let i = 0; i < data.length; i++) {
+      const [gamma, variance] = [[1, 1], [-2, 4], [0.5, 0.25], [2, 4]][(i + name.length) % 4];
+      if (name.startsWith("gamma")) data[i] = gamma;
+      else if (name.startsWith("runningVar")) data[i] = variance;
+      else data[i] = random.randint(-1, 2);
+    }
+  }
+  net.loadState(state);
+  return net;
+}
+
 describe("Net.prepare()", () => {
+  for (const { name, layers, left } of normalized) {
+    it(`does batch normalization by the weights before it, exactly: ${name}`, () => {
+      for (const dtype of ["float32", "float64"] as const) {
+        let runs = 0, all = 0;
+        const norm = () => {
+          all++;
+          return counted(batchnorm({ eps: 0 }), () => runs++);
+        };
+        const net = wholeNet(layers(norm), dtype), server = net.prepare();
+        const x = zeros([3, 3, 8, 8], dtype);
+        const random = new RandomState(4);
+        for (let i = 0; i < x.data.length; i++) x.data[i] = random.randint(-1, 2);
+        const expected = net.predict(x);
+        assert(Math.max(...expected.data.map(Math.abs)) < 2 ** (dtype === "float32" ? 24 : 53));
+        runs = 0;
+        assertEquals(server.predict(x), expected);
+        assertEquals(runs, left);
+        assertEquals(server.predict(x), expected);
+        // The net itself still learns.
+        runs = 0;
+        net.loss(x, [0, 1, 0]);
+        assertEquals(runs, all);
+      }
+    });
+  }
+
+  it("uses its arrays again, but neither its input nor the scores it gave", () => {
+    const layers = [
+      ...[block(32), maxPool(2), residual(sequential(block(32), conv(32))), relu()],
+      ...[residual(block(32), sequential(conv(32, { kernel: 1 }), batchnorm()))],
+    ];
+    const net = new Net({
+      inputDim: [3, 48, 48],
+      layers: [...layers, globalAverage(), affine(10)],
+    });
+    const server = net.prepare(), random = new RandomState(5);
+    const [first, second] = [1, 2].map(() => random.randn([2, 3, 48, 48]));
+    const input = first.data.slice(), scores = server.predict(first), copy = scores.data.slice();
+    const bytes = watchArrays(() => server.predict(second));
+    assert(bytes.every((size) => size < 8 * 2 * 32 * 24 * 24), `${bytes} bytes`);
+    assertEquals(first.data, input);
+    assertEquals(scores.data, copy);
+    assertEquals(server.predict(first).data, copy);
+  });
+
   it("predicts as the net does, for any number of images", () => {
     const net = make(), server = net.prepare();
     for (const N of [1, 9, 2, 1]) {
