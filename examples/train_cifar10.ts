@@ -5,11 +5,9 @@
  */
 
 import {
-  argmax,
   cifar10Classes,
   type Cifar10Data,
   RandomState,
-  type Solver,
   tensor,
   testTimeScores,
   ThreeLayerConvNet,
@@ -18,7 +16,6 @@ import {
   useThreads,
 } from "../mod.ts";
 import type { Mpi } from "../io/mpi.ts";
-import { orInputError, tryFolder } from "../tools/files.ts";
 import {
   flag,
   InputError,
@@ -33,13 +30,12 @@ import {
 } from "../tools/options.ts";
 import { CheckpointFile, trainAndKeep } from "../tools/checkpoint.ts";
 import { readCifar10 } from "./lib/cifar10.ts";
+import { plots, Report, tryReport } from "../tools/plots/report.ts";
 import { percent } from "../tools/progress.ts";
 import { onRanks, rankOptions, readInTurn, updateOptions } from "../tools/ranks.ts";
-import { readForRecipe, type RecipeData, recipeSolver } from "./lib/recipe_solver.ts";
+import { readForRecipe, recipeSolver } from "./lib/recipe_solver.ts";
 import { type Recipe, recipes } from "./lib/recipes.ts";
-import { exitCode, kernelTable, outcome } from "../tools/report.ts";
-
-type Net = ReturnType<Recipe["net"]>;
+import { exitCode, kernelTable, outcome, table } from "../tools/report.ts";
 
 const ofRecipe = "default: the recipe's";
 const options = {
@@ -62,7 +58,7 @@ const options = {
   threads,
   ...rankOptions,
   checkpoint: path("file that the training run is kept in after every epoch, and resumed from"),
-  out: path("folder for curves, filters and images with the classes they are taken for"),
+  plots,
 };
 
 const about = "Trains nets on CIFAR-10. Recipes:\n\n  check    losses of untrained nets\n" +
@@ -74,7 +70,7 @@ const folderOf = ({ data = "data" }: Values<typeof options>) => data;
 async function main(read: Values<typeof options>): Promise<number> {
   const { recipe } = read;
   if (recipe !== "check") {
-    return await onRanks(read.mpi, (mpi) => train(recipe, recipes[recipe], read, mpi));
+    return await onRanks(read.mpi, (mpi) => train(recipes[recipe], read, mpi));
   }
   refuseTraining(read);
   useKernels(read.kernels);
@@ -83,54 +79,73 @@ async function main(read: Values<typeof options>): Promise<number> {
 }
 
 async function train(
-  name: keyof typeof recipes,
   recipe: Recipe,
   read: Values<typeof options>,
   mpi: Mpi | undefined,
 ): Promise<number> {
-  const { out } = read, leads = (mpi?.rank ?? 0) === 0;
+  const leads = (mpi?.rank ?? 0) === 0;
   const update = updateOptions(read.batch ?? recipe.solver.batchSize, read, mpi);
-  if (out !== undefined && leads) await tryFolder(out, pictureNames(name));
+  if (leads) await tryReport(read.plots);
   await using checkpoint = read.checkpoint === undefined || !leads
     ? undefined
     : await CheckpointFile.open(read.checkpoint);
   useKernels(read.kernels);
-  using _ = await useThreads(read.threads ?? (read.mpi ? 1 : undefined));
+  using team = await useThreads(read.threads ?? (read.mpi ? 1 : undefined));
   const data = await readInTurn(mpi, () => readForRecipe(folderOf(read), recipe, read));
   const random = new RandomState(read.seed);
   const net = recipe.net(random, read.reg ?? recipe.reg);
   recipe.prepare?.(net, data.xTrain);
   const solver = recipeSolver(recipe, net, data, {
     ...{ numEpochs: read.epochs, update, learningRate: read["learning-rate"] },
-    ...{ crop: read.crop, mirror: read.mirror, random },
+    ...{ crop: read.crop, mirror: read.mirror, recordUpdates: read.plots !== undefined, random },
   });
-  const result = await trainAndKeep(solver, checkpoint, leads);
+  const report = read.plots === undefined ? undefined : new Report(read.plots, {
+    title: `CIFAR-10, recipe ${read.recipe}`,
+    settings: settingsOf(recipe, read),
+    ...{ net, solver, x: data.xVal, y: data.yVal, pixel: data.pixel, threads: team.count },
+    classes: cifar10Classes,
+  });
+  const result = await trainAndKeep(solver, checkpoint, { leads, report });
   if (!leads) return exitCode(result);
   console.log(outcome(result));
   const { trainAcc } = result;
   const scores = testTimeScores(net, data.xTest, recipe.testTime ?? { mirror: false });
   const testAcc = topKAccuracy(scores, data.yTest);
   const reached = { training: trainAcc, validation: solver.bestValAcc, test: testAcc };
-  console.log(
-    `training accuracy    ${percent(trainAcc)} (after the last iteration, of 1,000 drawn)`,
-  );
   const isLast = recipe.solver.restoreBest === false;
-  console.log(
-    `validation accuracy  ${percent(solver.bestValAcc)} (the best${
-      isLast ? "" : ", and from here on"
-    })`,
-  );
-  console.log(`test accuracy        ${percent(testAcc)}${viewsOf(recipe)}`);
-  const { of, accuracy } = recipe.goal;
-  console.log(
-    `goal                 more than ${percent(accuracy)} ${of} accuracy: ` +
-      (reached[of] > accuracy ? "reached" : "missed"),
-  );
+  const { of, accuracy } = recipe.goal, isReached = reached[of] > accuracy;
+  const results = [
+    ["training accuracy", `${percent(trainAcc)} (after the last iteration, of 1,000 drawn)`],
+    [
+      "validation accuracy",
+      `${percent(solver.bestValAcc)} (the best${isLast ? "" : ", and from here on"})`,
+    ],
+    ["test accuracy", percent(testAcc) + viewsOf(recipe)],
+    [
+      "goal",
+      `more than ${percent(accuracy)} ${of} accuracy: ${isReached ? "reached" : "missed"}`,
+    ],
+  ] as const;
+  console.log(table(results));
   console.log(`\n${kernelTable(net)}`);
-  if (out !== undefined) {
-    await orInputError(`${out} cannot be written`, () => show(out, name, net, solver, data));
+  if (report !== undefined) {
+    console.log(`\nthe report is ${await report.finish(result, results)}`);
   }
   return exitCode(result);
+}
+
+/** The settings of a training run: the recipe's, or others if these were given. */
+function settingsOf(recipe: Recipe, read: Values<typeof options>): Record<string, unknown> {
+  const { updateRule, batchSize, numEpochs } = recipe.solver;
+  return {
+    ...{ command: "deno task cifar10", ...read, "update rule": updateRule },
+    epochs: read.epochs ?? numEpochs,
+    batch: read.batch ?? batchSize,
+    "learning-rate": read["learning-rate"] ?? recipe.learningRate,
+    reg: read.reg ?? recipe.reg,
+    crop: read.crop ?? recipe.crop,
+    mirror: recipe.mirror || read.mirror,
+  };
 }
 
 /** What the test accuracy is of, if not of the images as they are. */
@@ -141,7 +156,7 @@ function viewsOf({ testTime }: Recipe): string {
 /** The recipe "check" trains nothing, so that what is for a training run has no meaning. */
 function refuseTraining(read: Values<typeof options>): void {
   const names = [
-    ...["epochs", "batch", "learning-rate", "reg", "crop", "limit", "checkpoint", "out"] as const,
+    ...["epochs", "batch", "learning-rate", "reg", "crop", "limit", "checkpoint", "plots"] as const,
     ...["mirror", "mpi", "micro-batches"] as const,
   ];
   const given = names.find((name) => read[name] !== options[name].value);
@@ -161,35 +176,7 @@ function checkLosses({ xTrain, yTrain }: Cifar10Data<Float32Array>, seed: number
   }
 }
 
-/** The files of --out. */
-function pictureNames(recipe: string): string[] {
-  return ["filters.png", "pictures.png", "loss.svg", "accuracy.svg"].map((name) =>
-    `cifar10-${recipe}-${name}`
-  );
-}
-
-/** Curves, first-layer filters, and images with the classes that the net takes them for. */
-async function show(
-  folder: string,
-  recipe: string,
-  net: Net,
-  solver: Solver<Float32Array>,
-  { xTest, yTest, pixel }: RecipeData,
-): Promise<void> {
-  // Loaded only where they are wanted, as they take their time.
-  const { writeCaptioned, writeGrid } = await import("./lib/pictures.ts");
-  const { writeCurves } = await import("./lib/curves.ts");
-  const name = `cifar10-${recipe}`;
-  await writeGrid(`${folder}/${name}-filters.png`, net.params.W1, 8);
-  const count = Math.min(60, xTest.shape[0]);
-  const x = tensor(xTest.data.slice(0, count * 3 * 32 * 32), [count, 3, 32, 32]);
-  const captions = Array.from(argmax(net.predict(x), 1), (best, i) => {
-    return { text: cifar10Classes[best], right: best === yTest[i] };
-  });
-  for (let i = 0; i < x.data.length; i++) x.data[i] = pixel(x.data[i], i);
-  await writeCaptioned(`${folder}/${name}-pictures.png`, x, captions, 10);
-  await writeCurves(folder, name, solver);
-  console.log(`\nfilters, images and curves are in ${folder}`);
-}
-
-await runCommand({ usage: "deno task cifar10", about, options }, main);
+await runCommand(
+  { usage: "deno task cifar10", about, options, replaced: { out: "plots" } },
+  main,
+);

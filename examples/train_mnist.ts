@@ -13,7 +13,6 @@ import {
   useThreads,
 } from "../mod.ts";
 import type { Mpi } from "../io/mpi.ts";
-import { orInputError, tryFolder } from "../tools/files.ts";
 import {
   InputError,
   number,
@@ -27,10 +26,11 @@ import {
   word,
 } from "../tools/options.ts";
 import { CheckpointFile, trainAndKeep } from "../tools/checkpoint.ts";
-import { type Mnist, readMnist } from "./lib/mnist.ts";
+import { type Mnist, pixelOf, readMnist } from "./lib/mnist.ts";
+import { plots, Report, tryReport } from "../tools/plots/report.ts";
 import { percent } from "../tools/progress.ts";
 import { onRanks, rankOptions, readInTurn, updateOptions } from "../tools/ranks.ts";
-import { exitCode, kernelTable, outcome } from "../tools/report.ts";
+import { exitCode, kernelTable, outcome, table } from "../tools/report.ts";
 
 const options = {
   epochs: whole(4, [1, 1_000_000], "passes over the training digits"),
@@ -47,7 +47,7 @@ const options = {
   images: word("digits", ["digits", "fashion"], "MNIST's digits, or Fashion-MNIST's clothing"),
   data: path("folder with the four IDX files of MNIST, packed with gzip or not"),
   checkpoint: path("file that the training run is kept in after every epoch, and resumed from"),
-  out: path("folder for curves and images of the filters"),
+  plots,
 };
 
 /** The images that are asked for. */
@@ -58,6 +58,8 @@ async function read({ images, data, limit }: Values<typeof options>): Promise<Mn
   return await readFashion(limit);
 }
 
+const TITLES = { digits: "MNIST's digits", fashion: "Fashion-MNIST's clothing" } as const;
+
 /** What a training run may take, in bytes. */
 const MEMORY = 4e9;
 
@@ -67,17 +69,15 @@ async function main(values: Values<typeof options>): Promise<number> {
 }
 
 async function train(values: Values<typeof options>, mpi: Mpi | undefined): Promise<number> {
-  const { out } = values, leads = (mpi?.rank ?? 0) === 0;
+  const leads = (mpi?.rank ?? 0) === 0;
   const update = updateOptions(values.batch, values, mpi);
-  if (out !== undefined && leads) {
-    await tryFolder(out, ["mnist-filters.png", "mnist-loss.svg", "mnist-accuracy.svg"]);
-  }
+  if (leads) await tryReport(values.plots);
   await using checkpoint = values.checkpoint === undefined || !leads
     ? undefined
     : await CheckpointFile.open(values.checkpoint);
   useKernels(values.kernels);
-  using _ = await useThreads(values.threads ?? (values.mpi ? 1 : undefined));
-  const { xTest, yTest, ...data } = await readInTurn(mpi, () => read(values));
+  using team = await useThreads(values.threads ?? (values.mpi ? 1 : undefined));
+  const { xTest, yTest, classes, scale, ...data } = await readInTurn(mpi, () => read(values));
   const random = new RandomState(values.seed);
   const net = new ThreeLayerConvNet({
     inputDim: [1, 28, 28],
@@ -96,17 +96,27 @@ async function train(values: Values<typeof options>, mpi: Mpi | undefined): Prom
     ...update,
     numEpochs: values.epochs,
     verbose: false,
+    recordUpdates: values.plots !== undefined,
     random,
   });
-  const result = await trainAndKeep(solver, checkpoint, leads);
+  const report = values.plots === undefined ? undefined : new Report(values.plots, {
+    title: `A three-layer convolutional net on ${TITLES[values.images]}`,
+    settings: { command: "deno task train", ...values, "update rule": "adam" },
+    ...{ net, solver, classes, x: data.xVal, y: data.yVal, threads: team.count },
+    pixel: (value) => pixelOf(value, scale),
+  });
+  const result = await trainAndKeep(solver, checkpoint, { leads, report });
   if (!leads) return exitCode(result);
   console.log(outcome(result));
-  console.log(`training accuracy    ${percent(solver.checkAccuracy(data.xTrain, data.yTrain))}`);
-  console.log(`validation accuracy  ${percent(solver.checkAccuracy(data.xVal, data.yVal))}`);
-  console.log(`test accuracy        ${percent(solver.checkAccuracy(xTest, yTest))}`);
+  const results = [
+    ["training accuracy", percent(solver.checkAccuracy(data.xTrain, data.yTrain))],
+    ["validation accuracy", percent(solver.checkAccuracy(data.xVal, data.yVal))],
+    ["test accuracy", percent(solver.checkAccuracy(xTest, yTest))],
+  ] as const;
+  console.log(table(results));
   console.log(`\n${kernelTable(net)}`);
-  if (out !== undefined) {
-    await orInputError(`${out} cannot be written`, () => show(out, net, solver));
+  if (report !== undefined) {
+    console.log(`\nthe report is ${await report.finish(result, results)}`);
   }
   return exitCode(result);
 }
@@ -127,22 +137,9 @@ function checkMemory(
   );
 }
 
-/** Curves, and the filters. */
-async function show(
-  folder: string,
-  net: ThreeLayerConvNet<"float32">,
-  solver: Solver<Float32Array>,
-): Promise<void> {
-  // Loaded only where they are wanted, as they take their time.
-  const { writeGrid } = await import("./lib/pictures.ts");
-  const { writeCurves } = await import("./lib/curves.ts");
-  await writeGrid(`${folder}/mnist-filters.png`, net.params.W1, 8);
-  await writeCurves(folder, "mnist", solver);
-  console.log(`\nfilters and curves are in ${folder}`);
-}
-
 await runCommand({
   usage: "deno task train",
   about: "Trains a three-layer convolutional net on the 60,000 digits of MNIST.",
   options,
+  replaced: { out: "plots" },
 }, main);

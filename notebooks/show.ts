@@ -10,76 +10,16 @@
  * @module
  */
 
-import * as Plot from "npm:@observablehq/plot@^0.6.17";
-import { initWasm, Resvg } from "npm:@resvg/resvg-wasm@^2.6.2";
-import fonts from "npm:dejavu-fonts-ttf@^2.37.3/package.json" with { type: "json" };
 import { encode } from "npm:fast-png@^8.0.0";
-import { DOMParser } from "npm:linkedom@^0.18.12";
 import type { Tensor } from "../mod.ts";
+import { colors, figureSvg, Plot, toPng } from "../tools/plots/drawing.ts";
 
-export { Plot };
+export { colors, Plot };
 
 /** What Deno's kernel shows where it is the value of a cell. */
 export interface Displayable {
   /** The figure in each of the forms that a notebook may choose from. */
   [key: symbol]: () => Record<string, string>;
-}
-
-/** Paper and ink, and one color for each of the things that a figure compares. */
-export const colors = {
-  paper: "#ffffff",
-  ink: "#24292f",
-  first: "#b35900",
-  second: "#0969da",
-} as const;
-
-/** Pixels of the PNG for a unit of the SVG: sharp text, and still a size that fits a page. */
-const ZOOM = 1.5;
-
-const document = new DOMParser().parseFromString("<html></html>", "text/html");
-
-/** A file of an npm package that this module imports. */
-const packaged = (file: string) => Deno.readFile(new URL(file));
-const font = `npm:${fonts.name}@${fonts.version}/ttf`;
-const fontBuffers = await Promise.all([
-  packaged(import.meta.resolve(`${font}/DejaVuSans.ttf`)),
-  packaged(import.meta.resolve(`${font}/DejaVuSans-Bold.ttf`)),
-]);
-await initWasm(
-  await packaged(import.meta.resolve("npm:@resvg/resvg-wasm@^2.6.2/index_bg.wasm")),
-);
-
-/** An SVG as PNG, with the same fonts on every machine. */
-function toPng(svg: string): Uint8Array {
-  const family = "DejaVu Sans";
-  const font = { fontBuffers, defaultFontFamily: family, sansSerifFamily: family };
-  return new Resvg(svg, { font, fitTo: { mode: "zoom", value: ZOOM } }).render().asPng();
-}
-
-/**
- * A figure as SVG.
- *
- * @param options Observable Plot's: marks, scales and sizes.
- * @returns The text of the SVG.
- */
-export function figureSvg(options: Plot.PlotOptions): string {
-  const svg = Plot.plot({
-    width: 680,
-    height: 320,
-    marginTop: 30,
-    marginLeft: 60,
-    marginBottom: 45,
-    ...options,
-    document,
-    style: { background: colors.paper, color: colors.ink, fontSize: "12px" },
-  });
-  // Some paper around what Plot draws, as it puts labels on the very edge.
-  const [width, height] = [svg.getAttribute("width"), svg.getAttribute("height")].map(Number);
-  svg.setAttribute("viewBox", `-10 -10 ${width + 20} ${height + 20}`);
-  svg.setAttribute("width", width + 20);
-  svg.setAttribute("height", height + 20);
-  svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  return svg.outerHTML;
 }
 
 /**

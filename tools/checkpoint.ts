@@ -14,6 +14,7 @@ import {
 } from "../mod.ts";
 import { type OwnFile, ownFile, replaceFile, statOf, systemReason } from "./files.ts";
 import { InputError } from "./options.ts";
+import type { Report } from "./plots/report.ts";
 import { trainWithBar, warn } from "./progress.ts";
 
 /** The file of a training run's checkpoint; no other process has it. */
@@ -73,23 +74,39 @@ export class CheckpointFile implements AsyncDisposable {
   }
 }
 
+/** How a training run is shown. */
+export interface RunOptions {
+  /** Whether this process shows how it goes; of those that train together one does. Default: true. */
+  readonly leads?: boolean;
+  /** A report that is written after epochs; that of the end, with what is measured then, is the caller's. */
+  readonly report?: Report;
+}
+
 /**
  * Trains from where a file's training stopped, and keeps it in that file: after every epoch and at the end.
  *
  * @param solver What trains, with a bar.
  * @param file The file; undefined to keep nothing.
- * @param leads Whether this process shows how it goes; of those that train together one does.
+ * @param options Whether it is shown, and its report.
  * @returns What was reached.
  * @throws {InputError} If the file is not a checkpoint of this training run.
  */
 export async function trainAndKeep<A extends FloatArray>(
   solver: Solver<A>,
   file: CheckpointFile | undefined,
-  leads = true,
+  { leads = true, report }: RunOptions = {},
 ): Promise<TrainResult> {
   if (!leads) return await solver.trainAsync();
   await file?.resume(solver);
-  const result = await trainWithBar(solver, { onCheckpoint: file?.keep });
+  report?.begin();
+  const onEpoch = async (checkpoint: Checkpoint) => {
+    await file?.keep(checkpoint);
+    await report?.afterEpoch();
+  };
+  const result = await trainWithBar(solver, {
+    onProgress: report?.follow,
+    onCheckpoint: file === undefined && report === undefined ? undefined : onEpoch,
+  });
   // What diverged can lead nowhere, and would take the place of the last epoch.
   if (result.end !== "diverged") await file?.keep(solver.checkpoint());
   return result;

@@ -58,6 +58,8 @@ export interface Command<O extends Options> {
   readonly about: string;
   /** The options it has; --help is added. */
   readonly options: O;
+  /** Options of an earlier version, and those that took their places. */
+  readonly replaced?: Readonly<Record<string, string>>;
   /**
    * What may stand beside the options: some of these words, or with "any" whatever the user has, such as
    * files. Default: nothing.
@@ -227,7 +229,7 @@ export function flag(help: string): Option<boolean> {
  * @throws {InputError} If an option is unknown, lacks its value, or has one that cannot be read.
  */
 export function readArguments<O extends Options>(
-  { options, operands }: Command<O>,
+  { options, operands, replaced = {} }: Command<O>,
   args: readonly string[],
 ): Arguments<O> | undefined {
   const config: NonNullable<ParseArgsConfig["options"]> = {
@@ -236,6 +238,7 @@ export function readArguments<O extends Options>(
   for (const [name, { read }] of Object.entries(options)) {
     config[name] = { type: read === undefined ? "boolean" : "string" };
   }
+  for (const name of Object.keys(replaced)) config[name] = { type: "string" };
   let parsed: ReturnType<typeof parseArgs>;
   try {
     const allowPositionals = operands !== undefined;
@@ -243,6 +246,10 @@ export function readArguments<O extends Options>(
   } catch (error) {
     // Only the first sentence: the others are advice on positional arguments, which are none here.
     throw new InputError(`${(error as Error).message.split(/\. |\n/)[0]} (see --help)`);
+  }
+  for (const [name, successor] of Object.entries(replaced)) {
+    if (parsed.values[name] === undefined) continue;
+    throw new InputError(`--${name} was replaced by --${successor} (see --help)`);
   }
   if (parsed.values.help) return undefined;
   const entries = Object.entries(options).map(([name, { value, read }]) => {

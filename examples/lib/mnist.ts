@@ -36,6 +36,15 @@ export interface Mnist {
   readonly yVal: Uint8Array;
   readonly xTest: Tensor<Float32Array>;
   readonly yTest: Uint8Array;
+  /** The names of the classes. */
+  readonly classes: readonly string[];
+  /** How the pixels were brought to mean 0 and deviation 1. */
+  readonly scale: Scale;
+}
+
+/** The way back from a value to that of the pixel, from 0 to 255. */
+export function pixelOf(value: number, { mean, deviation }: Scale): number {
+  return 255 * (value * deviation + mean);
 }
 
 /**
@@ -56,7 +65,8 @@ export async function readMnist(directory?: string, limit = Infinity): Promise<M
   const [xTrain, yTrain] = part(train, 0, Math.min(limit, known - VALIDATION));
   const [xVal, yVal] = part(train, known - VALIDATION, Math.min(limit, VALIDATION));
   const [xTest, yTest] = part(test, 0, Math.min(limit, test.labels.length));
-  return { xTrain, yTrain, xVal, yVal, xTest, yTest };
+  const classes = Array.from({ length: 10 }, (_, digit) => String(digit));
+  return { xTrain, yTrain, xVal, yVal, xTest, yTest, classes, scale: SCALE };
 }
 
 /**

@@ -55,6 +55,8 @@ export interface RecipeChanges {
   readonly crop?: number;
   /** Mirrors half of the images, whatever the recipe says. */
   readonly mirror?: boolean;
+  /** Whether learning rates and norms of gradients are recorded. Default: false. */
+  readonly recordUpdates?: boolean;
   readonly random: RandomState;
 }
 
@@ -83,6 +85,7 @@ export function recipeSolver(
     paramGroups: recipe.paramGroups?.(learningRate),
     augment: pad > 0 || mirror ? cropAndMirror({ pad, padding, mirror }) : undefined,
     verbose: false,
+    recordUpdates: changes.recordUpdates,
     random: changes.random,
   });
 }

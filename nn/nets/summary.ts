@@ -7,27 +7,43 @@
 import { show, sizeOf, type Tensor } from "../../kernels/tensor.ts";
 import type { PlannedLayer } from "../layers/layer.ts";
 
+/** A layer of a net, or one inside another, with its sizes. */
+export interface LayerSizes {
+  readonly layer: PlannedLayer;
+  /** How many layers it is inside. */
+  readonly depth: number;
+  /** Values of its own parameters. */
+  readonly parameters: number;
+  /** Products of one example's forward pass. */
+  readonly multiplyAdds: number;
+}
+
+/** All layers, each followed by those inside it. */
+export function layerSizes(layers: readonly PlannedLayer[], depth = 0): LayerSizes[] {
+  return layers.flatMap((layer) => {
+    const { params = {}, multiplyAdds = 0, parts = [] } = layer.plan;
+    const parameters = Object.values(params).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+    return [{ layer, depth, parameters, multiplyAdds }, ...layerSizes(parts, depth + 1)];
+  });
+}
+
 /** The layers with their shapes, parameters and multiply-adds, those inside others indented. */
 export function summaryOf(inShape: readonly number[], layers: readonly PlannedLayer[]): string {
-  const rows: string[][] = [];
-  let allParams = 0, allProducts = 0;
-  const add = (name: string, shape: readonly number[], params: number, products: number) => {
-    const counts = [params, products].map((count) => count > 0 ? count.toLocaleString("en") : "");
-    rows.push([name, shape.join(" x "), ...counts]);
-  };
-  const addLayers = (layers: readonly PlannedLayer[], indent: string) => {
-    for (const { name, plan: { params = {}, multiplyAdds = 0, parts = [], outShape } } of layers) {
-      const count = Object.values(params).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-      allParams += count;
-      allProducts += multiplyAdds;
-      add(indent + name, outShape, count, multiplyAdds);
-      addLayers(parts, indent + "  ");
-    }
-  };
-  rows.push(["layer", "output", "parameters", "multiply-adds"]);
-  add("input", inShape, 0, 0);
-  addLayers(layers, "");
-  add("total", [], allParams, allProducts);
+  const sizes = layerSizes(layers);
+  const row = (name: string, shape: readonly number[], ...counts: number[]) => [
+    ...[name, shape.join(" x ")],
+    ...counts.map((count) => count > 0 ? count.toLocaleString("en") : ""),
+  ];
+  const total = (key: "parameters" | "multiplyAdds") =>
+    sizes.reduce((sum, layer) => sum + layer[key], 0);
+  const rows = [
+    ["layer", "output", "parameters", "multiply-adds"],
+    row("input", inShape, 0, 0),
+    ...sizes.map(({ layer: { name, plan }, depth, parameters, multiplyAdds }) =>
+      row("  ".repeat(depth) + name, plan.outShape, parameters, multiplyAdds)
+    ),
+    row("total", [], total("parameters"), total("multiplyAdds")),
+  ];
   const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
   const line = (row: string[]) =>
     row.map((cell, i) => i > 0 ? cell.padStart(widths[i]) : cell.padEnd(widths[i])).join("  ")

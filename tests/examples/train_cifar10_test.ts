@@ -23,6 +23,7 @@ import { eigen, whiteningFilters } from "../../examples/lib/whitening.ts";
 import { recipes } from "../../examples/lib/recipes.ts";
 import { assertRefused, interrupt, run } from "../support/command.ts";
 import { noMpi, runTask } from "../support/mpi.ts";
+import { readReport } from "../support/report.ts";
 
 /** Images of noise, each class with a bright bar of its own place and color. */
 function made(count: number, size: number, seed: number): { x: Tensor<Float32Array>; y: number[] } {
@@ -317,23 +318,23 @@ describe("deno task cifar10", () => {
   });
 
   it("trains, tells which kernels ran, and draws what came of it", async () => {
-    const out = `${folder}/out`;
+    const plots = `${folder}/plots`;
     const { code, stdout } = await run("examples/train_cifar10.ts", [
-      ...["--epochs", "2", "--crop", "2", "--mirror", "--out", out],
+      ...["--epochs", "2", "--crop", "2", "--mirror", "--plots", plots],
       ...small,
     ]);
     assertEquals(code, 0);
     assertMatch(stdout, /^4 of 4 iterations, 2 epochs, loss \d\.\d+\n/);
     assertMatch(stdout, /\ngoal +more than 90.0% training accuracy: (reached|missed)\n/);
     assertMatch(stdout, /\nconv1 +conv-3x32x32-32x7x7-s1p3\S* +(simd|generated|naive)\n/);
-    const names = [...Deno.readDirSync(out)].map(({ name }) => name).toSorted();
-    assertEquals(names, [
-      "cifar10-overfit-accuracy.svg",
-      "cifar10-overfit-filters.png",
-      "cifar10-overfit-loss.svg",
-      "cifar10-overfit-pictures.png",
-    ]);
-    for (const name of names) assert((await Deno.stat(`${out}/${name}`)).size > 500, name);
+    const { page, figures } = await readReport(plots);
+    for (const row of ["<td>epochs</td><td>2</td>", "<td>batch</td><td>20</td>"]) {
+      assert(page.includes(row), row);
+    }
+    // What the recipe says, where nothing was asked for.
+    assert(page.includes("<td>learning-rate</td><td>0.001</td>"));
+    assertMatch(figures.confusion, />automobile</);
+    assertMatch(figures.filters, /filters of conv1, 7 x 7/);
   });
 
   it("trains on ranks, with what one process gives", { skip: noMpi }, async () => {
@@ -363,7 +364,7 @@ describe("deno task cifar10", () => {
   });
 
   it("tries what it shall write before it begins", async () => {
-    const file = `${folder}/file`, name = "cifar10-overfit-pictures.png";
+    const file = `${folder}/file`, name = "wrong-examples.png";
     await Deno.writeTextFile(file, "");
     await Deno.mkdir(`${folder}/drawn/${name}`, { recursive: true });
     const args = ["--data", "/nowhere", "--recipe", "overfit"];
@@ -374,10 +375,10 @@ describe("deno task cifar10", () => {
     );
     await assertRefused(
       "examples/train_cifar10.ts",
-      [...args, "--out", `${folder}/drawn`],
+      [...args, "--plots", `${folder}/drawn`],
       `${folder}/drawn/${name} must be a file: it is a folder`,
     );
-    const { code, stderr } = await run("examples/train_cifar10.ts", [...args, "--out", file]);
+    const { code, stderr } = await run("examples/train_cifar10.ts", [...args, "--plots", file]);
     assertEquals(code, 2);
     assertMatch(stderr, /^Error: \S+file cannot be written: .*\n$/);
   });
@@ -435,7 +436,7 @@ describe("deno task cifar10", () => {
       "--epochs must be left out with --recipe check, which trains nothing",
     );
     const { stdout } = await run("examples/train_cifar10.ts", ["--help"]);
-    for (const name of ["recipe", "data", "download", "checkpoint", "crop", "mirror", "out"]) {
+    for (const name of ["recipe", "data", "download", "checkpoint", "crop", "mirror", "plots"]) {
       assertMatch(stdout, new RegExp(`\n  --${name} `));
     }
   });

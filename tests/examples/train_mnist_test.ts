@@ -6,6 +6,8 @@ import { InputError } from "../../tools/options.ts";
 import { idx } from "../support/idx.ts";
 import { noMpi, runTask } from "../support/mpi.ts";
 import { assertRefused, finish, interrupt, run, start } from "../support/command.ts";
+import { readReport } from "../support/report.ts";
+import { parseSvg, texts } from "../support/svg.ts";
 
 /** A folder with few made digits of 28 x 28; the validation set takes the last 5,000. */
 async function makeFolder(changes: Record<string, Uint8Array> = {}): Promise<string> {
@@ -115,30 +117,37 @@ describe("deno task train", () => {
     assertMatch(first.stderr, /8\/8 \| loss \d\.\d{4} \| train \d.* images\/s \| 0:00 left/);
   });
 
-  it("runs the naive kernels where they are asked for, and writes images", async () => {
-    const out = await Deno.makeTempDir();
+  it("runs the naive kernels where they are asked for, and writes a report", async () => {
+    const plots = await Deno.makeTempDir();
     const { code, stdout } = await run("examples/train_mnist.ts", [
       ...["--limit", "20", "--epochs", "1", "--batch", "10", "--filters", "2"],
-      ...["--kernels", "naive", "--out", out],
+      ...["--kernels", "naive", "--plots", plots],
     ]);
     assertEquals(code, 0);
+    assertMatch(stdout, /\nthe report is \S+\/report.html\n$/);
     assertMatch(stdout, /\nconv1 +\S+ +naive\n/);
-    const names = [...Deno.readDirSync(out)].map(({ name }) => name).toSorted();
-    assertEquals(names, ["mnist-accuracy.svg", "mnist-filters.png", "mnist-loss.svg"]);
-    for (const curve of ["accuracy", "loss"]) {
-      assertMatch(
-        await Deno.readTextFile(`${out}/mnist-${curve}.svg`),
-        /^<svg [^]*<path [^]*<\/svg>$/,
-      );
-    }
-    await Deno.remove(out, { recursive: true });
+    const { page, figures } = await readReport(plots);
+    const cells = [...page.matchAll(/<td[^>]*>([^<]*)<\/td>/g)].map(([, text]) => text);
+    const after = (cell: string) => cells[cells.indexOf(cell) + 1];
+    assertEquals([after("filters"), after("kernels")], ["2", "naive"]);
+    assertMatch(after("threads"), /^\d+$/);
+    assertEquals(after("test accuracy"), /\ntest accuracy +(\S+)\n/.exec(stdout)![1]);
+    assertEquals([after("conv1"), after("conv-naive")], ["2 x 28 x 28", "naive"]);
+    assert(!page.includes("http-equiv"), "a page that is done must not be loaded again");
+    assert(texts(parseSvg(figures.filters)).includes("2 filters of conv1, 5 x 5"));
+    assert(texts(parseSvg(figures.confusion)).includes("20 validation images"));
+    await Deno.remove(plots, { recursive: true });
   });
 
   it("ends cleanly with what was reached when Ctrl-C is pressed", async () => {
+    const plots = await Deno.makeTempDir();
     const { code, stdout } = await interrupt("examples/train_mnist.ts", [
-      ...["--limit", "500", "--epochs", "10000"],
+      ...["--limit", "500", "--epochs", "10000", "--plots", plots],
     ]);
     assertEquals(code, 130);
+    const { page } = await readReport(plots);
+    assertMatch(page, /stopped by Ctrl-C after \d+ of 50000 iterations/);
+    await Deno.remove(plots, { recursive: true });
     assertMatch(stdout, /^stopped by Ctrl-C after \d+ of 50000 iterations/);
     assertMatch(stdout, /\nvalidation accuracy +\d/);
     assertMatch(stdout, /\nconv1 /);
@@ -180,6 +189,27 @@ describe("deno task train", () => {
     );
   });
 
+  it("writes its report after an epoch too, for those who watch", async () => {
+    const plots = await Deno.makeTempDir(), page = `${plots}/report.html`;
+    const child = start("examples/train_mnist.ts", [
+      ...small,
+      "--epochs",
+      "100000",
+      "--plots",
+      plots,
+    ]);
+    while (await Deno.stat(page).then(() => false, () => true)) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    const text = await Deno.readTextFile(page);
+    child.kill("SIGKILL");
+    await finish(child);
+    assertMatch(text, /<meta http-equiv="refresh" content="\d+">/);
+    assertMatch(text, /training: \d+ of 400000 iterations, \d+ of 100000 epochs/);
+    assertEquals(text.match(/<figure>/g)?.length, 7);
+    await Deno.remove(plots, { recursive: true });
+  });
+
   it("refuses a folder for the clothing, which npm carries", async () => {
     await assertRefused(
       "examples/train_mnist.ts",
@@ -192,14 +222,24 @@ describe("deno task train", () => {
     const folder = await Deno.makeTempDir();
     const long = [...small, "--epochs", "20"];
     const checkpoint = ["--checkpoint", `${folder}/run.safetensors`];
-    const stopped = await interrupt("examples/train_mnist.ts", [...long, ...checkpoint]);
+    const plots = ["first", "second", "whole"].map((name) => ["--plots", `${folder}/${name}`]);
+    const stopped = await interrupt("examples/train_mnist.ts", [
+      ...long,
+      ...checkpoint,
+      ...plots[0],
+    ]);
     assertEquals(stopped.code, 130);
     assertMatch(stopped.stdout, /^stopped by Ctrl-C after \d+ of 80 iterations/);
-    const resumed = await run("examples/train_mnist.ts", [...long, ...checkpoint]);
+    const resumed = await run("examples/train_mnist.ts", [...long, ...checkpoint, ...plots[1]]);
     assertMatch(resumed.stderr, /^resumed from \S+run.safetensors after \d+ iterations\n/);
-    const whole = await run("examples/train_mnist.ts", long);
-    assertEquals(resumed.stdout, whole.stdout);
+    const whole = await run("examples/train_mnist.ts", [...long, ...plots[2]]);
+    assertEquals(resumed.stdout.replace("second", "whole"), whole.stdout);
     assertEquals([resumed.code, whole.code], [0, 0]);
+    // The figures show what came before the stop as well, from the first iteration on.
+    const drawn = await readReport(plots[1][1]), expected = await readReport(plots[2][1]);
+    assertEquals(drawn.figures, expected.figures);
+    assertMatch(drawn.page, /<td>resumed after<\/td><td>\d+ iterations<\/td>/);
+    for (const [, path] of plots) await Deno.remove(path, { recursive: true });
     assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["run.safetensors"]);
     await Deno.remove(folder, { recursive: true });
   });
@@ -254,7 +294,7 @@ describe("deno task train", () => {
       assertMatch(stderr, message);
     };
     await Deno.writeTextFile(`${folder}/file`, "");
-    await Deno.mkdir(`${folder}/out/mnist-loss.svg`, { recursive: true });
+    await Deno.mkdir(`${folder}/out/loss.svg`, { recursive: true });
     await refused(["--checkpoint", folder], /^Error: \S+ must be a file: it is a folder\n$/);
     await refused(
       ["--checkpoint", `${folder}/missing/run`],
@@ -264,16 +304,15 @@ describe("deno task train", () => {
       ["--checkpoint", `${folder}/file/run`],
       /^Error: \S+file\/run cannot be written: Not a directory.*\n$/,
     );
-    await refused(["--out", `${folder}/file`], /^Error: \S+file cannot be written: .*\n$/);
-    await refused(["--out", `${folder}/file/out`], /^Error: \S+out cannot be written: .*\n$/);
-    await refused(["--out", "/proc/out"], /^Error: \/proc\/out cannot be written: .*\n$/);
+    await refused(["--plots", `${folder}/file`], /^Error: \S+file cannot be written: .*\n$/);
+    await refused(["--plots", `${folder}/file/out`], /^Error: \S+out cannot be written: .*\n$/);
+    await refused(["--plots", "/proc/out"], /^Error: \/proc\/out cannot be written: .*\n$/);
     await refused(
-      ["--out", `${folder}/out`],
-      /^Error: \S+mnist-loss.svg must be a file: it is a folder\n$/,
+      ["--plots", `${folder}/out`],
+      /^Error: \S+loss.svg must be a file: it is a folder\n$/,
     );
-    assertEquals([...Deno.readDirSync(`${folder}/out`)].map(({ name }) => name), [
-      "mnist-loss.svg",
-    ]);
+    await refused(["--out", folder], /^Error: --out was replaced by --plots \(see --help\)\n$/);
+    assertEquals([...Deno.readDirSync(`${folder}/out`)].map(({ name }) => name), ["loss.svg"]);
     await Deno.remove(folder, { recursive: true });
   });
 

@@ -11,6 +11,7 @@ import { encodeModel, readModel } from "../../tools/cnn/model.ts";
 import { InputError } from "../../tools/options.ts";
 import { idx } from "../support/idx.ts";
 import { type Finished, interrupt, run } from "../support/command.ts";
+import { readReport } from "../support/report.ts";
 
 const SCRIPT = "tools/cnn/main.ts", SIDE = 8;
 let folder = "";
@@ -62,7 +63,13 @@ describe("deno task cnn", () => {
     const trained = await json(
       ...["train", "--data", `${folder}/images`, "--out", model, "--epochs", "8", "--batch", "6"],
       ...["--mirror", "--crop", "1", "--learning-rate", "0.01", "--validation", "6"],
+      ...["--plots", `${folder}/plots`],
     );
+    assertEquals(trained.report, `${folder}/plots/report.html`);
+    const { page, figures } = await readReport(`${folder}/plots`);
+    assert(page.includes(`<td>data</td><td>${folder}/images</td>`));
+    assertMatch(figures["wrong-examples"], /none of 6 validation images/);
+    assertMatch(figures.confusion, />blue</);
     assertEquals(trained.end, "done");
     assertEquals(trained.classes, ["blue", "red"]);
     assertEquals([trained.epochs, trained.iterations, trained.model], [8, 24, model]);

@@ -37,8 +37,9 @@ import {
   whole,
   word,
 } from "../options.ts";
+import { plots, Report, tryReport } from "../plots/report.ts";
 import { percent } from "../progress.ts";
-import { exitCode, outcome } from "../report.ts";
+import { exitCode, outcome, table } from "../report.ts";
 import { first, openDataSet } from "./dataset.ts";
 import { writeModel } from "./model.ts";
 import { makeNet, namedNets } from "./nets.ts";
@@ -72,6 +73,7 @@ const options = {
   seed: whole(0, SEEDS, "seed of everything random: the same one gives the same losses"),
   kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
   checkpoint: path("file that the training run is kept in after every epoch, and resumed from"),
+  plots,
   json: flag("print the result as JSON"),
 };
 
@@ -92,11 +94,12 @@ async function main(values: Values<typeof options>): Promise<number> {
   if (folder === undefined) throw new InputError("--data DIR is missing");
   if (out === undefined) throw new InputError("--out FILE is missing");
   await tryFolder(dirname(out), [basename(out)]);
+  await tryReport(values.plots);
   await using checkpoint = values.checkpoint === undefined
     ? undefined
     : await CheckpointFile.open(values.checkpoint);
   useKernels(values.kernels);
-  using _ = await useThreads(values.threads);
+  using team = await useThreads(values.threads);
   const { x, y, classes } = await openDataSet(folder, {
     ...{ part: "train", channels: values.gray ? 1 : 3, size: pair(values.size) },
     ...{ limit: values.limit ?? Infinity, seed },
@@ -118,24 +121,41 @@ async function main(values: Values<typeof options>): Promise<number> {
       augment: augmentation(values),
       ...{ batchSize: Math.min(batch, xTrain.shape[0]), numEpochs: values.epochs },
       ...{ shuffle: true, verbose: false, random },
+      recordUpdates: values.plots !== undefined,
     })
   );
-  const result = await trainAndKeep(solver, checkpoint);
+  const plane = x.shape[2] * x.shape[3], { mean, deviation } = statistics;
+  const report = values.plots === undefined ? undefined : new Report(values.plots, {
+    title: `${values.net ?? "three-layer"} on ${folder}`,
+    settings: { command: "deno task cnn train", ...values, net: values.net ?? "three-layer" },
+    ...{ net, solver, classes, x: xVal, y: split.yVal, threads: team.count },
+    pixel: (value, i) => {
+      const channel = Math.floor(i / plane);
+      return value * deviation[channel] + mean[channel];
+    },
+  });
+  const result = await trainAndKeep(solver, checkpoint, { report });
   const isKept = result.end !== "diverged";
   if (isKept) await writeModel(out, { net, classes, statistics });
   const { end, iteration, epoch, loss, trainAcc, hint } = result;
+  const results = [
+    ["training accuracy", `${percent(trainAcc)} (after the last iteration)`],
+    ["validation accuracy", `${percent(solver.bestValAcc)} (the best)`],
+  ] as const;
+  const page = await report?.finish(result, results);
   if (values.json) {
     console.log(JSON.stringify({
       ...{ end, hint, iterations: iteration, epochs: epoch, loss },
       ...{ trainAccuracy: trainAcc, validationAccuracy: solver.bestValAcc, classes },
       model: isKept ? out : null,
+      report: page ?? null,
     }));
     return exitCode(result);
   }
   console.log(outcome(result));
-  console.log(`training accuracy    ${percent(trainAcc)} (after the last iteration)`);
-  console.log(`validation accuracy  ${percent(solver.bestValAcc)} (the best)`);
+  console.log(table(results));
   if (isKept) console.log(`${classes.length} classes; the model is in ${out}`);
+  if (page !== undefined) console.log(`the report is ${page}`);
   return exitCode(result);
 }
 
