@@ -111,6 +111,7 @@ export const areas: readonly Area[] = [
     ],
   },
   { folder: "tools", tests: ["mutate", "options", "files", "train_mnist"] },
+  { folder: "tools/plots", tests: ["plots/figures", "plots/report"] },
 ];
 
 /** Files below the areas' folders that are not mutated: made by programs, or tables of data. */
