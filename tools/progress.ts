@@ -130,7 +130,8 @@ function layoutsOf({ iteration, iterations, progress }: Standing): Layout[] {
   const left = `${shown((p) => clock(p.secondsLeft))} left`;
   const count = `${iteration}/${iterations}`, loss = `loss ${shown((p) => p.loss.toFixed(4))}`;
   const line = (width: number, ...rest: string[]) => (curve: string) => {
-    const full = Math.round(width * iteration / iterations);
+    // A run that is resumed for fewer epochs may have done more.
+    const full = Math.round(width * Math.min(1, iteration / iterations));
     const bar = COMPLETE.repeat(full) + INCOMPLETE.repeat(width - full);
     const lossAndCurve = curve === "" ? loss : `${loss} ${curve}`;
     return (width > 0 ? `${bar} ` : "") + [count, lossAndCurve, ...rest].join(" | ");

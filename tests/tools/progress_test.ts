@@ -135,6 +135,11 @@ describe("trainingLine()", () => {
     assertEquals(trainingLine(standing, 3), "100/400");
   });
 
+  it("has a full bar where more iterations are done than asked for", () => {
+    const line = trainingLine({ iteration: 8, iterations: 4 }, 200);
+    assertMatch(line, /^█{20} 8\/4 \| /);
+  });
+
   it("has dashes for what is not known yet, and no curve before the first loss", () => {
     const start = { iteration: 0, iterations: 400, losses: [] };
     assertEquals(
