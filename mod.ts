@@ -208,6 +208,7 @@ export type {
   Scales,
   Size,
 } from "./nn/layers/layer.ts";
+export type { JointRun } from "./nn/layers/layer.ts";
 export { flatten } from "./nn/layers/flatten.ts";
 export { gelu } from "./nn/layers/gelu.ts";
 export { leakyRelu } from "./nn/layers/leaky_relu.ts";
@@ -243,6 +244,8 @@ export { FullyConnectedNet, TwoLayerNet } from "./nn/nets/fc_net.ts";
 export type { ConvNetOptions, ThreeLayerConvNetOptions } from "./nn/nets/cnn.ts";
 export { ConvNet, convNetBlocks, ThreeLayerConvNet } from "./nn/nets/cnn.ts";
 export type {
+  JointBatch,
+  JointOptions,
   Labels,
   LossAndGradients,
   LossOptions,

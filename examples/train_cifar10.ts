@@ -157,7 +157,7 @@ function viewsOf({ testTime }: Recipe): string {
 function refuseTraining(read: Values<typeof options>): void {
   const names = [
     ...["epochs", "batch", "learning-rate", "reg", "crop", "limit", "checkpoint", "plots"] as const,
-    ...["mirror", "mpi", "micro-batches"] as const,
+    ...["mirror", "mpi", "micro-batches", "sync-batchnorm"] as const,
   ];
   const given = names.find((name) => read[name] !== options[name].value);
   if (given === undefined) return;

@@ -5,7 +5,7 @@
  */
 
 import type { FloatArray, Tensor } from "../kernels/tensor.ts";
-import type { RandomStateData } from "./random/random_state.ts";
+import type { RandomState, RandomStateData } from "./random/random_state.ts";
 
 /** The class of each example of a batch: whole numbers from 0. */
 export type Labels = ArrayLike<number>;
@@ -25,6 +25,29 @@ export interface LossOptions {
    * others are computed. A model need not call it.
    */
   readonly onGradient?: (name: string, gradient: Tensor) => void;
+}
+
+/** A batch of several that go through a model together. */
+export interface JointBatch<A extends FloatArray = FloatArray> {
+  /** The examples, as many as in the others. */
+  readonly x: Tensor<A>;
+  /** Their labels, or probabilities of the classes. */
+  readonly y: Targets;
+  /** Where dropout's masks are drawn from; left out if the model's state has no random numbers. */
+  readonly random?: RandomState;
+}
+
+/** What batches that go through a model together need beside themselves. */
+export interface JointOptions extends Pick<LossOptions, "frozen"> {
+  /**
+   * Gives all processes what each has, in their order. A single process returns what it gets.
+   *
+   * @param own Numbers of this one.
+   * @returns Those of all.
+   */
+  gather(own: Float64Array): Float64Array;
+  /** Called with each gradient as soon as it is known: which batch's it is, and its name. */
+  readonly onGradient?: (batch: number, name: string, gradient: Tensor) => void;
 }
 
 /** What one step of training needs: how wrong the net is, and which way is better. */
@@ -63,6 +86,15 @@ export interface Model<A extends FloatArray = FloatArray> {
    * @returns The loss and the gradients.
    */
   loss(x: Tensor<A>, y: Targets, options?: LossOptions): LossAndGradients<A>;
+  /**
+   * The losses of several batches and their gradients, in training mode, with the statistics of all of them
+   * together where batch normalization has those of one: synchronized batch normalization.
+   *
+   * @param batches The batches, of one size.
+   * @param options How statistics are shared, and which gradients may be left out.
+   * @returns The loss of each batch, and its gradients.
+   */
+  losses?(batches: readonly JointBatch<A>[], options: JointOptions): LossAndGradients<A>[];
   /**
    * Says where non-finite values come from.
    *

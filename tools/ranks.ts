@@ -20,6 +20,7 @@ export const rankOptions = {
     "parts of a batch, which ranks share out; the results are the same for any number of ranks " +
       `(default: ${DEFAULT_MICRO_BATCHES} with --mpi, otherwise 1)`,
   ),
+  "sync-batchnorm": flag("give batch normalization the statistics of the batch, not of its parts"),
 };
 
 /**
@@ -54,6 +55,12 @@ export async function onRanks(
   }
 }
 
+/** How a solver makes an update of a batch: some of its options. */
+export type UpdateOptions = Pick<
+  SolverOptions,
+  "batchSize" | "accumulate" | "synchronizeBatchnorm" | "parallel"
+>;
+
 /**
  * How a solver makes an update of a batch.
  *
@@ -65,10 +72,11 @@ export async function onRanks(
  */
 export function updateOptions(
   batch: number,
-  { "micro-batches": given, mpi: wanted }: Values<typeof rankOptions>,
+  values: Values<typeof rankOptions>,
   mpi: Mpi | undefined,
-): Required<Pick<SolverOptions, "batchSize" | "accumulate">> & Pick<SolverOptions, "parallel"> {
-  const accumulate = given ?? (wanted ? DEFAULT_MICRO_BATCHES : 1);
+): UpdateOptions {
+  const accumulate = values["micro-batches"] ?? (values.mpi ? DEFAULT_MICRO_BATCHES : 1);
+  const synchronizeBatchnorm = values["sync-batchnorm"];
   if (batch % accumulate !== 0) {
     throw new InputError(
       `--micro-batches must divide the batch of ${batch}: received ${accumulate}`,
@@ -79,7 +87,7 @@ export function updateOptions(
       `--micro-batches must be the number of ranks, ${mpi.size}, or more: received ${accumulate}`,
     );
   }
-  return { batchSize: batch / accumulate, accumulate, parallel: mpi };
+  return { batchSize: batch / accumulate, accumulate, synchronizeBatchnorm, parallel: mpi };
 }
 
 /**

@@ -11,8 +11,8 @@ import {
   normalize,
   type RandomState,
   Solver,
-  type SolverOptions,
 } from "../../mod.ts";
+import type { UpdateOptions } from "../../tools/ranks.ts";
 import { readCifar10 } from "./cifar10.ts";
 import type { Recipe } from "./recipes.ts";
 
@@ -50,7 +50,7 @@ export async function readForRecipe(
 export interface RecipeChanges {
   readonly numEpochs?: number;
   /** How an update is made of a batch. */
-  readonly update?: Pick<SolverOptions, "batchSize" | "accumulate" | "parallel">;
+  readonly update?: UpdateOptions;
   readonly learningRate?: number;
   readonly crop?: number;
   /** Mirrors half of the images, whatever the recipe says. */

@@ -66,6 +66,7 @@ export interface WorkerSolverOptions extends
     | "transformGradients"
     | "average"
     | "recordUpdates"
+    | "parallel"
     | "schedule"
     | "augment"
     | "seed"
@@ -99,7 +100,15 @@ export interface Setup {
 
 const SOLVER_OPTIONS = [
   ...["updateRule", "optimConfig", "paramGroups", "frozen", "clip", "average", "lrDecay"],
-  ...["batchSize", "accumulate", "shuffle", "numEpochs", "numTrainSamples", "numValSamples"],
+  ...[
+    "batchSize",
+    "accumulate",
+    "synchronizeBatchnorm",
+    "shuffle",
+    "numEpochs",
+    "numTrainSamples",
+    "numValSamples",
+  ],
   ...["printEvery", "verbose", "restoreBest", "patience"],
 ];
 

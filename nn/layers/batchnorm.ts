@@ -21,7 +21,8 @@ import {
   within,
 } from "../checks.ts";
 import { zerosLike } from "../tensor.ts";
-import { type LayerDefinition, layerOf, type LayerPlan } from "./layer.ts";
+import { jointBatchnorm } from "./joint_batchnorm.ts";
+import { type JointRun, type LayerDefinition, layerOf, type LayerPlan } from "./layer.ts";
 import { groupByChannel, normalize, normalizeBackward, type NormGradients } from "./norm_loops.ts";
 import {
   checkBackward,
@@ -276,6 +277,14 @@ export function spatialBatchnormBackward<A extends FloatArray>(
   return normalizeBackward(checkBackward(dout, cache, "spatialBatchnorm"), dout, cache);
 }
 
+/** How many batches go together; a layer around this one may have taken them apart. */
+function checkJoint(path: string, joint: readonly JointRun[] | undefined): number {
+  if (joint !== undefined) return joint.length;
+  throw new ArgumentTypeError(
+    `${path} can be synchronized only if the plans of the layers around it name their parts`,
+  );
+}
+
 /** Options of batch normalization as a layer of a net. */
 export interface BatchnormOptions {
   /** Added to the variance, so that it is never 0. Default: 1e-5. */
@@ -317,7 +326,14 @@ export function batchnorm(options: BatchnormOptions = {}): LayerDefinition {
     const layer = rank === 1 ? "batchnorm" : "spatialBatchnorm";
     const forward =
       (relu: boolean): LayerPlan["forward"] =>
-      (x, { gamma, beta }, { mode, state: { runningMean, runningVar } }) => {
+      (x, { gamma, beta }, { mode, state: { runningMean, runningVar }, joint, gather }) => {
+        if (gather !== undefined && mode === "train") {
+          const count = checkJoint(path, joint);
+          const all = jointBatchnorm(x, gamma, beta, { eps: read.eps, count, gather, relu });
+          runningMean.data.set(mix(runningMean, all.mean, read.momentum).data);
+          runningVar.data.set(mix(runningVar, all.variance, read.momentum).data);
+          return all.pass;
+        }
         const bnParam: BatchnormParams = { ...read, mode, runningMean, runningVar };
         const pass = normPass(runBatchnorm(layer, rank + 1, x, gamma, beta, bnParam, relu));
         if (mode === "train") {
@@ -328,6 +344,7 @@ export function batchnorm(options: BatchnormOptions = {}): LayerDefinition {
       };
     return {
       outShape: inShape,
+      joint: true,
       params: normParams(C),
       state: { runningMean: zeros, runningVar: zeros },
       ownsOut: true,

@@ -79,6 +79,8 @@ export interface LayerPlan {
   >;
   /** Products of one example's forward pass. Default: 0. */
   readonly multiplyAdds?: number;
+  /** Whether it takes batches that go together as one input; others get them one by one. Default: false. */
+  readonly joint?: boolean;
   /** Whether it draws random numbers in training. Default: false. */
   readonly draws?: boolean;
   /** Whether it takes examples of any shape with as many values. Default: false. */
@@ -159,6 +161,8 @@ export interface Gradient {
   readonly dx?: Tensor;
   /** The gradients of the parameters, by their short names. Default: none. */
   readonly grads?: Readonly<Record<string, Tensor>>;
+  /** Those of each batch, if several go together and the layer is one that is `joint`. */
+  readonly jointGrads?: readonly Readonly<Record<string, Tensor>>[];
 }
 
 /** What a layer runs with. */
@@ -185,9 +189,16 @@ export interface Run {
   readonly params: Readonly<Record<string, Tensor>>;
   /** The gradients of the whole net, where the layers inside this one put theirs. */
   readonly grads: Record<string, Tensor>;
+  /** Batches of one size that make up the input, if they go through the net together. */
+  readonly joint?: readonly JointRun[];
+  /** Gives all processes what each has; there if batches go together. */
+  readonly gather?: (own: Float64Array) => Float64Array;
   /** Called with each of them when it is known, by its name in the net. */
   readonly onGradient?: (name: string, gradient: Tensor) => void;
 }
+
+/** What each of some batches that go through a net together has of its own. */
+export type JointRun = Pick<Run, "random" | "grads" | "onGradient">;
 
 /** A layer inside a net: planned, and with names for its parameters. */
 export interface PlannedLayer {

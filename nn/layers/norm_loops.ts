@@ -141,6 +141,20 @@ function spread({ groups, count }: Chunk, values: Float64Array, table: Float64Ar
   for (let i = 0; i < count; i++) table[i] = values[groups[i]];
 }
 
+/** What does planes; a plane of one value needs no kernel. */
+function kernelFor({ P }: Layout, x: Tensor): NormKernel | undefined {
+  return P === 1 ? undefined : select(normKernels, { P }, dtypeOf(x.data));
+}
+
+/** The mean and the variance of each group. */
+export function statisticsOf(layout: Layout, x: Tensor) {
+  const mean = new Float64Array(layout.groups), variance = new Float64Array(layout.groups);
+  const kernel = kernelFor(layout, x);
+  if (kernel === undefined) vectorStatistics(layout, x.data, mean, variance);
+  else computeStatistics(kernel, layout, x, mean, variance);
+  return { mean, variance };
+}
+
 /** Computes the mean and the variance of each group, which are 0 so far. */
 function computeStatistics(
   kernel: NormKernel,
@@ -207,19 +221,13 @@ export function normalize<A extends FloatArray>(
   relu = false,
 ): { out: Tensor<A>; variance: Float64Array; normalized: Normalized<A> } {
   const { groups, planes, P } = layout;
-  // A plane of one value needs no kernel.
-  const kernel = P === 1 ? undefined : select(normKernels, { P }, dtypeOf(x.data));
+  const kernel = kernelFor(layout, x);
   const out = emptyLike(x);
-  const mean = new Float64Array(groups);
-  const variance = new Float64Array(groups);
+  const { mean, variance } = fixed === undefined ? statisticsOf(layout, x) : {
+    mean: Float64Array.from(fixed.mean),
+    variance: Float64Array.from(fixed.variance),
+  };
   const inverseStd = new Float64Array(groups);
-  if (fixed === undefined) {
-    if (kernel === undefined) vectorStatistics(layout, x.data, mean, variance);
-    else computeStatistics(kernel, layout, x, mean, variance);
-  } else {
-    mean.set(fixed.mean);
-    variance.set(fixed.variance);
-  }
   for (let group = 0; group < groups; group++) {
     inverseStd[group] = 1 / Math.sqrt(variance[group] + eps);
   }
@@ -254,51 +262,79 @@ export function normalize<A extends FloatArray>(
 export function normalizeBackward<A extends FloatArray>(
   layout: Layout,
   dout: Tensor<A>,
-  { x, gamma, mean, inverseStd, count }: Normalized<A>,
-  dx: Tensor<A> = emptyLike(x),
+  normalized: Normalized<A>,
+  dx: Tensor<A> = emptyLike(normalized.x),
 ): NormGradients<A> {
-  const { groups, P, C } = layout;
+  const sums = gradientSums(layout, dout, normalized);
+  computeDx(layout, dout, normalized, sums, dx);
+  return { dx, ...parameterGradients(normalized, sums) };
+}
+
+/** The gradients of scales and shifts. */
+export function parameterGradients<A extends FloatArray>(
+  { gamma }: Normalized<A>,
+  sums: Sums,
+): Omit<NormGradients<A>, "dx"> {
   const dgamma = emptyLike(gamma), dbeta = emptyLike(gamma);
-  const scale = gamma.data;
-  const zeros = (length: number) => new Float64Array(length);
-  const sums: Sums = {
-    gamma: zeros(C),
-    beta: zeros(C),
-    dxhat: zeros(groups),
-    product: zeros(groups),
-  };
-  if (P === 1) {
-    vectorSums(layout, x.data, dout.data, mean, inverseStd, scale, sums);
-    vectorGradient(layout, x.data, dout.data, mean, inverseStd, scale, sums, count, dx.data);
-  } else {
-    const kernel = select(normKernels, { P }, dtypeOf(x.data)), { dxhat, product } = sums;
-    inChunks(layout, (chunk) => {
-      const { count, part, groups, channels, tables: [means, douts, products] } = chunk;
-      spread(chunk, mean, means);
-      kernel.products(part(x.data), part(dout.data), means, douts, products);
-      for (let i = 0; i < count; i++) {
-        const group = groups[i], channel = channels[i];
-        const scaled = products[i] * inverseStd[group];
-        sums.beta[channel] += douts[i];
-        sums.gamma[channel] += scaled;
-        dxhat[group] += scale[channel] * douts[i];
-        product[group] += scale[channel] * scaled;
-      }
-    });
-    inChunks(layout, (chunk) => {
-      const { part, groups, channels, tables: [means, scales, slopes, shifts] } = chunk;
-      spread(chunk, mean, means);
-      for (let i = 0; i < chunk.count; i++) {
-        const group = groups[i], r = inverseStd[group];
-        scales[i] = scale[channels[i]] * r;
-        slopes[i] = r * r * product[group] / count;
-        shifts[i] = r * dxhat[group] / count;
-      }
-      const [from, by, to] = [x.data, dout.data, dx.data].map(part);
-      kernel.gradient(from, by, means, scales, slopes, shifts, to);
-    });
-  }
   dgamma.data.set(sums.gamma);
   dbeta.data.set(sums.beta);
-  return { dx, dgamma, dbeta };
+  return { dgamma, dbeta };
+}
+
+/** What gradients are made of: sums by channel and by group. */
+export function gradientSums(
+  layout: Layout,
+  dout: Tensor,
+  { x, gamma, mean, inverseStd }: Normalized,
+): Sums {
+  const { groups, C } = layout, scale = gamma.data, kernel = kernelFor(layout, x);
+  const zeros = (length: number) => new Float64Array(length);
+  const sums = { gamma: zeros(C), beta: zeros(C), dxhat: zeros(groups), product: zeros(groups) };
+  if (kernel === undefined) {
+    vectorSums(layout, x.data, dout.data, mean, inverseStd, scale, sums);
+    return sums;
+  }
+  const { dxhat, product } = sums;
+  inChunks(layout, (chunk) => {
+    const { count, part, groups, channels, tables: [means, douts, products] } = chunk;
+    spread(chunk, mean, means);
+    kernel.products(part(x.data), part(dout.data), means, douts, products);
+    for (let i = 0; i < count; i++) {
+      const group = groups[i], channel = channels[i];
+      const scaled = products[i] * inverseStd[group];
+      sums.beta[channel] += douts[i];
+      sums.gamma[channel] += scaled;
+      dxhat[group] += scale[channel] * douts[i];
+      product[group] += scale[channel] * scaled;
+    }
+  });
+  return sums;
+}
+
+/** The gradient of the input, from the sums of its groups. */
+export function computeDx(
+  layout: Layout,
+  dout: Tensor,
+  { x, gamma, mean, inverseStd, count }: Normalized,
+  sums: Sums,
+  dx: Tensor,
+): void {
+  const scale = gamma.data, kernel = kernelFor(layout, x);
+  if (kernel === undefined) {
+    vectorGradient(layout, x.data, dout.data, mean, inverseStd, scale, sums, count, dx.data);
+    return;
+  }
+  const { dxhat, product } = sums;
+  inChunks(layout, (chunk) => {
+    const { part, groups, channels, tables: [means, scales, slopes, shifts] } = chunk;
+    spread(chunk, mean, means);
+    for (let i = 0; i < chunk.count; i++) {
+      const group = groups[i], r = inverseStd[group];
+      scales[i] = scale[channels[i]] * r;
+      slopes[i] = r * r * product[group] / count;
+      shifts[i] = r * dxhat[group] / count;
+    }
+    const [from, by, to] = [x.data, dout.data, dx.data].map(part);
+    kernel.gradient(from, by, means, scales, slopes, shifts, to);
+  });
 }

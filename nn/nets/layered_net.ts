@@ -30,11 +30,20 @@ import {
 } from "../checks.ts";
 import type { LayerDefinition, LayerPlan, Pass, PlannedLayer, Run } from "../layers/layer.ts";
 import { checkTargets, type Loss, softmaxLoss } from "../layers/loss.ts";
-import type { LossAndGradients, LossOptions, Model, ModelState, Targets } from "../model.ts";
+import type {
+  JointBatch,
+  JointOptions,
+  LossAndGradients,
+  LossOptions,
+  Model,
+  ModelState,
+  Targets,
+} from "../model.ts";
 import { copyOf } from "../plain_data.ts";
 import { checkRandom, RandomState } from "../random/random_state.ts";
 import { type ArrayOf, full, newArray, zeros } from "../tensor.ts";
 import { Workspace } from "../workspace.ts";
+import { join, split } from "./joint.ts";
 import { isLayer, NetPlanner } from "./planner.ts";
 import { planSequence } from "./sequence.ts";
 import { checkState, type LoadedState, type LoadStateOptions } from "./state.ts";
@@ -252,35 +261,66 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     options: LossOptions = {},
   ): Tensor<ArrayOf<D>> | LossAndGradients<ArrayOf<D>> {
     if (y === undefined) return this.predict(x);
-    this.#checkInput(x);
-    const [N] = x.shape;
-    if (N === 0) {
-      throw new ArgumentRangeError(`x must have an example or more: it has ${show(x.shape)}`);
-    }
-    // Before the forward pass, which writes running statistics.
-    checkTargets("y", y, N, this.#plan.outShape[0]);
+    this.#checkBatch(x, y);
     const grads: Record<string, Tensor<ArrayOf<D>>> = {}, workspace = this.#workspace;
-    const inWorkspace = <T>(part: () => T) =>
-      workspace === undefined ? part() : workspace.run(part);
-    let penalty = 0;
-    const onGradient = (name: string, gradient: Tensor) => {
-      penalty += penalize(this.reg, name, this.params[name].data, gradient.data);
-      options.onGradient?.(name, gradient);
-    };
-    const { out, backward } = inWorkspace(() =>
+    const penalty = this.#penalty(options.onGradient);
+    const { out, backward } = this.#inWorkspace(() =>
       this.#forward(x, "train", {
         grads,
-        onGradient,
+        onGradient: penalty.onGradient,
         frozen: options.frozen ?? NONE,
         release: workspace && ((array) => workspace.release(array)),
       })
     );
     const { loss, dx } = this.#loss.of(out, y);
     // The first layer's dx is not needed.
-    inWorkspace(() => backward(dx, { dx: false }));
+    this.#inWorkspace(() => backward(dx, { dx: false }));
     // The loss may be a function that keeps the scores.
     workspace?.end([out, ...Object.values(grads)].map(({ data }) => data));
-    return { loss: loss + 0.5 * this.reg * penalty, grads };
+    return { loss: loss + penalty.loss(), grads };
+  }
+
+  /**
+   * The losses of several batches and their gradients, as {@linkcode LayeredNet.loss} gives them, but with
+   * the statistics of all batches together where batch normalization has those of one.
+   *
+   * @param batches The batches, of one size.
+   * @param options How statistics are shared between processes, and which gradients are not computed.
+   * @returns The loss of each batch, and its gradients.
+   * @throws {TypeError} If an x has a wrong type, dtype or rank, or a y is neither labels nor probabilities.
+   * @throws {RangeError} If examples do not have the net's size, a batch is empty or not as large as the
+   * first, or a label is not a class.
+   */
+  losses(
+    batches: readonly JointBatch<ArrayOf<D>>[],
+    { gather, frozen = NONE, onGradient }: JointOptions,
+  ): LossAndGradients<ArrayOf<D>>[] {
+    for (const { x, y } of batches) {
+      this.#checkBatch(x, y);
+      checkTensorShape("x", x, batches[0].x.shape, "the first batch's");
+    }
+    const runs = batches.map(({ random = this.#random }, i) => {
+      const { loss, onGradient: penalize } = this.#penalty((name, gradient) =>
+        onGradient?.(i, name, gradient)
+      );
+      return {
+        random,
+        grads: {} as Record<string, Tensor<ArrayOf<D>>>,
+        onGradient: penalize,
+        loss,
+      };
+    });
+    const x = join(batches.map(({ x }) => x));
+    const { out, backward } = this.#inWorkspace(() =>
+      this.#forward(x, "train", { frozen, gather, joint: runs })
+    );
+    const losses = split(out, batches.length).map((scores, i) =>
+      this.#loss.of(scores, batches[i].y)
+    );
+    this.#inWorkspace(() => backward(join(losses.map(({ dx }) => dx)), { dx: false }));
+    const grads = runs.flatMap(({ grads }) => Object.values(grads));
+    this.#workspace?.end([out, ...grads].map(({ data }) => data));
+    return losses.map(({ loss }, i) => ({ loss: loss + runs[i].loss(), grads: runs[i].grads }));
   }
 
   /**
@@ -508,6 +548,33 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
   /** Whether a layer continues the stream of random numbers from step to step. */
   get #draws(): boolean {
     return this.#planner.draws && this.#seed === undefined;
+  }
+
+  /** Does a part of a training iteration with the arrays of those before. */
+  #inWorkspace<T>(part: () => T): T {
+    return this.#workspace === undefined ? part() : this.#workspace.run(part);
+  }
+
+  /** The L2 penalty, added to gradients when they are known, and told at the end. */
+  #penalty(then: LossOptions["onGradient"]) {
+    let squares = 0;
+    return {
+      onGradient: (name: string, gradient: Tensor) => {
+        squares += penalize(this.reg, name, this.params[name].data, gradient.data);
+        then?.(name, gradient);
+      },
+      loss: () => 0.5 * this.reg * squares,
+    };
+  }
+
+  /** Checks a batch before the forward pass, which writes running statistics. */
+  #checkBatch(x: Tensor, y: Targets): void {
+    this.#checkInput(x);
+    const [N] = x.shape;
+    if (N === 0) {
+      throw new ArgumentRangeError(`x must have an example or more: it has ${show(x.shape)}`);
+    }
+    checkTargets("y", y, N, this.#plan.outShape[0]);
   }
 
   #checkInput(x: unknown): asserts x is Tensor {

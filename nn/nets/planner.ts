@@ -6,6 +6,7 @@
 
 import type { DType, Tensor } from "../../kernels/tensor.ts";
 import { checkTensorShape, checkType, isObject } from "../../kernels/check.ts";
+import { ArgumentTypeError } from "../../kernels/errors.ts";
 import type {
   LayerDefinition,
   LayerPlan,
@@ -15,6 +16,7 @@ import type {
   Run,
 } from "../layers/layer.ts";
 import { full } from "../tensor.ts";
+import { runEach } from "./joint.ts";
 
 /** Whether a value is a layer. */
 export function isLayer(value: unknown): value is LayerDefinition {
@@ -113,6 +115,10 @@ function running(
     scalesOf: scales && ((around) => scales(paramsOf(around), state)),
     runBy: (other) => running(planned, state, other),
     forward(x, around, ownsInput = false) {
+      const { joint } = around, takesJoint = plan.joint || plan.parts !== undefined;
+      if (joint !== undefined && !takesJoint) {
+        return runEach(layer, x, joint, { ...around, joint: undefined }, ownsInput);
+      }
       const params = paramsOf(around);
       const { out, backward } = run(x, params, { ...around, state, ownsInput });
       // An epilogue may run after a layer that selects, where there are fewer values.
@@ -125,12 +131,17 @@ function running(
           const learning = locals.filter((local) => !around.frozen.has(names[local]));
           const isFrozen = locals.length > 0 && learning.length === 0;
           const wanted = isFrozen ? { ...options, params: false as const } : options;
-          const { dx, grads = {} } = backward(dout, wanted, ownsDout);
+          const { dx, grads = {}, jointGrads = [grads] } = backward(dout, wanted, ownsDout);
+          if (joint !== undefined && learning.length > 0 && jointGrads.length !== joint.length) {
+            throw new ArgumentTypeError(`${path} must give gradients of each batch: jointGrads`);
+          }
           for (const local of learning) {
-            const gradient = grads[local];
-            checkTensorShape(`${path}'s d${local}`, gradient, params[local].shape, local);
-            around.grads[names[local]] = gradient;
-            around.onGradient?.(names[local], gradient);
+            for (const [i, { grads, onGradient }] of (joint ?? [around]).entries()) {
+              const gradient = jointGrads[i][local];
+              checkTensorShape(`${path}'s d${local}`, gradient, params[local].shape, local);
+              grads[names[local]] = gradient;
+              onGradient?.(names[local], gradient);
+            }
           }
           if (options.dx !== false) checkTensorShape(`${path}'s dx`, dx, x.shape, "its input");
           return { dx };

@@ -66,8 +66,7 @@ export class Iterations<A extends FloatArray> {
     this.perEpoch = Math.max(Math.floor(data.xTrain.shape[0] / this.perUpdate), 1);
     this.count = numEpochs * this.perEpoch;
     this.batches = new Batches(trained.model, data, options);
-    const { parallel } = options, frozenNames = this.#frozen;
-    this.#microBatches = new MicroBatches(trained, this.batches, accumulate, parallel, frozenNames);
+    this.#microBatches = new MicroBatches(trained, this.batches, options, this.#frozen);
   }
 
   /** Epochs done after this many iterations. */

@@ -9,15 +9,17 @@
  */
 
 import { checkNumber } from "../../kernels/check.ts";
-import { ArgumentRangeError } from "../../kernels/errors.ts";
+import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
-import type { LossAndGradients, Model, ModelState } from "../model.ts";
+import type { Read } from "../checks.ts";
+import type { LossAndGradients, ModelState } from "../model.ts";
 import { copyOf } from "../plain_data.ts";
 import { copyRandom, RandomState } from "../random/random_state.ts";
 import { type Batches, SEEDS } from "./batches.ts";
 import { describeStart } from "./non_finite.ts";
 import { PairwiseSum } from "./pairwise_sum.ts";
 import { OwnSums, type Parallel, type ParallelSums, shareOf } from "./parallel.ts";
+import type { SETTINGS } from "./solver_options.ts";
 import type { TrainedModel } from "./snapshot.ts";
 
 /** The only process. */
@@ -33,6 +35,8 @@ export interface UpdatePlace {
   readonly done: number;
 }
 
+type Options = Pick<Read<typeof SETTINGS>, "accumulate" | "parallel" | "synchronizeBatchnorm">;
+
 /** The mean loss of the micro-batches of an update, and their mean gradients. */
 export class MicroBatches<A extends FloatArray> {
   /** Where non-finite values began, if the last loss is not finite. */
@@ -42,6 +46,7 @@ export class MicroBatches<A extends FloatArray> {
   readonly #count: number;
   readonly #parallel: Parallel | undefined;
   readonly #frozen: ReadonlySet<string>;
+  readonly #synchronizes: boolean;
   /** The micro-batches of this process. */
   readonly #first: number;
   readonly #end: number;
@@ -51,8 +56,7 @@ export class MicroBatches<A extends FloatArray> {
   constructor(
     trained: TrainedModel<A>,
     batches: Batches<A>,
-    count: number,
-    parallel: Parallel | undefined,
+    { accumulate: count, parallel, synchronizeBatchnorm }: Options,
     frozen: ReadonlySet<string>,
   ) {
     const { size } = parallel ?? ALONE;
@@ -61,6 +65,12 @@ export class MicroBatches<A extends FloatArray> {
         `accumulate must give each rank a batch, so that it is ${size} or more: it is ${count}`,
       );
     }
+    if (synchronizeBatchnorm && trained.model.losses === undefined) {
+      throw new ArgumentTypeError(
+        "synchronizeBatchnorm must be false, as the model has no losses()",
+      );
+    }
+    this.#synchronizes = synchronizeBatchnorm;
     this.#trained = trained;
     this.#batches = batches;
     this.#count = count;
@@ -71,7 +81,7 @@ export class MicroBatches<A extends FloatArray> {
 
   /** Draws the batches of an update, and gives their mean loss and mean gradients. */
   next({ epoch, place, done }: UpdatePlace): LossAndGradients<A> {
-    const { model, random } = this.#trained, frozen = this.#frozen;
+    const { model, random } = this.#trained;
     // Every process draws what all of them see, and reads what is its own.
     const picks = Array.from(
       { length: this.#count },
@@ -81,34 +91,80 @@ export class MicroBatches<A extends FloatArray> {
     const seed = random.randint(SEEDS - 1) + done;
     const before = model.getState?.() ?? null;
     const exchange = this.#parallel?.sums(this.#count) ?? new OwnSums();
-    const gradients = new NamedSums(exchange), statistics = new NamedSums(exchange);
-    const losses = new Float64Array(this.#end - this.#first);
+    const update: Update<A> = {
+      before,
+      batch: (i) => {
+        copyRandom(new RandomState((seed + i) % 2 ** 32), random);
+        return this.#batches.fill(picks[i], random, epoch);
+      },
+      gradients: new NamedSums(exchange),
+      statistics: new NamedSums(exchange),
+    };
+    const { losses, divergedAt } = this.#synchronizes
+      ? this.#together(update)
+      : this.#oneByOne(update);
+    exchange.end();
+    const grads = update.gradients.means(this.#count) as Record<string, Tensor<A>>;
+    if (before !== null) {
+      // Synchronized statistics are the same everywhere.
+      const statistics = this.#synchronizes
+        ? model.getState!().statistics
+        : update.statistics.means(this.#count);
+      model.setState?.(copyOf({ ...before, statistics }, "state"));
+    }
+    copyRandom(this.#after, random);
+    return { loss: this.#meanLoss(losses, divergedAt), grads };
+  }
+
+  /** Puts this process's batches through the model one after the other. */
+  #oneByOne({ before, batch, gradients, statistics }: Update<A>): Losses {
+    const { model, random } = this.#trained, frozen = this.#frozen, first = this.#first;
+    const losses = new Float64Array(this.#end - first);
     let divergedAt: string | undefined;
-    for (let i = this.#first; i < this.#end; i++) {
-      copyRandom(new RandomState((seed + i) % 2 ** 32), random);
-      const { x, y } = this.#batches.fill(picks[i], random, epoch);
-      begin(model, before, random);
-      const isLast = i === this.#end - 1;
+    for (let i = first; i < this.#end; i++) {
+      const { x, y } = batch(i), isLast = i === this.#end - 1;
+      if (before !== null) {
+        const own = ownRandom(before, random)?.getState();
+        model.setState?.({ ...before, ...own && { random: own } });
+      }
       const add = (name: string, gradient: Tensor) => {
         if (!frozen.has(name)) gradients.add(name, gradient, i, isLast);
       };
       // The last gradients are on their way to the others while the next are computed.
       const { loss, grads } = model.loss(x, y, { frozen, onGradient: isLast ? add : undefined });
       checkNumber("The loss of the model", loss);
-      losses[i - this.#first] = loss;
+      losses[i - first] = loss;
       if (!Number.isFinite(loss)) divergedAt ??= describeStart(model, x);
       for (const [name, gradient] of Object.entries(grads)) add(name, gradient);
       const after = Object.entries(model.getState?.().statistics ?? {});
       for (const [name, statistic] of after) statistics.add(name, statistic, i, isLast);
     }
-    exchange.end();
-    const grads = gradients.means(this.#count);
-    if (before !== null) {
-      const means = statistics.means(this.#count);
-      model.setState?.(copyOf({ ...before, statistics: means }, "state"));
-    }
-    copyRandom(this.#after, random);
-    return { loss: this.#meanLoss(losses, divergedAt), grads: grads as Record<string, Tensor<A>> };
+    return { losses, divergedAt };
+  }
+
+  /** Puts this process's batches through the model together. */
+  #together({ before, batch, gradients }: Update<A>): Losses {
+    const { model, random } = this.#trained, frozen = this.#frozen, first = this.#first;
+    const count = this.#end - first;
+    const batches = Array.from({ length: count }, (_, i) => {
+      // Copies, as the next batch is read into the same arrays.
+      const { x: { data, shape }, y } = batch(first + i);
+      const x = { data: data.slice() as A, shape };
+      return { x, y: y instanceof Int32Array ? y.slice() : y, random: ownRandom(before, random) };
+    });
+    const add = (i: number, name: string, gradient: Tensor) => {
+      if (!frozen.has(name)) gradients.add(name, gradient, first + i, i === count - 1);
+    };
+    const gather = (own: Float64Array) => this.#parallel?.gather(own) ?? own;
+    const results = model.losses!(batches, { frozen, gather, onGradient: add });
+    let divergedAt: string | undefined;
+    const losses = Float64Array.from(results, ({ loss, grads }, i) => {
+      checkNumber("The loss of the model", loss);
+      if (!Number.isFinite(loss)) divergedAt ??= describeStart(model, batches[i].x);
+      for (const [name, gradient] of Object.entries(grads)) add(i, name, gradient);
+      return loss;
+    });
+    return { losses, divergedAt };
   }
 
   /** The mean over all processes. */
@@ -126,11 +182,25 @@ export class MicroBatches<A extends FloatArray> {
   }
 }
 
-/** Lets a model begin where all micro-batches begin, with random numbers of its own. */
-function begin(model: Model, before: ModelState | null, random: RandomState): void {
-  if (before === null) return;
-  const own = before.random && new RandomState(random.randint(SEEDS - 1)).getState();
-  model.setState?.({ ...before, ...own && { random: own } });
+/** Random numbers of a batch's own for a model that draws some. */
+function ownRandom(state: ModelState | null, random: RandomState): RandomState | undefined {
+  return state?.random && new RandomState(random.randint(SEEDS - 1));
+}
+
+/** An update that is under way. */
+interface Update<A extends FloatArray> {
+  /** Where the model stood before it. */
+  readonly before: ModelState | null;
+  /** Reads a batch, after which the random numbers are its own. */
+  readonly batch: (i: number) => ReturnType<Batches<A>["fill"]>;
+  readonly gradients: NamedSums;
+  readonly statistics: NamedSums;
+}
+
+/** The losses of a process's batches, and where non-finite values began. */
+interface Losses {
+  readonly losses: Float64Array;
+  readonly divergedAt: string | undefined;
 }
 
 /** Sums of tensors by their names. */

@@ -86,6 +86,11 @@ export interface SolverOptions {
    */
   readonly accumulate?: number;
   /**
+   * Whether batch normalization has the statistics of all batches of an update together, as if they were
+   * one; a {@linkcode Net} can do that. The batches are in memory at once then. Default: false.
+   */
+  readonly synchronizeBatchnorm?: boolean;
+  /**
    * The processes that train together, each with its share of the batches of every update: the result
    * has the same bits for any number of them, up to `accumulate`. Rank 0's parameters, and where it
    * stands, are everyone's at the start; it alone prints and calls onProgress and onCheckpoint. Default: this
@@ -210,6 +215,7 @@ export const SETTINGS = {
   schedule: option(checkFunction<Schedule>),
   batchSize: option(whole(1), 100),
   accumulate: option(whole(1), 1),
+  synchronizeBatchnorm: option(checkBoolean, false),
   parallel: option(checkParallel),
   shuffle: option(checkBoolean, false),
   numEpochs: option(whole(1), 10),

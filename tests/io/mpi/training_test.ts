@@ -22,6 +22,7 @@ describe("training on ranks", { skip: noMpi }, () => {
       dtype: "float64",
       options: { frozen: ["W2", "gamma1"] },
     },
+    "with synchronized batch normalization": { options: { synchronizeBatchnorm: true } },
     "without shuffling, by another rule": {
       options: { shuffle: false, updateRule: "sgdMomentum" },
     },

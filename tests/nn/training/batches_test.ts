@@ -3,13 +3,17 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import {
+  affine,
   type BatchInfo,
+  batchnorm,
   type Examples,
   type Labels,
   type LossAndGradients,
   mixup,
   type Model,
+  Net,
   RandomState,
+  relu,
   Solver,
   type SolverOptions,
   type Targets,
@@ -17,7 +21,7 @@ import {
   tensor,
 } from "../../../mod.ts";
 import { assertSameBits } from "../../support/bits.ts";
-import { data, linear, numbers, quiet } from "../../support/small_nets.ts";
+import { data, linear, numbers, quiet, train } from "../../support/small_nets.ts";
 
 /** A net that keeps what it is shown. */
 class Witness implements Model<Float64Array> {
@@ -93,6 +97,54 @@ describe("accumulate", () => {
     for (const [i, w] of whole.model.params.W.data.entries()) {
       assertAlmostEquals(parts.model.params.W.data[i], w, 1e-14);
     }
+  });
+
+  it("keeps the mean of running statistics, each of which begins where all begin", () => {
+    const model = new Net({ inputDim: 4, layers: [batchnorm(), affine(3)] });
+    const solver = new Solver(model, data, {
+      ...quiet,
+      ...{ shuffle: true, batchSize: 20, accumulate: 3, numEpochs: 1, restoreBest: false },
+    });
+    solver.train();
+    const { runningMean1: mean } = model.getState().statistics;
+    for (let c = 0; c < 4; c++) {
+      const values = Array.from({ length: 60 }, (_, i) => train.x.data[4 * i + c]);
+      const sum = values.reduce((sum, value) => sum + value);
+      assertAlmostEquals(mean.data[c], 0.1 * sum / 60, 1e-15);
+    }
+  });
+
+  it("makes one update as of one large batch with synchronized batch normalization", () => {
+    const made = () =>
+      new Net({
+        ...{ inputDim: 4, random: new RandomState(3), reg: 0.01 },
+        layers: [affine(6), batchnorm(), relu(), affine(3)],
+      });
+    const options: SolverOptions = { ...quiet, shuffle: true, restoreBest: false };
+    const parts = made(), whole = made();
+    const large = new Solver(whole, data, { ...options, batchSize: 20 });
+    const small = new Solver(parts, data, {
+      ...options,
+      ...{ batchSize: 5, accumulate: 4, synchronizeBatchnorm: true },
+    });
+    large.train();
+    small.train();
+    for (const [i, loss] of large.lossHistory.entries()) {
+      assertAlmostEquals(small.lossHistory[i], loss, 1e-12);
+    }
+    const { runningVar1: expected } = whole.getState().statistics;
+    const { runningVar1: variance } = parts.getState().statistics;
+    for (const [i, value] of expected.data.entries()) {
+      assertAlmostEquals(variance.data[i], value, 1e-12);
+    }
+  });
+
+  it("refuses synchronized batch normalization for a model that cannot do it", () => {
+    assertThrows(
+      () => new Solver(linear(), data, { ...quiet, synchronizeBatchnorm: true }),
+      TypeError,
+      "synchronizeBatchnorm must be false, as the model has no losses()",
+    );
   });
 
   it("counts an epoch by updates", () => {
