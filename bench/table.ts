@@ -4,27 +4,25 @@
  * @module
  */
 
+import { basename, dirname } from "node:path";
 import { Worker } from "node:worker_threads";
-import { scriptOptions, whole, words } from "../tools/options.ts";
+import { orInputError, replaceFile, tryFolder } from "../tools/files.ts";
+import { InputError, path, runCommand, type Values, whole, words } from "../tools/options.ts";
 import { markdownTable } from "../tools/markdown.ts";
+import type { SpeedUp } from "./chart.ts";
 import type { Request, Timing } from "./measure.ts";
 import { workloads } from "./peers/peer.ts";
 
-const allNames = workloads.map(({ name }) => name);
-
-const { images, only, budget } = scriptOptions({
-  usage: "deno task bench",
-  about: "Times the layers by tier.",
-  options: {
-    images: whole(
-      undefined,
-      [1, 1000],
-      "images per call; default: the workload's own number, 64 or 100",
-    ),
-    only: words(allNames, "workloads, separated by commas"),
-    budget: whole(1000, [1, 3_600_000], "milliseconds of measurement for each cell"),
-  },
-});
+const options = {
+  images: whole(
+    undefined,
+    [1, 1000],
+    "images per call; default: the workload's own number, 64 or 100",
+  ),
+  only: words(workloads.map(({ name }) => name), "workloads, separated by commas"),
+  budget: whole(1000, [1, 3_600_000], "milliseconds of measurement for each cell"),
+  plot: path("file for a chart of the speed-ups, .svg or .png"),
+};
 
 /** Times one workload in one dtype, in a worker of its own. */
 async function measure(request: Request): Promise<Timing[]> {
@@ -60,13 +58,50 @@ function rowsOf({ workload, dtype }: Request, timings: readonly Timing[]): strin
   });
 }
 
-const rows: string[][] = [];
-for (const workload of only) {
-  for (const dtype of ["float64", "float32"] as const) {
-    if (Deno.stderr.isTerminal()) console.error(`${workload} ${dtype} …`);
-    const request = { workload, dtype, images, budget };
-    rows.push(...rowsOf(request, await measure(request)));
-  }
+/** The same as speed-ups, for a chart. */
+function speedUpsOf({ workload: name, dtype }: Request, timings: readonly Timing[]): SpeedUp[] {
+  const workload = workloads.find((workload) => workload.name === name)!;
+  return timings.flatMap(({ direction, tier, milliseconds }) => {
+    if (tier === "naive") return [];
+    const naive = timings.find((other) => other.direction === direction && other.tier === "naive")!;
+    return [{ workload, direction, dtype, tier, times: naive.milliseconds / milliseconds }];
+  });
 }
-const times = ["generated", "simd"].flatMap((tier) => [`${tier} ms`, "speed-up", "GFLOP/s"]);
-console.log(markdownTable([["", "", "dtype", "naive ms", ...times, "kernels"], ...rows]));
+
+/** Checks that a chart can be written. */
+async function tryChart(file: string): Promise<void> {
+  if (!/\.(svg|png)$/.test(file)) {
+    throw new InputError(`--plot must be a file that ends in .svg or .png: received "${file}"`);
+  }
+  await tryFolder(dirname(file), [basename(file)]);
+}
+
+async function writeChart(file: string, speedUps: readonly SpeedUp[]): Promise<void> {
+  // Loaded only where they are wanted, as they take their time.
+  const { speedUpSvg } = await import("./chart.ts");
+  const { toPng } = await import("../tools/plots/drawing.ts");
+  const svg = speedUpSvg(speedUps);
+  const bytes = file.endsWith(".png") ? toPng(svg) : new TextEncoder().encode(svg);
+  await orInputError(`${file} cannot be written`, () => replaceFile(file, bytes));
+}
+
+async function main({ images, only, budget, plot }: Values<typeof options>): Promise<number> {
+  if (plot !== undefined) await tryChart(plot);
+  const rows: string[][] = [], speedUps: SpeedUp[] = [];
+  for (const workload of only) {
+    for (const dtype of ["float64", "float32"] as const) {
+      if (Deno.stderr.isTerminal()) console.error(`${workload} ${dtype} …`);
+      const request = { workload, dtype, images, budget };
+      const timings = await measure(request);
+      rows.push(...rowsOf(request, timings));
+      speedUps.push(...speedUpsOf(request, timings));
+    }
+  }
+  const times = ["generated", "simd"].flatMap((tier) => [`${tier} ms`, "speed-up", "GFLOP/s"]);
+  console.log(markdownTable([["", "", "dtype", "naive ms", ...times, "kernels"], ...rows]));
+  if (plot !== undefined) await writeChart(plot, speedUps);
+  return 0;
+}
+
+const about = "Times the layers by tier.";
+await runCommand({ usage: "deno task bench", about, options }, main);

@@ -155,14 +155,17 @@ describe("deno task train", () => {
 
   it("trains on ranks, with what one process gives, and one bar", { skip: noMpi }, async () => {
     const folder = await Deno.makeTempDir(), parts = ["--micro-batches", "5"];
-    const one = await run("examples/train_mnist.ts", [...small, ...parts]);
+    const plots = ["--plots", `${folder}/plots`];
+    const one = await run("examples/train_mnist.ts", [...small, ...parts, ...plots]);
+    const { figures } = await readReport(plots[1]);
     for (const ranks of [2, 3]) {
       const file = `${folder}/${ranks}.safetensors`;
-      const args = [...small, ...parts, "--mpi", "--checkpoint", file];
+      const args = [...small, ...parts, ...plots, "--mpi", "--checkpoint", file];
       const { code, stdout, stderr } = await runTask(ranks, "train", args);
       assertEquals([code, stdout], [0, one.stdout], stderr);
       assertEquals(stderr.match(/8\/8 \| loss/g)?.length, 1);
       assertEquals(decodeCheckpoint(await Deno.readFile(file)).iteration, 8);
+      assertEquals((await readReport(plots[1])).figures, figures);
     }
     await Deno.remove(folder, { recursive: true });
   });

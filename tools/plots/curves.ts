@@ -7,6 +7,7 @@
 import { Plot } from "./drawing.ts";
 import { PALE, palette, titledSvg } from "./figure.ts";
 import { epochsOf, type Series, seriesOf } from "./series.ts";
+import { logTicks, plainNumber } from "./ticks.ts";
 
 /** What a solver records. */
 export interface Histories {
@@ -158,23 +159,10 @@ function valueScale({ points }: Series): Plot.ScaleOptions {
   const known = points.flatMap(({ low, high }) => Number.isNaN(low) ? [] : [low, high]);
   const low = Math.min(...known), high = Math.max(...known);
   if (!(low > 0 && high / low > 4)) return { nice: true, tickFormat: plainNumber };
-  return { type: "log", domain: [low, high], ticks: logTicks(low, high), tickFormat: plainNumber };
-}
-
-/** Powers of ten between two numbers, and few or many multiples of these, by the room that there is. */
-function logTicks(low: number, high: number): number[] {
-  const [from, to] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
-  const ratio = high / low;
-  const factors = ratio > 1e4 ? [1] : ratio > 10 ? [1, 2, 5] : [1, 2, 3, 4, 5, 6, 7, 8, 9];
-  return Array.from({ length: to - from + 1 }, (_, i) => from + i)
-    .flatMap((power) => factors.map((factor) => Number(`${factor}e${power}`)))
-    .filter((tick) => tick >= low && tick <= high);
-}
-
-/** 0.002 and 1e-7, where Plot would say 2m and 100n. */
-function plainNumber(value: number): string {
-  const rounded = Number(value.toPrecision(6));
-  return Math.abs(rounded) >= 1e-4 || rounded === 0
-    ? rounded.toLocaleString("en", { maximumFractionDigits: 6 })
-    : rounded.toExponential();
+  return {
+    type: "log",
+    domain: [low, high],
+    ticks: logTicks(low, high, 12),
+    tickFormat: plainNumber,
+  };
 }

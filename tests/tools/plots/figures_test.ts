@@ -15,6 +15,7 @@ import { filtersSvg, MOST_FILTERS, wrongExamplesSvg } from "../../../tools/plots
 import { confusionSvg } from "../../../tools/plots/matrix.ts";
 import { shortName } from "../../../tools/plots/names.ts";
 import { epochsOf, seriesOf } from "../../../tools/plots/series.ts";
+import { logTicks, plainNumber } from "../../../tools/plots/ticks.ts";
 import { assertPngOf, axis, corners, elements, parseSvg, texts } from "../../support/svg.ts";
 
 const NONE: Histories = {
@@ -60,6 +61,22 @@ describe("epochsOf()", () => {
     assertEquals(epochsOf(4, 20), [0.05, 1, 2, 3]);
     assertEquals(epochsOf(3, 1), [1, 2, 3]);
     assertEquals(epochsOf(0, 5), []);
+  });
+});
+
+describe("logTicks()", () => {
+  it("has as many ticks as there is room for", () => {
+    assertEquals(logTicks(2, 9, 12), [2, 3, 4, 5, 6, 7, 8, 9]);
+    assertEquals(logTicks(0.04, 3, 12), [0.05, 0.1, 0.2, 0.5, 1, 2]);
+    assertEquals(logTicks(0.04, 3, 5), [0.1, 1]);
+    assertEquals(logTicks(1e-3, 1e3, 3), [1e-3, 1e-2, 1e-1, 1, 10, 100, 1000]);
+  });
+});
+
+describe("plainNumber()", () => {
+  it("has no prefixes of units", () => {
+    const values = [0, 0.002, 0.1 + 0.2, 1500, 1e-7, -2.5];
+    assertEquals(values.map(plainNumber), ["0", "0.002", "0.3", "1,500", "1e-7", "-2.5"]);
   });
 });
 
