@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkNumber } from "../check.ts";
+import { checkNumber, checkOptions } from "../check.ts";
 import { ArgumentRangeError } from "../errors.ts";
 import { setThreadNote } from "../select.ts";
 import { MEMORY_LIMIT } from "../simd/memory.ts";
@@ -50,8 +50,8 @@ function apply(): void {
 
 /**
  * Runs layers on several threads from now on, until the result is disposed of: convolutions, pools,
- * fully-connected layers, normalizations, ReLU, GELU in float32 and Adam, forward and backward, where a
- * SIMD kernel runs. Results do not depend on how many threads there are, to the last bit.
+ * fully-connected layers, normalizations, ReLU, GELU in float32, update rules and averages, forward and
+ * backward, where a SIMD kernel runs. Results do not depend on how many threads there are, to the last bit.
  *
  * Tensors that are made meanwhile lie in shared memory, where every thread finds them; they stay valid
  * afterwards. Others are copied there for each call. A page's main thread may not wait for others, and
@@ -70,13 +70,15 @@ function apply(): void {
  * @param count How many threads, this one among them. Default: as many as the host has cores.
  * @param options Settings.
  * @returns The threads. Disposing of them ends the workers.
- * @throws {TypeError} If the count or a setting is not a number.
+ * @throws {TypeError} If the count or a setting is not a number, or an option unknown.
  * @throws {RangeError} If the count is not a whole number from 1 to 256, or the patience is not positive.
  */
 export async function useThreads(
   count: number = Math.min(globalThis.navigator?.hardwareConcurrency ?? 1, MOST),
-  { patience = 10_000 }: ThreadOptions = {},
+  options: ThreadOptions = {},
 ): Promise<Threads> {
+  checkOptions("options", options, ["patience"]);
+  const { patience = 10_000 }: ThreadOptions = options;
   checkCount(count, patience);
   const team = count > 1 ? await Team.start(count, MEMORY_LIMIT / PAGE, patience) : undefined;
   if (team === undefined || typeof team === "string") {

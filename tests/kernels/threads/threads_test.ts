@@ -9,6 +9,7 @@ import {
 import {
   affineBackward,
   affineForward,
+  ArgumentTypeError,
   averagePoolBackward,
   averagePoolForward,
   convBackward,
@@ -249,6 +250,10 @@ describe("threads", () => {
       "must be a number",
     );
     await assertRejects(() => useThreads(2, { patience: 0 }), RangeError, "must be positive");
+    const unknown = { patient: 1 } as { patience?: number };
+    const error = await assertRejects(() => useThreads(2, unknown), TypeError, '"patient"');
+    assertEquals((error as ArgumentTypeError).code, "UNKNOWN_OPTION");
+    await assertRejects(() => useThreads(1, 5 as never), TypeError, "must be an object of options");
   });
 
   it("fail a call whose worker throws, with its reason", async () => {
