@@ -39,7 +39,10 @@ const webAssembly: Machine = {
   memory: (initial, maximum) => new WebAssembly.Memory({ initial, maximum }),
   load(bytes) {
     const module = new WebAssembly.Module(bytes);
-    return (m) => new WebAssembly.Instance(module, { e: { m } }).exports as Functions;
+    return (memory) => {
+      const m = memory as WebAssembly.Memory;
+      return new WebAssembly.Instance(module, { e: { m } }).exports as Functions;
+    };
   },
 };
 
