@@ -121,15 +121,15 @@ const PART_COST = 4;
 /** That may be so much of what all images cost. */
 const PART_SHARE = 0.02;
 
-/** Images of a part: by the geometry alone, so that sums do not depend on how many threads there are. */
-function imagesOfPart({ cost, together }: WeightProgram, N: number, weights: number): number {
+/** How many parts: by the geometry alone, so that sums do not depend on how many threads there are. */
+function partsOf({ cost, together }: WeightProgram, N: number, weights: number): number {
   const free = cost * N < SMALL_BATCH ? 1 : 2;
   const affordable = Math.floor(PART_SHARE * cost * N / (PART_COST * weights));
   const most = Math.min(MOST_PARTS, N / together, free + affordable);
   // A power of two: even for two threads, and for four.
   let parts = 1;
   while (2 * parts <= most) parts *= 2;
-  return Math.max(1, Math.ceil(N / parts / together)) * together;
+  return parts;
 }
 
 /**
@@ -137,18 +137,18 @@ function imagesOfPart({ cost, together }: WeightProgram, N: number, weights: num
  * for any number of threads.
  */
 export function weightRun(program: WeightProgram): WeightRun {
-  const { cost, sums, biasSums, flag } = program;
+  const { cost, together, sums, biasSums, flag } = program;
   return (N, x, dout, dw, db) => {
-    const images = imagesOfPart(program, N, dw.length);
-    const parts = Math.max(1, Math.ceil(N / images));
+    const parts = partsOf(program, N, dw.length), few = Math.ceil(N / together);
+    const start = (part: number) => Math.min(N, Math.floor(part * few / parts) * together);
     const biases = db?.length ?? 0, size = dw.length + biases;
     const results = partialSums(parts * size);
     const done = runJob({
-      cost: cost * Math.min(images, N),
+      cost: cost * N / parts,
       prepare: () => true,
       run(queue, first, end) {
         for (let part = first; part < end; part++) {
-          program.run(queue, x, dout, part * images, Math.min(N, (part + 1) * images));
+          program.run(queue, x, dout, start(part), start(part + 1));
           if (flag !== undefined && queue.isSet(flag, part)) return part;
           queue.store(results, part * size, dw.length, sums);
           queue.store(results, part * size + dw.length, biases, biasSums);

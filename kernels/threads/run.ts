@@ -9,35 +9,56 @@ import { immediate } from "../simd/queue.ts";
 import { NoRoom, Recorder } from "./recorder.ts";
 import { MOST_CHUNKS, type Team } from "./team.ts";
 
-/** A job that takes less, in nanoseconds, stays in one thread: waking the others takes 10,000. */
-const SMALL_JOB = 60_000;
-/** The least that a chunk should take. */
-const SMALL_CHUNK = 20_000;
+/** What is worth several threads, in nanoseconds. */
+export interface Worth {
+  /** A job that takes less stays in one thread: waking the others takes about 10,000. */
+  readonly job: number;
+  /** The least that a chunk should take. */
+  readonly chunk: number;
+}
+
+const WORTH: Worth = { job: 60_000, chunk: 20_000 };
+
 /** Chunks for each thread, so that one that was held up does not keep the others waiting. */
 const CHUNKS_EACH = 4;
-
 /** What a chunk takes beside its parts may be so much of what these take, where each thread has several. */
 const CALL_SHARE = 0.05;
 
-/** Parts of a chunk. */
-function chunkSize(
+/**
+ * How a job is cut, by what it takes.
+ *
+ * @param job The job.
+ * @param count How many parts it has.
+ * @param threads How many threads there are.
+ * @param worth What is worth several of them.
+ * @returns How many parts a chunk has: all of them if the job is not worth it.
+ */
+export function chunkSize(
   { cost, together = 1, callCost = 0 }: Job,
   count: number,
   threads: number,
+  worth: Worth = WORTH,
 ): number {
-  const worthwhile = callCost > 0 ? CALL_SHARE * cost * count / callCost : Infinity;
-  const each = Math.max(1, Math.min(CHUNKS_EACH, Math.floor(worthwhile / threads)));
-  const least = Math.max(SMALL_CHUNK / cost, count / MOST_CHUNKS, count / (threads * each));
-  return Math.ceil(least / together) * together;
+  if (cost * count < worth.job) return count;
+  const affordable = callCost > 0 ? CALL_SHARE * cost * count / callCost : Infinity;
+  const each = Math.max(1, Math.min(CHUNKS_EACH, Math.floor(affordable / threads)));
+  const least = Math.max(worth.chunk / cost, count / MOST_CHUNKS, count / (threads * each));
+  return Math.min(count, Math.ceil(least / together) * together);
 }
 
-/** What runs jobs on a team's threads. */
-export function threadedRunner(team: Team): JobRunner {
+/**
+ * What runs jobs on a team's threads.
+ *
+ * @param team The threads.
+ * @param worth What is worth several of them.
+ * @returns The runner.
+ */
+export function threadedRunner(team: Team, worth: Worth = WORTH): JobRunner {
   const recorder = new Recorder(team);
   return (job, count) => {
-    if (!team.isOpen || job.cost * count < SMALL_JOB) return runHere(job, count);
-    const size = chunkSize(job, count, team.count), chunks = Math.ceil(count / size);
-    if (chunks < 2) return runHere(job, count);
+    const size = chunkSize(job, count, team.count, worth);
+    if (!team.isOpen || size >= count) return runHere(job, count);
+    const chunks = Math.ceil(count / size);
     const endOf = (chunk: number) => Math.min(count, (chunk + 1) * size);
     try {
       write(recorder, job, chunks, (chunk) => [chunk * size, endOf(chunk)]);
@@ -61,7 +82,7 @@ export function threadedRunner(team: Team): JobRunner {
 }
 
 /** Writes a job down. */
-function write(
+export function write(
   recorder: Recorder,
   job: Job,
   chunks: number,

@@ -23,6 +23,7 @@ import {
   RandomState,
   reluBackward,
   reluForward,
+  sgdMomentum,
   spatialBatchnormBackward,
   spatialBatchnormForward,
   type Tensor,
@@ -31,8 +32,11 @@ import {
   useKernels,
   useThreads,
 } from "../../../mod.ts";
+import { setJobRunner } from "../../../kernels/simd/job.ts";
+import { chunkSize, threadedRunner } from "../../../kernels/threads/run.ts";
 import { Team } from "../../../kernels/threads/team.ts";
 import { CONTROL } from "../../../kernels/threads/worker.ts";
+import { assertSameBits } from "../../support/bits.ts";
 import { reportTraining, TRAINING_HASH } from "../../support/reproducible.ts";
 import * as lib from "../../../mod.ts";
 
@@ -150,6 +154,46 @@ describe("threads", () => {
       }
     });
   }
+
+  it("give the bits of one thread where the smallest jobs are cut", async () => {
+    const run = () => {
+      const random = new RandomState(3);
+      const draw = (...shape: number[]) => random.randn(shape, "float32");
+      const { out, cache } = convForward(draw(5, 3, 9, 9), draw(4, 3, 3, 3), draw(4), { pad: 1 });
+      const { dx, dw, db } = convBackward(draw(...out.shape), cache);
+      const pooled = maxPoolForward(out, { poolHeight: 2, poolWidth: 2, stride: 2 });
+      const many = reluForward(draw(3, 9000));
+      const normed = spatialBatchnormForward(out, draw(4), draw(4), { mode: "train" });
+      const { nextW } = sgdMomentum(draw(2, 9000), draw(2, 9000), {});
+      return [out, dx, dw, db, pooled.out, many.out, normed.out, nextW];
+    };
+    const expected = run(), team = await start(1000);
+    let cut = 0;
+    const runner = threadedRunner(team, { job: 0, chunk: 0 });
+    setJobRunner((job, count) => {
+      if (chunkSize(job, count, 2, { job: 0, chunk: 0 }) < count) cut++;
+      return runner(job, count);
+    });
+    try {
+      assertSameBits(run(), expected);
+    } finally {
+      setJobRunner();
+      team.close();
+    }
+    assert(cut >= 4, `${cut} jobs were cut`);
+  });
+
+  it("are not woken for what takes less than waking them", () => {
+    const job = {
+      cost: 100,
+      prepare: () => true,
+      run: (_: unknown, __: number, end: number) => end,
+    };
+    assertEquals([chunkSize(job, 500, 2), chunkSize(job, 1000, 2)], [500, 200]);
+    // Four chunks a thread, of whole groups of parts; fewer where each call has work of its own.
+    assertEquals(chunkSize({ ...job, together: 64 }, 16_000, 4), 1024);
+    assertEquals(chunkSize({ ...job, callCost: 40_000 }, 16_000, 2), 8000);
+  });
 
   it("give a whole training run the same bits", async () => {
     using _ = await useThreads(3);
