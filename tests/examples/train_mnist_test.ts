@@ -201,7 +201,9 @@ describe("deno task train", () => {
       "--plots",
       plots,
     ]);
-    while (await Deno.stat(page).then(() => false, () => true)) {
+    let ended = false;
+    child.status.then(() => ended = true);
+    while (!ended && await Deno.stat(page).then(() => false, () => true)) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     const text = await Deno.readTextFile(page);
