@@ -21,6 +21,7 @@ export const areas: readonly Area[] = [
   { folder: "examples/lib", tests: ["download", "progress", "train_mnist", "train_cifar10"] },
   { folder: "io", tests: ["io/safetensors", "io/npz", "io/pictures", "io/idx"] },
   { folder: "io/onnx", tests: ["io/onnx", "io/onnx_import"] },
+  { folder: "io/worker", tests: ["worker/refusals", "io/worker/worker"] },
   {
     folder: "kernels",
     tests: [
