@@ -57,7 +57,7 @@ export function passes(
   const taps = (axis: Axis, of: "from" | "to") =>
     axis.taps.slice(0, 16).map((tap) => tap[of]).join(", ") +
     (axis.taps.length > 16 ? ", …" : "");
-  const facts = table("The walk", ["", "Rows", "Columns"], [
+  const facts = table("The walk", ["Fact", "Rows", "Columns"], [
     row("positions", ({ positions }) => number(positions)),
     row(`steps in ${source}`, ({ sourceStep }) => `${sourceStep}`),
     row(`steps in ${target}`, ({ targetStep }) => `${targetStep}`),
@@ -104,7 +104,7 @@ export function tiers({ tiers, explanation }: KernelReport): Content[] {
   return [
     table("The tiers in the order in which they are asked", [
       "Tier",
-      "",
+      "Answer",
       "Kernel",
       "Why",
     ], rows),

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { after, before, describe, it } from "@std/testing/bdd";
+import axe from "axe-core";
 import { dirname, join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { explainConv } from "../../mod.ts";
@@ -240,6 +241,21 @@ describe("deno task docs", () => {
         // The reference has a switch of its own.
         const isOurs = !path.startsWith("reference");
         if (isOurs) assertNotEquals(await page.evaluate<string>(ground), light, path);
+        await page.close();
+      }
+    });
+
+    it("has nothing that axe complains of, in light and dark", { skip }, async () => {
+      for (const path of ["kernel.html", "readme.html", "notebooks/CNN-BatchNorm.html"]) {
+        const page = await open(path);
+        if (path === "kernel.html") await said(page, /runs/);
+        await page.evaluate(axe.source);
+        for (const colorScheme of ["light", "dark"] as const) {
+          await page.emulateMedia({ colorScheme });
+          const { violations } = await page.evaluate<axe.AxeResults>("axe.run()");
+          const found = violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]);
+          assertEquals(found, [], `${path}, ${colorScheme}`);
+        }
         await page.close();
       }
     });
