@@ -8,7 +8,7 @@
  */
 
 import { dtypeOf } from "../../kernels/tensor.ts";
-import type { Library } from "./library.ts";
+import type { Address, Library } from "./library.ts";
 
 /** Room for an MPI_Status of any library, which nobody reads. */
 const status = new Uint8Array(256);
@@ -150,7 +150,7 @@ function placesOf(counts: readonly number[]): number[] {
   return counts.map((count) => (place += count) - count);
 }
 
-function pointerTo(buffer: Buffer): Deno.PointerValue {
+function pointerTo(buffer: Buffer): Address {
   return Deno.UnsafePointer.of(buffer);
 }
 

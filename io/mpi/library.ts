@@ -50,8 +50,64 @@ const SYMBOLS = {
   MPI_Op_f2c: { parameters: [Int], result: Handle, optional: true },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** The functions of MPI. */
-export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+/** Where an array begins. Deno's own types would be missing where the npm package is used. */
+export type Address = object | null;
+
+/** Numbers that a function reads or writes before it returns. */
+type Numbers = Uint8Array<ArrayBuffer> | Int32Array<ArrayBuffer> | BigUint64Array<ArrayBuffer>;
+
+/** The functions of MPI; each returns 0. */
+export interface Symbols {
+  MPI_Get_library_version(text: Numbers, length: Numbers): number;
+  MPI_Init_thread(argc: null, argv: null, level: number, provided: Numbers): number;
+  MPI_Finalize(): number;
+  MPI_Abort(comm: bigint, code: number): number;
+  MPI_Comm_rank(comm: bigint, rank: Numbers): number;
+  MPI_Comm_size(comm: bigint, size: Numbers): number;
+  MPI_Comm_dup(comm: bigint, duplicate: Numbers): number;
+  MPI_Type_size(type: bigint, bytes: Numbers): number;
+  MPI_Ibcast(
+    ...args: [
+      data: Address,
+      count: number,
+      type: bigint,
+      root: number,
+      comm: bigint,
+      request: Numbers,
+    ]
+  ): number;
+  MPI_Iallreduce(
+    ...args: [
+      ...[from: Address, to: Address, count: number, type: bigint, operation: bigint],
+      ...[comm: bigint, request: Numbers],
+    ]
+  ): number;
+  MPI_Iallgatherv(
+    ...args: [
+      ...[from: Address, count: number, type: bigint],
+      ...[to: Address, counts: Address, places: Address, type: bigint],
+      ...[comm: bigint, request: Numbers],
+    ]
+  ): number;
+  MPI_Ialltoallv(
+    ...args: [
+      ...[from: Address, counts: Address, places: Address, type: bigint],
+      ...[to: Address, counts: Address, places: Address, type: bigint],
+      ...[comm: bigint, request: Numbers],
+    ]
+  ): number;
+  MPI_Test(request: Numbers, flag: Numbers, status: Numbers): number;
+  MPI_Wait(request: Numbers, status: Numbers): number;
+}
+
+/** What Open MPI alone has: handles by their numbers in Fortran. */
+interface FortranHandles {
+  MPI_Comm_f2c(handle: number): bigint;
+  MPI_Type_f2c(handle: number): bigint;
+  MPI_Op_f2c(handle: number): bigint;
+}
+
+type Opened = Symbols & { readonly [name in keyof FortranHandles]: FortranHandles[name] | null };
 
 /** MPI cannot be called. */
 export class MpiError extends Error {}
@@ -78,7 +134,7 @@ export interface Library {
 const FAMILIES: readonly {
   /** How a library of the family begins to say what it is. */
   readonly version: RegExp;
-  readonly codes: (symbols: Symbols) => Codes;
+  readonly codes: (symbols: Opened) => Codes;
 }[] = [
   {
     version: /^Open MPI v[345]\./,
@@ -154,7 +210,7 @@ export function openLibrary(path?: string): Library {
 }
 
 function known(opened: Deno.DynamicLibrary<typeof SYMBOLS>): Library {
-  const { symbols } = opened;
+  const symbols: Opened = opened.symbols;
   const text = new Uint8Array(8192), length = new Int32Array(1);
   symbols.MPI_Get_library_version(text, length);
   const version = new TextDecoder().decode(text.subarray(0, length[0])).replace(/\0.*/s, "").trim();
