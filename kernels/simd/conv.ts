@@ -19,6 +19,7 @@ import { planDirect } from "./direct.ts";
 import { planDirectWeights } from "./direct_weights.ts";
 import type { Features } from "./features.ts";
 import { planGemm } from "./gemm.ts";
+import { gemmServesWeights, planGemmWeights } from "./gemm_weights.ts";
 import { MEMORY_LIMIT, type Plan, reserve } from "./memory.ts";
 import { type Algorithm, type ConvSchedule, type Schedule, scheduleConv } from "./schedule.ts";
 import {
@@ -192,18 +193,32 @@ export function simdConv(
   const forwardAttempts = imageAttempts(forward, schedule.forward);
   const gradientAttempts = imageAttempts(gradient, schedule.dx);
   const directWeights = () => weightAttempt(planDirectWeights(forward, vector, fused, schedule.dw));
-  const { few, batched, ...alone } = schedule.dw;
-  const weightRuns = attempts<Attempt<WeightRun>>({ ...alone, batched }, {
+  const { few, fewBy, batched, ...alone } = schedule.dw;
+  const isServed = gemmServesWeights(forward);
+  const gemmWeights = (): Attempt<WeightRun> => {
+    if (!isServed) return directWeights();
+    const { layout, make } = planGemmWeights(forward, vector, fused);
+    let run: WeightRun | undefined;
+    return {
+      size: layout.size,
+      run: (N, ...args) => N <= (few ?? Infinity) && (run ??= make())(N, ...args),
+    };
+  };
+  const weightRuns = attempts<Attempt<WeightRun>>({
+    ...alone,
+    batched,
+    few: fewBy === "gemm" ? few : undefined,
+  }, {
     batched: () => {
       const { size, run } = weightAttempt(planBatchedWeights(forward, vector, fused));
       return { size, run: (N, ...args) => N >= batched! && run(N, ...args) };
     },
-    gemm: directWeights,
+    gemm: gemmWeights,
     winograd: () => weightAttempt(planWinogradWeights(forward, vector, fused, schedule.dw)),
     depthwise: directWeights,
     direct: directWeights,
   }, laterWeights).map(({ run }) => run);
-  if (few !== undefined) {
+  if (few !== undefined && fewBy !== "gemm") {
     const { run } = laterWeights(directWeights);
     weightRuns.unshift((N, ...args) => N <= few && run(N, ...args));
   }

@@ -108,6 +108,18 @@ export function directWeightsCost(pass: Pass, vector: Vector): Cost {
   return { call, prepared: call, image: (isBound ? 1.7 : 1.1) * image };
 }
 
+/** A product of matrices of a weight gradient: strips of five filters, panels of two vectors of taps. */
+export function gemmWeightsCost(pass: Pass, { lanes }: Vector): Cost {
+  const { rows, columns, inputs, outputs } = pass;
+  const panels = Math.ceil(inputs * rows.taps.length * columns.taps.length / (2 * lanes));
+  // For a position products, packing dout, and im2col.
+  const position = Math.ceil(outputs / 5) * 10 * panels + 2 * outputs + 3 * lanes * panels;
+  const image = rows.positions * columns.positions * position +
+    inputs * rows.source.size * columns.source.size;
+  const call = 3 * weightsOf(pass);
+  return { call, prepared: call, image };
+}
+
 /** Bytes of sums beyond which they come from the main memory. */
 const CACHE_BYTES = 1 << 25;
 

@@ -14,10 +14,12 @@ import {
   fewestBatched,
   fewestImages,
   gemmCost,
+  gemmWeightsCost,
   winogradCosts,
   winogradWeightsCost,
 } from "./costs.ts";
 import type { Features } from "./features.ts";
+import { gemmServesWeights } from "./gemm_weights.ts";
 import { DEPTHWISE_STRIDE, DEPTHWISE_TAPS, MAX_UNROLLED_TAPS, type Tile } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
 import { winogradPays, winogradServes, winogradServesWeights } from "./winograd_tiles.ts";
@@ -35,6 +37,8 @@ export interface Choice {
    * or direct sums of a weight gradient.
    */
   readonly few?: number;
+  /** Which that is for a weight gradient. Default: direct sums. */
+  readonly fewBy?: "gemm";
   /** The same, if weights are packed already. */
   readonly fewPrepared?: number;
 }
@@ -84,17 +88,29 @@ function scheduleImages(pass: Pass, vector: Vector, { reassociate }: Features): 
   };
 }
 
+/** What products of matrices must save of a weight gradient of one image: about two microseconds. */
+const FEWEST_SAVED = 1 << 14;
+
 /** The algorithms of a weight gradient. */
 function scheduleWeights(pass: Pass, vector: Vector, { reassociate }: Features): Choice {
   const winograd = reassociate && winogradServes(pass) && winogradPays(vector, pass) &&
     winogradServesWeights(pass);
   const direct = directWeightsCost(pass, vector);
-  const best = winograd ? winogradWeightsCost(pass, vector) : direct;
-  const few = (fewestImages(best, direct) ?? 1) - 1;
+  // Its sums have an order of their own: not that of reproducible arithmetic so far.
+  const gemm = reassociate && gemmServesWeights(pass) ? gemmWeightsCost(pass, vector) : direct;
+  // As above: products of matrices must save something.
+  const byGemm = costOf(gemm, 1) < 0.9 * costOf(direct, 1) - FEWEST_SAVED;
+  const simple = byGemm ? gemm : direct;
+  const most = winograd ? winogradWeightsCost(pass, vector) : direct;
+  const from = fewestImages(most, simple);
+  const algorithm = from === undefined && byGemm ? "gemm" : winograd ? "winograd" : "direct";
+  const best = algorithm === "gemm" ? gemm : most;
+  const few = algorithm === "gemm" ? 0 : (from ?? 1) - 1;
+  const batched = fewestBatched(pass, vector, best);
   return {
-    algorithm: winograd ? "winograd" : "direct",
-    few: few === 0 ? undefined : few,
-    batched: fewestBatched(pass, vector, best),
+    algorithm,
+    ...few > 0 && { few, ...byGemm && { fewBy: "gemm" } },
+    batched: batched && Math.max(batched, few + 1),
   };
 }
 

@@ -427,9 +427,14 @@ describe(`images in the lanes, over ${GEOMETRIES / 10} geometries, seed ${SEED}`
 });
 
 describe(`products of matrices, over ${GEOMETRIES / 5} geometries, seed ${SEED}`, () => {
-  /** A kernel whose passes are products of matrices, except for the weights' gradient. */
+  /** A kernel whose passes are products of matrices; the weights' gradient, where there are no groups. */
   function gemmKernel(shape: ConvShape, dtype: DType): WeightedKernel {
-    const gemm = { algorithm: "gemm", batched: undefined, few: undefined } as const;
+    const gemm = {
+      algorithm: "gemm",
+      batched: undefined,
+      few: undefined,
+      fewBy: undefined,
+    } as const;
     const kernel = rescheduled(shape, dtype, gemm);
     assertMatch(kernel.name, /-gemm-simd$/);
     return kernel;
@@ -454,6 +459,9 @@ describe(`products of matrices, over ${GEOMETRIES / 5} geometries, seed ${SEED}`
         { N: 2, shape: convShape([2, 3, 37, 41], [9, 3, 7, 7], { stride: 2, pad: 3 }) },
         { N: 1, shape: convShape([1, 600, 7, 7], [17, 600, 1, 1], {}) },
         { N: 1, shape: convShape([1, 5, 2, 400], [3, 5, 2, 3], { dilation: [1, 2] }) },
+        // Blocks of channels of a weight gradient, and more positions than a sum may have terms.
+        { N: 2, shape: convShape([2, 60, 8, 8], [151, 60, 3, 3], { stride: 2, pad: 1 }) },
+        { N: 5, shape: convShape([5, 3, 32, 32], [7, 3, 3, 3], { pad: 1 }) },
       ];
       for (const { N, shape } of cases) {
         for (const fill of ["integers", "reals"] as const) {
@@ -486,6 +494,17 @@ describe(`products of matrices, over ${GEOMETRIES / 5} geometries, seed ${SEED}`
     );
     assertEquals(forward.algorithm, "winograd");
     assert(forward.few! >= 1, `for at most ${forward.few} images`);
+    // Gradients of weights: for few positions, and for few images.
+    const dw = (...[C, size, F, K]: [number, number, number, number]) =>
+      scheduleConv(
+        convShape([1, C, size, size], [F, C, K, K], { pad: K >> 1 }),
+        vectors.float32,
+        features(),
+      ).dw;
+    assertEquals(dw(256, 7, 512, 1).algorithm, "gemm");
+    assertEquals(dw(256, 14, 256, 3).fewBy, "gemm");
+    assertEquals(dw(3, 28, 16, 3).fewBy, undefined);
+    assertEquals(dw(64, 56, 64, 1).algorithm, "direct");
   });
 });
 

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import type { Epilogue } from "../../../kernels/epilogue.ts";
 import { naiveConv } from "../../../kernels/naive/conv.ts";
 import { type ConvShape, convShape } from "../../../kernels/shape.ts";
+import type { WeightRun } from "../../../kernels/runner.ts";
 import type { DType, FloatArray } from "../../../kernels/tensor.ts";
 import { forwardPass, gradientPass } from "../../../kernels/passes.ts";
 import { Assembly } from "../../../kernels/simd/assembler.ts";
@@ -34,6 +35,7 @@ import { vectors } from "../../../kernels/simd/vector.ts";
 import { scheduleConv } from "../../../kernels/simd/schedule.ts";
 import { winogradServes } from "../../../kernels/simd/winograd_tiles.ts";
 import { planGemm } from "../../../kernels/simd/gemm.ts";
+import { gemmServesWeights, planGemmWeights } from "../../../kernels/simd/gemm_weights.ts";
 import { planWinogradWeights } from "../../../kernels/simd/winograd_weights.ts";
 import { planWinograd } from "../../../kernels/simd/winograd.ts";
 import { ask } from "../../../kernels/tier.ts";
@@ -111,14 +113,13 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
           inDirtyMemory(layout, () => imageRun(make(epilogue))(1, source, w, target, epilogue));
           assertEquals(target, expected);
         };
-        const runWeights = ({ layout, make }: Plan<WeightProgram>) => {
-          inDirtyMemory(
-            layout,
-            () => assert(weightRun(make({}))(1, x, dout, dw.fill(NaN), db.fill(NaN))),
-          );
+        const checkWeights = (layout: Layout, make: () => WeightRun) => {
+          inDirtyMemory(layout, () => assert(make()(1, x, dout, dw.fill(NaN), db.fill(NaN))));
           assertEquals(dw, expectedDw);
           assertEquals(db, expectedDb);
         };
+        const runWeights = ({ layout, make }: Plan<WeightProgram>) =>
+          checkWeights(layout, () => weightRun(make({})));
         if (schedule.forward.algorithm === "depthwise") {
           depthwiseRuns++;
           run(planDepthwise(forward, vector, fused), x, expectedOut, { bias });
@@ -129,6 +130,10 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
         runWeights(planDirectWeights(forward, vector, fused, schedule.dw));
         run(planGemm(forward, vector, fused), x, expectedOut, { bias });
         run(planGemm(gradient, vector, fused), dout, expectedDx, {});
+        if (gemmServesWeights(forward)) {
+          const { layout, make } = planGemmWeights(forward, vector, fused);
+          checkWeights(layout, make);
+        }
         run(planBatched(forward, vector, fused), x, expectedOut, { bias });
         run(planBatched(gradient, vector, fused), dout, expectedDx, {});
         runWeights(planBatchedWeights(forward, vector, fused));
