@@ -2,15 +2,16 @@
  * The side-by-side table: cnn-layers and what one would use instead, in one run, whole calls, median
  * milliseconds. Each implementation's numbers are checked against the naive loops before it is timed.
  *
- * `deno task bench:peers [--quick] [--only S1,C2,small,cold,size] [--peers tfjs,simd] [--min]` (--help: what
- * they mean). Pin it to one core with `taskset -c 1` in front. In the table, `-` is: it can't do it; `wrong`: its numbers differ;
- * `~`: scaled up from two images, as the whole batch would take too long.
+ * `deno task bench:peers [--quick] [--only S1,C2,small,cold,size] [--peers tfjs,simd] [--min] [--threads 2]`
+ * (--help: what they mean). Pin it to one core with `taskset -c 1` in front. In the table, `-` is: it
+ * can't do it; `wrong`: its numbers differ; `~`: scaled up from two images, as the whole batch would take
+ * too long.
  *
  * @module
  */
 
-import { flag, matching, scriptOptions, words } from "../tools/options.ts";
-import { type Tier, useKernels } from "../mod.ts";
+import { flag, matching, scriptOptions, whole, words } from "../tools/options.ts";
+import { type Tier, useKernels, useThreads } from "../mod.ts";
 import { type Cell, compare, findPeers, note, type Settings } from "./compare.ts";
 import { markdownTable } from "../tools/markdown.ts";
 import { convnetjs } from "./peers/convnetjs.ts";
@@ -38,18 +39,23 @@ const makers: Record<string, () => Peer | Promise<Peer>> = {
   ),
   "tfjs wasm": () => tfjs("wasm"),
   "tfjs cpu": () => tfjs("cpu"),
-  "onnxruntime-web": () => onnxruntime("web"),
-  "onnxruntime-node": () => onnxruntime("node"),
+  "onnxruntime-web": () => onnxruntime("web", threads),
+  "onnxruntime-node": () => onnxruntime("node", threads),
   "jax-js": jax,
   "convnetjs": convnetjs,
-  "torch float32": () => torch("float32"),
-  "torch float64": () => torch("float64"),
+  "torch float32": () => torch("float32", threads),
+  "torch float64": () => torch("float64", threads),
 };
 
 const options = scriptOptions({
   usage: "deno task bench:peers",
-  about: "Times cnn-layers beside what one would use instead: whole calls, one core.",
+  about: "Times cnn-layers beside what one would use instead: whole calls.",
   options: {
+    threads: whole(
+      1,
+      [1, 256],
+      "threads of those that have them here: ours, ONNX Runtime, PyTorch",
+    ),
     quick: flag("fewer rounds, and a lower limit for slow peers"),
     only: words(
       [...workloads.map(({ name }) => name), ...Object.keys(extras)],
@@ -62,6 +68,9 @@ const options = scriptOptions({
     min: flag("the least time instead of the median: for a machine that others use too"),
   },
 });
+
+const { threads } = options;
+const onThreads = threads > 1 ? `${threads} threads` : "one thread";
 
 const settings: Settings = {
   rounds: options.quick ? 3 : 7,
@@ -114,7 +123,7 @@ const comparisons: readonly {
     theirs: ({ name }) => name === "onnxruntime-node",
   },
   ...dtypes.map((dtype) => ({
-    title: `${dtype}: PyTorch, native, one thread`,
+    title: `${dtype}: PyTorch, native, ${onThreads}`,
     mine: isOurs(dtype),
     theirs: (peer: Peer) => peer.name.startsWith("PyTorch") && peer.dtype === dtype,
   })),
@@ -130,13 +139,15 @@ const columns = workloads.filter(({ name }) => wanted(name)).flatMap((workload) 
 const heads = columns.map(({ workload, direction }) => `${workload.name} ${direction}`);
 
 if (columns.length > 0) {
+  using ours = await useThreads(threads);
+  if (ours.reason !== undefined) throw new Error(ours.reason);
   const peers = await findPeers(makers, options.peers);
   const cells: Cell[][] = [];
   for (const { workload, direction } of columns) {
     note(`${workload.name} ${direction}`);
     cells.push(await compare(peers, workload, direction, settings));
   }
-  console.log(`Whole calls, one core, ${options.min ? "least" : "median"} ms:\n`);
+  console.log(`Whole calls, ${onThreads}, ${options.min ? "least" : "median"} ms:\n`);
   console.log(markdownTable([
     ["", "", ...heads],
     ...peers.map(({ name, dtype }, i) => [name, dtype, ...cells.map((column) => column[i].text)]),

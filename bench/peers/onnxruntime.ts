@@ -29,28 +29,28 @@ interface OnnxBuf {
   ModelProtoSchema: unknown;
 }
 
-/** ONNX Runtime of one kind, on one thread. */
-export async function loadOrt(kind: "web" | "node"): Promise<Ort> {
+/** ONNX Runtime of one kind, on so many threads. */
+export async function loadOrt(kind: "web" | "node", threads = 1): Promise<Ort> {
   const ort = await load<Ort>(`npm:onnxruntime-${kind}@1.30.0`);
-  if (kind === "web") ort.env.wasm.numThreads = 1;
+  if (kind === "web") ort.env.wasm.numThreads = threads;
   ort.env.logLevel = "error";
   return ort;
 }
 
-/** The options of a session on one thread. */
-export function sessionOptions(kind: "web" | "node"): Record<string, unknown> {
+/** The options of a session on so many threads. */
+export function sessionOptions(kind: "web" | "node", threads = 1): Record<string, unknown> {
   return {
     executionProviders: [kind === "web" ? "wasm" : "cpu"],
-    intraOpNumThreads: 1,
+    intraOpNumThreads: threads,
     interOpNumThreads: 1,
   };
 }
 
 /** ONNX Runtime of one kind as a peer. */
-export async function onnxruntime(kind: "web" | "node"): Promise<Peer> {
+export async function onnxruntime(kind: "web" | "node", threads = 1): Promise<Peer> {
   const { create, toBinary } = await load<Protobuf>("npm:@bufbuild/protobuf@^2.10.2");
   const { ModelProtoSchema } = await load<OnnxBuf>("npm:onnx-buf@1.20.0-1");
-  const ort = await loadOrt(kind);
+  const ort = await loadOrt(kind, threads);
   return {
     name: `onnxruntime-${kind}`,
     dtype: "float32",
@@ -58,7 +58,7 @@ export async function onnxruntime(kind: "web" | "node"): Promise<Peer> {
       if (job.direction === "bwd") return undefined;
       const session = await ort.InferenceSession.create(
         toBinary(ModelProtoSchema, create(ModelProtoSchema, model(job))),
-        sessionOptions(kind),
+        sessionOptions(kind, threads),
       );
       const x = new ort.Tensor("float32", Float32Array.from(job.x), xShape(job));
       let last: Results = {};

@@ -1,6 +1,7 @@
 /**
  * TensorFlow.js: its WebAssembly and its plain JavaScript backend. Tensors are made before the clock
- * starts, in the layout it likes (NHWC), and nothing is read back: what it takes inside a net.
+ * starts, in the layout it likes (NHWC), and nothing is read back: what it takes inside a net. It has
+ * threads in browsers alone, and refuses them where it finds Node's API.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * PyTorch on one thread, in a Python process of its own that answers over pipes.
+ * PyTorch on so many threads, in a Python process of its own that answers over pipes.
  *
  * @module
  */
@@ -16,9 +16,9 @@ interface Child {
   close(): void;
 }
 
-async function start(): Promise<Child> {
+async function start(threads: number): Promise<Child> {
   const child = new Deno.Command(PYTHON, {
-    args: [new URL("torch_child.py", import.meta.url).pathname],
+    args: [new URL("torch_child.py", import.meta.url).pathname, `${threads}`],
     stdin: "piped",
     stdout: "piped",
     stderr: "null",
@@ -50,11 +50,11 @@ async function start(): Promise<Child> {
 }
 
 /** PyTorch in one dtype. */
-export async function torch(dtype: DType): Promise<Peer> {
-  const child = await start();
+export async function torch(dtype: DType, threads = 1): Promise<Peer> {
+  const child = await start(threads);
   const file = await Deno.makeTempFile();
   return {
-    name: "PyTorch, 1 thread",
+    name: `PyTorch, ${threads} thread${threads > 1 ? "s" : ""}`,
     dtype,
     async prepare(job) {
       await send(job, file, dtype, child);

@@ -1,4 +1,4 @@
-"""PyTorch on one thread, for bench/peers/torch.ts: one JSON request a line on stdin, one answer a line."""
+"""PyTorch on as many threads as the argument says, for bench/peers/torch.ts: one JSON request a line on stdin, one answer a line."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as nn
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(sys.argv[1]))
 print(json.dumps({"version": torch.__version__}), flush=True)
 
 run, last = None, {}
