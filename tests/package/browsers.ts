@@ -4,12 +4,14 @@
  * @module
  */
 
+import { assertEquals } from "@std/assert";
 import { after, before, describe, it } from "@std/testing/bdd";
 import { join } from "node:path";
 import { PACKAGE } from "../../tools/bundle.ts";
-import { bundlers } from "./bundlers.ts";
+import { bundlers, workerBundlers } from "./bundlers.ts";
 import type { Installed } from "./install.ts";
 import { assertReport } from "./report.ts";
+import { TRAINED } from "./training.ts";
 
 /** How Debian's browsers open a page without a window, with a profile in a folder of its own. */
 const browsers = {
@@ -29,13 +31,16 @@ const pages: Readonly<Record<string, string>> = {
   "cnn-layers.js": `<script type="importmap">
     {"imports": {"${PACKAGE}": "/dist/cnn-layers.js"}}
     </script><script type="module" src="/program.mjs"></script>`,
+  ...Object.fromEntries(bundlers.map((name) => [name, bundleOf(name, "program")])),
   ...Object.fromEntries(
-    bundlers.map((name) => [
-      name,
-      `<script type="module" src="/bundles/${name}/program.js"></script>`,
-    ]),
+    workerBundlers.map((name) => [`training-${name}`, bundleOf(name, "training")]),
   ),
 };
+
+/** What runs a bundle. */
+function bundleOf(bundler: string, program: string): string {
+  return `<script type="module" src="/bundles/${bundler}/${program}.js"></script>`;
+}
 
 /** Milliseconds that a page may take. */
 const PATIENCE = 60_000;
@@ -130,7 +135,12 @@ export function testBrowsers({ folder }: Installed): void {
         await Deno.remove(profile, { recursive: true }).catch(() => {});
       });
 
-      for (const name of Object.keys(pages)) {
+      for (const name of workerBundlers) {
+        it(`a bundle by ${name} trains in a worker to a solver's bits`, async () => {
+          assertEquals(await served.report(`training-${name}`), TRAINED);
+        });
+      }
+      for (const name of ["cnn-layers.js", ...bundlers]) {
         const what = name === "cnn-layers.js"
           ? `a page that imports ${name}`
           : `a bundle by ${name}`;

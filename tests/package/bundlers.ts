@@ -9,12 +9,23 @@ import { before, describe, it } from "@std/testing/bdd";
 import { join } from "node:path";
 import { NO_GENERATED, PACKAGE } from "../../tools/bundle.ts";
 import type { Installed } from "./install.ts";
+import { TRAINING } from "./training.ts";
 
 /** The bundlers: each makes bundles/NAME/program.js, alone.js and slim.js. */
 export const bundlers = ["esbuild", "vite", "webpack"] as const;
 
-/** Programs beside program.mjs: one that uses nothing, and one that says what runs without the generated tier. */
+/** The bundlers that find the file of the worker by themselves. */
+export const workerBundlers: readonly string[] = ["vite", "webpack"];
+
+/**
+ * Programs beside program.mjs: one that uses nothing, one that trains in a worker, and one that says what
+ * runs without the generated tier.
+ */
 const programs = {
+  "training.mjs": `${TRAINING}
+    const answer = await fetch(location.href, { method: "POST", body: report });
+    const next = await answer.text();
+    if (next !== "") location.href = next;`,
   "alone.mjs": `import "${PACKAGE}";`,
   "slim.mjs": `
     import { convForward, explainConv, registerKernels, tensor, useKernels } from "${PACKAGE}";
@@ -42,11 +53,12 @@ const builds: Readonly<Record<(typeof bundlers)[number], string>> = {
     const output = { entryFileNames: "[name].js" };
     const bundle = (input, conditions) => build({
       configFile: false,
+      base: "./",
       logLevel: "error",
       resolve: { conditions: [...conditions, ...defaultClientConditions] },
       build: { outDir: "bundles/vite", emptyOutDir: false, rollupOptions: { input, output } },
     });
-    await bundle(["program.mjs", "alone.mjs"], []);
+    await bundle(["program.mjs", "alone.mjs", "training.mjs"], []);
     await bundle(["slim.mjs"], ["${NO_GENERATED}"]);`,
   webpack: `
     import webpack from "webpack";
@@ -57,7 +69,9 @@ const builds: Readonly<Record<(typeof bundlers)[number], string>> = {
         webpack({ ...config, resolve: { conditionNames } }, (error, stats) =>
           error || stats.hasErrors() ? reject(error ?? stats.toString("errors-only")) : resolve()));
     };
-    await bundle({ program: "./program.mjs", alone: "./alone.mjs" }, ["..."]);
+    await bundle({
+      program: "./program.mjs", alone: "./alone.mjs", training: "./training.mjs",
+    }, ["..."]);
     await bundle({ slim: "./slim.mjs" }, ["${NO_GENERATED}", "..."]);`,
 };
 

@@ -10,27 +10,7 @@ import { join } from "node:path";
 import { PACKAGE } from "../../tools/bundle.ts";
 import type { Installed } from "./install.ts";
 import { assertReport } from "./report.ts";
-
-/** Trains in a worker, on two threads, and as a solver does. */
-export const training = `
-  import { affine, conv, Net, RandomState, relu, Solver } from "${PACKAGE}";
-  import { trainInWorker } from "${PACKAGE}/worker";
-  const random = new RandomState(0), x = random.randn([40, 1, 8, 8]), y = random.randint(0, 3, 40);
-  const data = { xTrain: x, yTrain: y, xVal: x, yVal: y };
-  const net = new Net({ inputDim: [1, 8, 8], layers: [conv(4), relu(), affine(3)] });
-  const solver = { batchSize: 10, numEpochs: 3 };
-  const training = trainInWorker({ net, data, solver, threads: 2 });
-  let last;
-  for await (last of training);
-  const trained = (await training.done).net;
-  const { shape } = await training.predict(x);
-  training[Symbol.dispose]();
-  new Solver(net, data, { ...solver, verbose: false }).train();
-  const values = ({ params }) => Object.values(params).map(({ data }) => data.join()).join();
-  const report = [values(trained) === values(net), last.iteration, last.threads, shape].join();`;
-
-/** What it says. */
-export const TRAINED = "true,12,2,40,3";
+import { TRAINED, TRAINING } from "./training.ts";
 
 /** Tests of the installed package in every runtime. */
 export function testRuntimes({ folder, runtimes, run }: Installed): void {
@@ -42,8 +22,9 @@ export function testRuntimes({ folder, runtimes, run }: Installed): void {
         assertReport(stdout);
       });
       it("trains in a worker to a solver's bits", async () => {
-        await Deno.writeTextFile(join(folder, "training.mjs"), `${training} console.log(report);`);
-        const { stdout, stderr } = await run(program, "training.mjs");
+        const text = `${TRAINING} console.log(report);`;
+        await Deno.writeTextFile(join(folder, "trained.mjs"), text);
+        const { stdout, stderr } = await run(program, "trained.mjs");
         assertEquals(stdout.trim(), TRAINED, stderr);
       });
       it("loads from every entry point", async () => {
