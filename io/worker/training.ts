@@ -50,7 +50,7 @@ interface Waiting {
  * training run ends; an error ends the loop too. Leaving the loop does not stop the training run.
  *
  * The worker lives on when the training run has ended, for predictions and checkpoints, until it is
- * disposed of; in Deno it keeps the process alive.
+ * disposed of; outside pages it keeps the process alive.
  */
 export class WorkerTraining implements Disposable, AsyncIterable<WorkerProgress> {
   /** Called with every report. */

@@ -79,18 +79,11 @@ export function passes(
   ];
 }
 
-function planesOf(
-  { groups, inputs, outputs }: Pass,
-  direction: Direction,
-): HTMLElement {
+function planesOf({ groups, inputs, outputs }: Pass, direction: Direction): HTMLElement {
   const what = direction === "dw"
-    ? `sums products over positions for each of ${inputs} x ${outputs} pairs of planes`
-    : `adds ${inputs} planes into each of ${outputs}`;
-  return el(
-    "p",
-    {},
-    `Each of ${groups} ${groups === 1 ? "group" : "groups"} ${what}.`,
-  );
+    ? `Each of ${inputs} x ${outputs} pairs of planes has sums of its own, over all positions`
+    : `Each of ${outputs} planes that are written sums what ${inputs} planes give`;
+  return el("p", {}, `${what}${groups === 1 ? "" : `, in each of ${groups} groups`}.`);
 }
 
 /** Tiers: who answers, and why those before do not. */
@@ -124,7 +117,7 @@ export function tiers({ tiers, explanation }: KernelReport): Content[] {
 const ALGORITHMS = {
   direct: "direct sums, with vectors along a row",
   depthwise: "depthwise sums, a plane at a time",
-  winograd: "Winograd's algorithm, F(2x2, 3x3)",
+  winograd: "Winograd's algorithm, by tiles of 2x2 outputs",
   batched: "images in the lanes of a vector",
   gemm: "a blocked product of matrices (im2col)",
 } as const;
@@ -137,7 +130,7 @@ function plan(
   return [
     ALGORITHMS[algorithm],
     ...few === undefined ? [] : [`${simpler} up to ${images(few)}`],
-    ...fewPrepared === undefined || fewPrepared === few
+    ...!fewPrepared || fewPrepared === few
       ? []
       : [`with packed weights up to ${images(fewPrepared)}`],
     ...batched === undefined ? [] : [`images in the lanes from ${images(batched)} on`],

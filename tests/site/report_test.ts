@@ -77,6 +77,23 @@ describe("reportOf()", () => {
   });
 });
 
+describe("reportOf() without WebAssembly", () => {
+  it("says so, and shows the generated kernel", () => {
+    const { WebAssembly } = globalThis;
+    try {
+      Object.assign(globalThis, { WebAssembly: undefined });
+      const report = reportOf(requestFor({}));
+      assertEquals(report.explanation.tier, "generated");
+      const why = "WebAssembly with SIMD does not work here";
+      assertStringIncludes(whyMissing(report.wasm) ?? "", why);
+      assertStringIncludes(whyMissing(report.schedules) ?? "", why);
+      assert(present(report.typescript).text.length > 1000);
+    } finally {
+      Object.assign(globalThis, { WebAssembly });
+    }
+  });
+});
+
 describe("The form of a shape", () => {
   it("reads what can be typed in, and goes through an address", () => {
     const fields = {
