@@ -7,27 +7,35 @@
 import { fileURLToPath } from "node:url";
 import { finish, type Finished, runText } from "./command.ts";
 
-/** Why there can be no jobs here; false if there can. */
-export const noMpi: string | false = await reason();
+/** What starts jobs: as the system has it, or a certain MPI's, as Debian names them. */
+type Mpirun = "mpirun" | "mpirun.mpich";
 
-async function reason(): Promise<string | false> {
+/** Why there can be no jobs here; false if there can. */
+export const noMpi: string | false = await reason("mpirun");
+/** Why there can be none of MPICH; false if there can. */
+export const noMpich: string | false = await reason("mpirun.mpich");
+
+async function reason(mpirun: Mpirun): Promise<string | false> {
   try {
-    const { success } = await new Deno.Command("mpirun", { args: ["--version"] }).output();
-    return success ? false : "mpirun does not run";
+    const { success } = await new Deno.Command(mpirun, { args: ["--version"] }).output();
+    return success ? false : `${mpirun} does not run`;
   } catch {
-    return "there is no mpirun: Debian's openmpi-bin has it";
+    return `there is no ${mpirun}: Debian's openmpi-bin and mpich have it`;
   }
 }
 
 /** A command as so many ranks run it. */
-export function onRanks(ranks: number): (command: string[]) => string[] {
+export function onRanks(
+  ranks: number,
+  mpirun: Mpirun = "mpirun",
+): (command: string[]) => string[] {
   // Open MPI wants to be asked for more ranks than cores, and by root.
   const settings = [
     "OMPI_ALLOW_RUN_AS_ROOT=1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
     "OMPI_MCA_rmaps_base_oversubscribe=1",
   ];
-  return (command) => ["env", ...settings, "mpirun", "-n", String(ranks), ...command];
+  return (command) => ["env", ...settings, mpirun, "-n", String(ranks), ...command];
 }
 
 /**
@@ -37,17 +45,19 @@ export function onRanks(ranks: number): (command: string[]) => string[] {
  * @param work What each does with its `mpi`.
  * @param imports What it imports, from "ROOT/...", which is the project's folder.
  * @param options How MPI is opened.
+ * @param mpirun What starts it.
  */
 export async function runRanks(
   ranks: number,
   work: string,
   imports = "",
   options = "{}",
+  mpirun: Mpirun = "mpirun",
 ): Promise<Finished> {
   const text = `import { withMpi } from "ROOT/io/mpi.ts";
     ${imports}
     await withMpi(async (mpi) => { ${work} }, ${options});`;
-  return await runText(text, onRanks(ranks));
+  return await runText(text, onRanks(ranks, mpirun));
 }
 
 /** Runs a task of the project on ranks, as a user does. */

@@ -71,6 +71,8 @@ export const areas: readonly Area[] = [
       "augmentation",
       "split",
       "batches",
+      "pairwise_sum",
+      "nets/joint",
       "averages",
       "solver_groups",
       "metrics",
@@ -120,6 +122,8 @@ export const excluded: readonly RegExp[] = [
   /^kernels\/generated\/kernels\//,
   // Their tests start workers, which take more address space than a copy is given.
   /^kernels\/threads\//,
+  // Theirs start jobs, whose processes would wait for each other forever.
+  /^io\/mpi\//,
   /^tools\/mutate\/(main|workers)\.ts$/,
 ];
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { decodeCheckpoint } from "../../../mod.ts";
-import { noMpi, runRanks } from "../../support/mpi.ts";
+import { noMpi, noMpich, runRanks } from "../../support/mpi.ts";
 import { hashOf, makeSolver, type TrainingOptions } from "../../support/mpi_training.ts";
 
 const imports = `import { makeSolver, hashOf } from "ROOT/tests/support/mpi_training.ts";
@@ -49,6 +49,20 @@ describe("training on ranks", { skip: noMpi }, () => {
       }
     });
   }
+
+  it("has the same bits under MPICH", { skip: noMpich }, async () => {
+    const { stdout, stderr, code } = await runRanks(
+      2,
+      `const solver = makeSolver({ parallel: mpi, seed: mpi.rank });
+       await solver.trainAsync();
+       console.log(mpi.library.replace(/[:\\s].*/, ""), hashOf(solver.checkpoint()));`,
+      imports,
+      "{}",
+      "mpirun.mpich",
+    );
+    assertEquals(code, 0, stderr);
+    assertEquals(stdout, `MPICH ${alone({})}\n`.repeat(2));
+  });
 
   it("lets rank 0 alone tell how it goes, and all end when one is told to stop", async () => {
     const { stdout, stderr, code } = await runRanks(
