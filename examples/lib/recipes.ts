@@ -165,7 +165,7 @@ export const recipes = {
     goal: { of: "test", accuracy: 0.8 },
   },
   fast: {
-    about: "airbench94, which starts from whitened patches: an hour",
+    about: "airbench94, which starts from whitened patches: 45 minutes on two cores",
     numTraining: 49_000,
     net: fastNet,
     normalize: true,
@@ -193,6 +193,6 @@ export const recipes = {
     mirror: "alternate",
     numTest: 10_000,
     testTime: { mirror: true, shift: 1 },
-    goal: { of: "test", accuracy: 0.9 },
+    goal: { of: "test", accuracy: 0.93 },
   },
 } satisfies Record<string, Recipe>;
