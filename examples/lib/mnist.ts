@@ -42,6 +42,19 @@ export interface Mnist {
   readonly scale: Scale;
 }
 
+/** Images of one kind as bytes, SIDE * SIDE each, with their labels. */
+export interface Labelled {
+  readonly images: Uint8Array;
+  readonly labels: Uint8Array;
+}
+
+/** Images as bytes, split. */
+export interface Split extends Pick<Mnist, "classes" | "scale"> {
+  readonly train: Labelled;
+  readonly validation: Labelled;
+  readonly test: Labelled;
+}
+
 /** The way back from a value to that of the pixel, from 0 to 255. */
 export function pixelOf(value: number, { mean, deviation }: Scale): number {
   return 255 * (value * deviation + mean);
@@ -56,17 +69,24 @@ export function pixelOf(value: number, { mean, deviation }: Scale): number {
  * @throws {InputError} If a file is missing or damaged.
  */
 export async function readMnist(directory?: string, limit = Infinity): Promise<Mnist> {
+  return normalized(await readMnistBytes(directory, limit));
+}
+
+/** Reads the digits as bytes, as {@linkcode readMnist} does. */
+export async function readMnistBytes(directory?: string, limit = Infinity): Promise<Split> {
   const folder = directory ?? await packagedFolder();
   const train = await readDigits(folder, "train"), test = await readDigits(folder, "t10k");
   const known = train.labels.length;
   if (known <= VALIDATION) {
     throw new InputError(`${folder} must have more than ${VALIDATION} digits: it has ${known}`);
   }
-  const [xTrain, yTrain] = part(train, 0, Math.min(limit, known - VALIDATION));
-  const [xVal, yVal] = part(train, known - VALIDATION, Math.min(limit, VALIDATION));
-  const [xTest, yTest] = part(test, 0, Math.min(limit, test.labels.length));
-  const classes = Array.from({ length: 10 }, (_, digit) => String(digit));
-  return { xTrain, yTrain, xVal, yVal, xTest, yTest, classes, scale: SCALE };
+  return {
+    train: part(train, 0, Math.min(limit, known - VALIDATION)),
+    validation: part(train, known - VALIDATION, Math.min(limit, VALIDATION)),
+    test: part(test, 0, Math.min(limit, test.labels.length)),
+    classes: Array.from({ length: 10 }, (_, digit) => String(digit)),
+    scale: SCALE,
+  };
 }
 
 /**
@@ -80,12 +100,7 @@ async function packagedFolder(): Promise<string> {
   return dirname(fileURLToPath(import.meta.resolve(labels)));
 }
 
-interface Digits {
-  readonly images: Uint8Array;
-  readonly labels: Uint8Array;
-}
-
-async function readDigits(folder: string, prefix: string): Promise<Digits> {
+async function readDigits(folder: string, prefix: string): Promise<Labelled> {
   const imagesPath = join(folder, `${prefix}-images-idx3-ubyte`);
   const labelsPath = join(folder, `${prefix}-labels-idx1-ubyte`);
   const names = [imagesPath, labelsPath] as const;
@@ -121,17 +136,26 @@ async function read(path: string): Promise<Uint8Array> {
   return await orInputError(`${path} cannot be read`, () => Deno.readFile(found));
 }
 
-function part(
-  { images, labels }: Digits,
-  from: number,
-  count: number,
-): [Tensor<Float32Array>, Uint8Array] {
-  const size = SIDE * SIDE, pixels = images.subarray(from * size, (from + count) * size);
-  return [pixelsOf(pixels, SCALE), labels.subarray(from, from + count)];
+function part({ images, labels }: Labelled, from: number, count: number): Labelled {
+  const size = SIDE * SIDE;
+  return {
+    images: images.subarray(from * size, (from + count) * size),
+    labels: labels.subarray(from, from + count),
+  };
+}
+
+/** Images brought to mean 0 and deviation 1. */
+export function normalized({ train, validation, test, classes, scale }: Split): Mnist {
+  return {
+    ...{ xTrain: pixelsOf(train.images, scale), yTrain: train.labels },
+    ...{ xVal: pixelsOf(validation.images, scale), yVal: validation.labels },
+    ...{ xTest: pixelsOf(test.images, scale), yTest: test.labels },
+    ...{ classes, scale },
+  };
 }
 
 /** Pixels of images, (N, 1, 28, 28), brought to mean 0 and deviation 1. */
-export function pixelsOf(bytes: Uint8Array, { mean, deviation }: Scale): Tensor<Float32Array> {
+function pixelsOf(bytes: Uint8Array, { mean, deviation }: Scale): Tensor<Float32Array> {
   const data = new Float32Array(bytes.length);
   for (let i = 0; i < data.length; i++) data[i] = (bytes[i] / 255 - mean) / deviation;
   return tensor(data, [data.length / (SIDE * SIDE), 1, SIDE, SIDE]);
