@@ -67,7 +67,7 @@ describe("the generator", () => {
   });
   it("is checked by a command whose exit code says whether a file differs", async () => {
     const folder = await Deno.makeTempDir();
-    for (const part of ["codegen", "kernels", "nn", "tools"]) {
+    for (const part of ["codegen", "kernels", "nn", "page", "site", "tools"]) {
       await copy(`${root}${part}`, `${folder}/${part}`);
     }
     for (const file of ["deno.json", "deno.lock"]) {
@@ -297,7 +297,8 @@ describe("the generator's command", () => {
   });
   it("fails with --check where a kernel is not what would be written", async () => {
     const copy = await Deno.makeTempDir();
-    const cp = ["-r", "codegen", "kernels", "tools", "deno.json", "deno.lock", copy];
+    const folders = ["codegen", "kernels", "page", "site", "tools"];
+    const cp = ["-r", ...folders, "deno.json", "deno.lock", copy];
     assertEquals((await new Deno.Command("cp", { args: cp, cwd: root }).output()).code, 0);
     const check = () => codegenIn(copy, "--check");
     assertEquals(await check(), { code: 0, out: "", err: "" });

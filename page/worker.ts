@@ -1,0 +1,9 @@
+/**
+ * The worker that trains.
+ *
+ * @module
+ */
+
+import { serveTraining } from "../io/worker.ts";
+
+serveTraining();
