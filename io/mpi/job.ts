@@ -40,7 +40,7 @@ export class Mpi implements Parallel {
   constructor(library: Library, world: Communicator, bucketBytes: number) {
     this.rank = world.rank;
     this.size = world.size;
-    this.library = library.version.split("\n")[0];
+    this.library = library.version;
     this.#world = world;
     this.#sums = this.size > 1 ? new BucketedSums(world, bucketBytes) : undefined;
   }
@@ -214,19 +214,12 @@ function checkPath(name: string, value: unknown): asserts value is string {
 
 /** Checks what the codes of the library mean, before anything depends on them. */
 function checkWorld({ symbols, codes, version }: Library, { rank, size }: Communicator): void {
-  const bytes = new Int32Array(1);
+  const bytes = new Int32Array(1), wrong = `${version} has other codes than known`;
   for (const [type, expected] of Object.entries({ byte: 1, float32: 4, float64: 8 } as const)) {
     symbols.MPI_Type_size(codes[type as "byte"], bytes);
-    if (bytes[0] === expected) continue;
-    throw new MpiError(
-      `${version.split("\n")[0]} has other codes than known: ${type} has ${bytes[0]} bytes`,
-    );
+    if (bytes[0] !== expected) throw new MpiError(`${wrong}: ${type} has ${bytes[0]} bytes`);
   }
-  if (!(rank >= 0 && rank < size)) {
-    throw new MpiError(
-      `${version.split("\n")[0]} has other codes than known: rank ${rank} of ${size}`,
-    );
-  }
+  if (!(rank >= 0 && rank < size)) throw new MpiError(`${wrong}: rank ${rank} of ${size}`);
   // What has started this process knows how many it has started.
   const started = Number(
     environment("OMPI_COMM_WORLD_SIZE") ?? environment("PMI_SIZE") ??
@@ -234,10 +227,8 @@ function checkWorld({ symbols, codes, version }: Library, { rank, size }: Commun
   );
   if (size > 1 || started === 1) return;
   throw new MpiError(
-    `${started} processes were started, but ${
-      version.split("\n")[0]
-    } sees this one alone: it is not the ` +
-      "MPI of the mpirun that was called; say which library to open",
+    `${started} processes were started, but ${version} sees this one alone: it is not the MPI of the ` +
+      "mpirun that was called; say which library to open",
   );
 }
 

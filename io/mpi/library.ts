@@ -126,7 +126,7 @@ export interface Codes {
 export interface Library {
   readonly symbols: Symbols;
   readonly codes: Codes;
-  /** What it says of itself. */
+  /** What it says of itself, the first line. */
   readonly version: string;
 }
 
@@ -213,7 +213,7 @@ function known(opened: Deno.DynamicLibrary<typeof SYMBOLS>): Library {
   const symbols: Opened = opened.symbols;
   const text = new Uint8Array(8192), length = new Int32Array(1);
   symbols.MPI_Get_library_version(text, length);
-  const version = new TextDecoder().decode(text.subarray(0, length[0])).replace(/\0.*/s, "").trim();
+  const [version] = new TextDecoder().decode(text.subarray(0, length[0])).split(/[\0\n]/);
   const family = FAMILIES.find((family) => family.version.test(version));
   if (family !== undefined) {
     // Before that, Open MPI answers nothing else.
@@ -223,6 +223,6 @@ function known(opened: Deno.DynamicLibrary<typeof SYMBOLS>): Library {
   opened.close();
   throw new MpiError(
     "The MPI library must be Open MPI 3 to 5, or one with MPICH's ABI: it is " +
-      JSON.stringify(version.split("\n")[0]),
+      JSON.stringify(version),
   );
 }

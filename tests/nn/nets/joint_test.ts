@@ -41,6 +41,23 @@ const deep = () =>
     ...[flatten(), affine(5), batchnorm(), relu(), affine(3)],
   );
 
+describe("LayeredNet.loss()", () => {
+  it("tells each gradient once, the penalty added, before those of the layers before it", () => {
+    const told = new Map<string, Float64Array>(), net = deep();
+    const frozen = new Set(["W2"]);
+    const { grads } = net.loss(x, y, {
+      frozen,
+      onGradient: (name, { data }) => {
+        assert(!told.has(name), name);
+        told.set(name, Float64Array.from(data));
+      },
+    });
+    assertEquals([...told.keys()], Object.keys(grads));
+    assertEquals([...told.keys()].slice(0, 4), ["W6", "b6", "gamma5", "beta5"]);
+    for (const [name, data] of told) assertSameBits(grads[name].data, data, name);
+  });
+});
+
 describe("LayeredNet.losses()", () => {
   it("gives what one large batch gives, running statistics included", () => {
     const whole = deep(), parts = deep();
