@@ -98,19 +98,27 @@ export interface Setup {
   readonly checkpoint?: Uint8Array;
 }
 
-const SOLVER_OPTIONS = [
-  ...["updateRule", "optimConfig", "paramGroups", "frozen", "clip", "average", "lrDecay"],
-  ...[
-    "batchSize",
-    "accumulate",
-    "synchronizeBatchnorm",
-    "shuffle",
-    "numEpochs",
-    "numTrainSamples",
-    "numValSamples",
-  ],
-  ...["printEvery", "verbose", "restoreBest", "patience"],
-];
+/** Every option: the type tells of one that a solver gets later. */
+const SOLVER_OPTIONS: Readonly<Record<keyof WorkerSolverOptions, true>> = {
+  updateRule: true,
+  optimConfig: true,
+  paramGroups: true,
+  frozen: true,
+  clip: true,
+  average: true,
+  lrDecay: true,
+  batchSize: true,
+  accumulate: true,
+  synchronizeBatchnorm: true,
+  shuffle: true,
+  numEpochs: true,
+  numTrainSamples: true,
+  numValSamples: true,
+  printEvery: true,
+  verbose: true,
+  restoreBest: true,
+  patience: true,
+};
 
 /** Functions that make a thing of its description, by type. */
 type Makers<T, D extends { readonly type: string }> = {
@@ -162,7 +170,7 @@ export function netOf({ description, params, modelState }: Omit<Setup, "data">):
 }
 
 function checkSolverOptions(solver: unknown): void {
-  checkOptions("solver", solver, SOLVER_OPTIONS);
+  checkOptions("solver", solver, Object.keys(SOLVER_OPTIONS));
   const { updateRule = "sgd" } = solver;
   const expected = "be the name of an update rule, as functions do not travel to a worker";
   checkType(typeof updateRule === "string", "solver.updateRule", expected, updateRule);

@@ -4,12 +4,15 @@ import {
   affine,
   ArgumentRangeError,
   decodeCheckpoint,
+  lookahead,
   Net,
   RandomState,
   relu,
   Solver,
+  stepSchedule,
   type Tensor,
   ThreeLayerConvNet,
+  triangularSchedule,
   useKernels,
 } from "../../../mod.ts";
 import { trainInWorker, type WorkerProgress } from "../../../io/worker.ts";
@@ -77,6 +80,47 @@ describe("trainInWorker()", () => {
     const { net, lossHistory } = await training.done;
     assertEquals(lossHistory, onThread.lossHistory);
     assertEquals(bitsOf(net.state()), bitsOf(own.state()));
+  });
+
+  it("takes every option of the solver that is plain data", async () => {
+    const solver = {
+      updateRule: "sgd_momentum",
+      optimConfig: { learningRate: 1e-2, momentum: 0.8 },
+      frozen: ["W1", /^gamma/],
+      ...{ batchSize: 10, accumulate: 3, synchronizeBatchnorm: true, numEpochs: 6, patience: 2 },
+      ...{ numTrainSamples: 7, numValSamples: null, restoreBest: false, verbose: false },
+    } as const;
+    const net = makeNet(), random = new RandomState(4);
+    const images = (N: number) => random.randn([N, 1, 8, 8]);
+    const own = { ...data, xTrain: images(60), xVal: images(20) };
+    const onThread = new Solver(net, own, { ...solver, seed: 3 });
+    onThread.train();
+    using training = trainInWorker({ net: makeNet(), data: own, solver, seed: 3, threads: 1 });
+    const { net: trained, lossHistory, valAccHistory } = await training.done;
+    assertEquals([lossHistory, valAccHistory], [onThread.lossHistory, onThread.valAccHistory]);
+    assertEquals(bitsOf(trained.state()), bitsOf(net.state()));
+  });
+
+  it("makes schedules and averages of their descriptions", async () => {
+    const [step, triangular] = [{ at: [0.3], factor: 0.2 }, { start: 0.3, peak: 0.4 }];
+    const described = [
+      [{ type: "step", ...step } as const, stepSchedule(step)],
+      [{ type: "triangular", ...triangular } as const, triangularSchedule(triangular)],
+    ] as const;
+    const few = {
+      ...options.solver,
+      numEpochs: 4,
+      average: { type: "lookahead", every: 3 },
+    } as const;
+    for (const [schedule, own] of described) {
+      const average = lookahead({ every: 3 }), net = makeNet();
+      const solver = makeSolver(net, { numEpochs: 4, schedule: own, average });
+      solver.train();
+      using training = trainInWorker({ ...options, net: makeNet(), schedule, solver: few });
+      const { net: trained, learningRateHistory } = await training.done;
+      assertEquals(learningRateHistory, solver.learningRateHistory);
+      assertEquals(bitsOf(trained.state()), bitsOf(net.state()));
+    }
   });
 
   it("reports progress, the last iteration included, until the training run ends", async () => {
