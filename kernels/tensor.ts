@@ -28,8 +28,8 @@ export function dtypeOf(data: FloatArray): DType {
   return data[Symbol.toStringTag] === "Float32Array" ? "float32" : "float64";
 }
 
-/** Makes an array of zeros; undefined if it has no room. */
-export type Allocator = (dtype: DType, length: number) => FloatArray | undefined;
+/** Makes an array of zeros, that will be used many times or not; undefined if it has no room. */
+export type Allocator = (dtype: DType, length: number, lasts: boolean) => FloatArray | undefined;
 
 let allocator: Allocator | undefined;
 
@@ -48,9 +48,16 @@ export function zerosOf(dtype: DType, length: number): FloatArray {
   return dtype === "float32" ? new Float32Array(length) : new Float64Array(length);
 }
 
-/** An array of zeros for a tensor, where every thread finds it if there are several. */
-export function allocate(dtype: DType, length: number): FloatArray {
-  return allocator?.(dtype, length) ?? zerosOf(dtype, length);
+/**
+ * An array of zeros for a tensor, where every thread finds it if there are several.
+ *
+ * @param dtype Its type.
+ * @param length Its length.
+ * @param lasts Whether it will be used many times. Default: false.
+ * @returns The array.
+ */
+export function allocate(dtype: DType, length: number, lasts = false): FloatArray {
+  return allocator?.(dtype, length, lasts) ?? zerosOf(dtype, length);
 }
 
 /** `[2,3,8,8]`: a shape as messages show it. */

@@ -16,8 +16,8 @@ import {
   checkWithin,
 } from "../kernels/check.ts";
 import { ArgumentTypeError } from "../kernels/errors.ts";
-import { type DType, type FloatArray, show, type Tensor } from "../kernels/tensor.ts";
-import { zerosLike } from "./tensor.ts";
+import { type DType, dtypeOf, type FloatArray, show, type Tensor } from "../kernels/tensor.ts";
+import { zeros } from "./tensor.ts";
 
 /** Whether a layer runs in training or at inference. */
 export type Mode = "train" | "test";
@@ -195,7 +195,7 @@ export function tensorLike<A extends FloatArray>(
   like: Tensor<A>,
   whose: string,
 ): Tensor<A> {
-  if (value === undefined) return zerosLike(like);
+  if (value === undefined) return zeros(like.shape, dtypeOf(like.data)) as Tensor<A>;
   checkTensorShape(name, value, like.shape, whose);
   checkSameDType({ [whose]: like, [name]: value });
   return value as Tensor<A>;

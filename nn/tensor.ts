@@ -225,7 +225,7 @@ export function linspace<D extends DType = "float64">(
 
 /** An array of zeros of a dtype. */
 export function newArray(length: number, dtype: DType): FloatArray {
-  return allocate(checkDType(dtype), length);
+  return allocate(checkDType(dtype), length, true);
 }
 
 /** A tensor of zeros with the dtype of another; its shape too unless one is given. */
@@ -234,6 +234,11 @@ export function zerosLike<A extends FloatArray>(
   shape: readonly number[] = like.shape,
 ): Tensor<A> {
   return { data: takeArray(dtypeOf(like.data), sizeOf(shape), true) as A, shape: [...shape] };
+}
+
+/** A tensor of zeros that no iteration uses again. */
+export function freshLike<A extends FloatArray>(like: Tensor<A>): Tensor<A> {
+  return { data: allocate(dtypeOf(like.data), like.data.length) as A, shape: [...like.shape] };
 }
 
 /** The same with anything in it: for results whose every value is written. */

@@ -42,7 +42,7 @@ export class Workspace {
     const key = keyOf(dtype, length);
     const again = this.#free.get(key)?.pop() ?? this.#last.get(key)?.pop();
     if (zeros) again?.fill(0);
-    const array = again ?? allocate(dtype, length);
+    const array = again ?? allocate(dtype, length, true);
     this.#used.add(array);
     return array;
   }

@@ -13,6 +13,7 @@ import type { Assembly, Func } from "./assembler.ts";
 import { hasSimd } from "./features.ts";
 import { Scratch } from "../scratch.ts";
 import type { DType, FloatArray } from "../tensor.ts";
+import { type Copies, joinCopies, sharedMemoryOf } from "./shared_copies.ts";
 
 const PAGE = 65536;
 const INITIAL_PAGES = 32;
@@ -67,6 +68,8 @@ let doubles: Float64Array = new Float64Array(0);
 
 /** The functions of modules that have joined the memory: they keep it alive, and nothing else does. */
 let joined = new WeakMap<Link, Functions>();
+/** What copies between it and shared buffers. */
+let copies = new WeakMap<ArrayBufferLike, Copies>();
 
 /** A memory cannot shrink: a new one takes its place, which every module joins when it next runs. */
 const held = new Scratch(() => {
@@ -77,6 +80,7 @@ const held = new Scratch(() => {
 function release(): void {
   memory = undefined;
   joined = new WeakMap();
+  copies = new WeakMap();
   singles = new Float32Array(0);
   doubles = new Float64Array(0);
 }
@@ -116,6 +120,16 @@ export function scratch(dtype: DType): FloatArray {
     doubles = new Float64Array(memory.buffer);
   }
   return dtype === "float32" ? singles : doubles;
+}
+
+/** What copies between the memory and a shared buffer; undefined if arrays do so themselves. */
+export function copiesOf(buffer: ArrayBufferLike): Copies | undefined {
+  let found = copies.get(buffer);
+  if (found !== undefined) return found;
+  const shared = sharedMemoryOf(buffer);
+  if (shared === undefined || owner !== webAssembly) return undefined;
+  copies.set(buffer, found = joinCopies(memory as WebAssembly.Memory, shared));
+  return found;
 }
 
 /** A module that functions are called of. */

@@ -24,7 +24,7 @@ const held = new Scratch(() => partials.byteLength, () => partials = zerosOf("fl
 export function partialSums(count: number): FloatArray {
   held.need(8 * count);
   if (partials.length < count || isShared !== areShared()) {
-    partials = allocate("float64", count);
+    partials = allocate("float64", count, true);
     isShared = areShared();
   }
   return partials;

@@ -6,7 +6,7 @@
  */
 
 import type { FloatArray } from "../tensor.ts";
-import { type Functions, type Module, scratch } from "./memory.ts";
+import { copiesOf, type Functions, type Module, scratch } from "./memory.ts";
 
 /** Takes a driver's steps. Places in the memory are in bytes, parts of arrays in numbers. */
 export interface Queue {
@@ -53,16 +53,36 @@ export const immediate: Queue = {
     functions = module.join();
   },
   load(at, array, first, end) {
+    const copies = copiesOf(array.buffer);
+    if (copies !== undefined) {
+      const bytes = (Math.min(end, array.length) - first) * array.BYTES_PER_ELEMENT;
+      copies.load(at, array.byteOffset + first * array.BYTES_PER_ELEMENT, bytes);
+      return;
+    }
     const memory = scratchLike(array);
     const isWhole = first === 0 && end === array.length;
     memory.set(isWhole ? array : array.subarray(first, end), at / array.BYTES_PER_ELEMENT);
   },
   store(array, first, count, at) {
+    const copies = copiesOf(array.buffer);
+    if (copies !== undefined) {
+      const size = array.BYTES_PER_ELEMENT;
+      copies.store(array.byteOffset + first * size, at, count * size);
+      return;
+    }
     const start = at / array.BYTES_PER_ELEMENT;
     array.set(scratchLike(array).subarray(start, start + count), first);
   },
   loadRows(at, array, first, pitch, width, rows) {
     if (width === pitch) return this.load(at, array, first, first + rows * width);
+    const copies = copiesOf(array.buffer), size = array.BYTES_PER_ELEMENT;
+    if (copies !== undefined) {
+      let from = array.byteOffset + first * size, to = at;
+      for (let i = 0; i < rows; i++, from += pitch * size, to += width * size) {
+        copies.load(to, from, width * size);
+      }
+      return;
+    }
     const memory = scratchLike(array);
     let to = at / array.BYTES_PER_ELEMENT;
     for (let i = 0, from = first; i < rows; i++, from += pitch, to += width) {
@@ -71,6 +91,14 @@ export const immediate: Queue = {
   },
   storeRows(array, first, pitch, width, rows, at) {
     if (width === pitch) return this.store(array, first, rows * width, at);
+    const copies = copiesOf(array.buffer), size = array.BYTES_PER_ELEMENT;
+    if (copies !== undefined) {
+      let from = at, to = array.byteOffset + first * size;
+      for (let i = 0; i < rows; i++, from += width * size, to += pitch * size) {
+        copies.store(to, from, width * size);
+      }
+      return;
+    }
     const memory = scratchLike(array);
     let from = at / array.BYTES_PER_ELEMENT;
     for (let i = 0, to = first; i < rows; i++, to += pitch, from += width) {

@@ -9,6 +9,7 @@
 
 import type { Module } from "../simd/memory.ts";
 import type { Queue } from "../simd/queue.ts";
+import { sharedMemoryOf } from "../simd/shared_copies.ts";
 import type { FloatArray } from "../tensor.ts";
 import type { Team } from "./team.ts";
 import { COMMAND, type Mail } from "./worker.ts";
@@ -56,7 +57,7 @@ export class Recorder implements Queue {
   #knownBytes = 0;
   #reset = false;
   /** What the job uses that workers have not been sent. */
-  #newBuffers: [number, SharedArrayBuffer][] = [];
+  #newBuffers: [number, SharedArrayBuffer | WebAssembly.Memory][] = [];
   #newModules: [number, Uint8Array][] = [];
   #staging: Staging[] = [];
   /** Copies of arrays that are not shared. */
@@ -223,7 +224,7 @@ export class Recorder implements Queue {
     if (id === undefined) {
       id = nextId++;
       this.#buffers.set(buffer, id);
-      this.#newBuffers.push([id, buffer]);
+      this.#newBuffers.push([id, sharedMemoryOf(buffer) ?? buffer]);
       this.#knownBytes += buffer.byteLength;
     }
     return id;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { COPYING } from "../simd/shared_copies.ts";
 import { CONTROL, type Mail, type WorkerSetup, workerText } from "./worker.ts";
 
 /** Numbers that a job may take. */
@@ -119,7 +120,7 @@ export class Team {
       for (let worker = 0; worker < count - 1; worker++) {
         const host = start(text, (reason) => failure ??= reason);
         hosts.push(host);
-        host.send({ worker, control, commands, maximumPages });
+        host.send({ worker, control, commands, maximumPages, copying: COPYING });
       }
     } catch (error) {
       failure = String(error);

@@ -16,13 +16,15 @@ export interface WorkerSetup {
   readonly control: SharedArrayBuffer;
   readonly commands: SharedArrayBuffer;
   readonly maximumPages: number;
+  /** The module that copies between two memories. */
+  readonly copying: Uint8Array;
 }
 
 /** What a worker gets later: what the next job uses. */
 export interface Mail {
   /** Whether everything that came before is to be forgotten. */
   readonly reset: boolean;
-  readonly buffers: readonly (readonly [id: number, buffer: SharedArrayBuffer])[];
+  readonly buffers: readonly (readonly [id: number, SharedArrayBuffer | WebAssembly.Memory])[];
   readonly modules: readonly (readonly [id: number, bytes: Uint8Array])[];
 }
 
@@ -91,11 +93,16 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
   }
 
   /** Sets the worker up; returns what takes the mail. */
-  function serve({ worker, control, commands, maximumPages }: WorkerSetup): (mail: Mail) => void {
+  function serve(
+    { worker, control, commands, maximumPages, copying }: WorkerSetup,
+  ): (mail: Mail) => void {
     const words = new Int32Array(control);
     const stream = new Float64Array(commands);
     const buffers = new Map<number, Uint8Array>();
     const pressure = new WeakMap<SharedArrayBuffer, ArrayBuffer>();
+    /** What copies between the memory and buffers that are memories too. */
+    const copies = new Map<number, WebAssembly.Exports>();
+    let copyModule: WebAssembly.Module | undefined;
     const memory = new WebAssembly.Memory({ initial: 1, maximum: maximumPages });
     let own = new Uint8Array(memory.buffer), singles = new Float32Array(memory.buffer);
     const modules = new Map<number, Loaded>();
@@ -111,9 +118,17 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
     function read({ reset, buffers: added, modules: more }: Mail): void {
       if (reset) {
         buffers.clear();
+        copies.clear();
         modules.clear();
       }
-      for (const [id, buffer] of added) {
+      for (const [id, shared] of added) {
+        let buffer: SharedArrayBuffer;
+        if (shared instanceof WebAssembly.Memory) {
+          buffer = shared.buffer as unknown as SharedArrayBuffer;
+          copyModule ??= new WebAssembly.Module(copying as Uint8Array<ArrayBuffer>);
+          const e = { m: memory, t: shared };
+          copies.set(id, new WebAssembly.Instance(copyModule, { e }).exports);
+        } else buffer = shared;
         buffers.set(id, new Uint8Array(buffer));
         // Engines do not count shared bytes when they decide whether to collect.
         pressure.set(buffer, new ArrayBuffer(buffer.byteLength >> 3));
@@ -123,6 +138,20 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
         const { exports } = new WebAssembly.Instance(module, { e: { m: memory } });
         modules.set(id, { exports, names: Object.keys(exports) });
       }
+    }
+
+    type Copy = (to: number, from: number, bytes: number) => void;
+
+    function load(id: number, to: number, from: number, bytes: number): void {
+      const copy = copies.get(id);
+      if (copy !== undefined) (copy.load as Copy)(to, from, bytes);
+      else own.set(buffers.get(id)!.subarray(from, from + bytes), to);
+    }
+
+    function store(id: number, to: number, from: number, bytes: number): void {
+      const copy = copies.get(id);
+      if (copy !== undefined) (copy.store as Copy)(to, from, bytes);
+      else buffers.get(id)!.set(own.subarray(from, from + bytes), to);
     }
 
     /** Runs commands; returns how many images they did if they end early, or else -1. */
@@ -135,11 +164,11 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
             at += 3;
             break;
           case K.load:
-            own.set(buffers.get(b)!.subarray(c, c + d), a);
+            load(b, a, c, d);
             at += 5;
             break;
           case K.store:
-            buffers.get(a)!.set(own.subarray(c, c + d), b);
+            store(a, b, c, d);
             at += 5;
             break;
           case K.clear:
@@ -160,11 +189,11 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
           case K.loadRows:
           case K.storeRows: {
             const [pitch, width, rows] = stream.subarray(at + 4, at + 7);
-            const isLoad = stream[at] === K.loadRows, shared = buffers.get(isLoad ? b : a)!;
+            const isLoad = stream[at] === K.loadRows;
             let [there, here] = isLoad ? [c, a] : [b, c];
             for (let i = 0; i < rows; i++, there += pitch, here += width) {
-              if (isLoad) own.set(shared.subarray(there, there + width), here);
-              else shared.set(own.subarray(here, here + width), there);
+              if (isLoad) load(b, here, there, width);
+              else store(a, there, here, width);
             }
             at += 7;
             break;

@@ -4,12 +4,12 @@
  * @module
  */
 
-import { type FloatArray, sizeOf, type Tensor } from "../../kernels/tensor.ts";
+import { dtypeOf, type FloatArray, sizeOf, type Tensor } from "../../kernels/tensor.ts";
 import { type ExampleSource, gather } from "../data/examples.ts";
 import type { Labels, Model } from "../model.ts";
 import { isHigher } from "../shaping.ts";
 import type { RandomState } from "../random/random_state.ts";
-import { zerosLike } from "../tensor.ts";
+import { zeros } from "../tensor.ts";
 import type { Parallel } from "./parallel.ts";
 
 /** Examples in a batch where only scores are computed, as in the course. */
@@ -70,7 +70,7 @@ export function zerosForModel<A extends FloatArray>(
   shape: readonly number[],
 ): Tensor<A> {
   const [first] = Object.values(params);
-  return zerosLike(first, shape);
+  return zeros(shape, dtypeOf(first.data)) as Tensor<A>;
 }
 
 /** The column of a row's first maximum; a NaN wins, as in numpy's argmax. */
