@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import { after, before, describe, it } from "@std/testing/bdd";
 import axe from "axe-core";
 import { dirname, join } from "node:path";
@@ -75,6 +81,7 @@ describe("deno task docs", () => {
     assertStringIncludes(page("index.html"), "notebooks/CNN-Layers.html");
     assertStringIncludes(page("architecture.html"), `<h2 id="what-a-call-does">`);
     assertStringIncludes(page("training.html"), `<h2 id="in-a-worker">`);
+    assertMatch(page("readme.html"), /<img src="images\/docs\/figures\/[\w-]+\.svg" alt="\w/);
     assertEquals(page("notebooks/CNN.html").match(/<img src="data:image\/png/g)?.length, 7);
     assertStringIncludes(page("notebooks/CNN-BatchNorm.html"), `class="katex-display"`);
     assertStringIncludes(page("reference/~/convForward.html"), "convForward");

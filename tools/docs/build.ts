@@ -44,8 +44,12 @@ export async function buildDocs(
     await Deno.writeTextFile(file, text);
   };
   onStep("documents and notebooks");
-  const all = await documents(), pages: Page[] = [];
-  for (const document of all) pages.push(await pageOf(document, all));
+  const all = await documents(), pages: Page[] = [], images = new Map<string, string>();
+  for (const document of all) pages.push(await pageOf(document, all, images));
+  for (const [path, source] of images) {
+    await Deno.mkdir(dirname(join(docs, path)), { recursive: true });
+    await Deno.copyFile(join(ROOT, source), join(docs, path));
+  }
   const classroom = await statOf(join(folder, "index.html")) !== undefined;
   for (const page of [...pages, indexPage(pages, classroom)]) {
     await write(page.path, pageHtml(page));
@@ -82,10 +86,14 @@ async function writeStyles(docs: string): Promise<void> {
 }
 
 /** The page of a document. */
-async function pageOf(document: DocumentPage, all: readonly DocumentPage[]): Promise<Page> {
+async function pageOf(
+  document: DocumentPage,
+  all: readonly DocumentPage[],
+  images: Map<string, string>,
+): Promise<Page> {
   const { source, path } = document;
   const text = await Deno.readTextFile(join(ROOT, source));
-  const converter = new Converter(linksOf(document, all));
+  const converter = new Converter(linksOf(document, all, images));
   if (source.endsWith(".ipynb")) return { path, ...notebookHtml(JSON.parse(text), converter) };
   if (!source.endsWith(".md")) {
     const body = `<h1>License</h1>\n<pre class="plain">${escaped(text)}</pre>`;

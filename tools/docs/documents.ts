@@ -6,6 +6,8 @@
 
 import { dirname, join } from "node:path/posix";
 import { ROOT } from "../bundle.ts";
+import { upFrom } from "./layout.ts";
+import type { Links } from "./markdown.ts";
 
 /** Folders with documents, and what their names end in. */
 const FOLDERS = ["", "docs/", "bench/", "notebooks/", "notebooks/exercises/"];
@@ -34,25 +36,37 @@ export async function documents(): Promise<DocumentPage[]> {
   return found.sort().map((source) => ({ source, path: pageOf(source) }));
 }
 
+/** Where images of documents lie in the documentation. */
+const IMAGES = "images";
+
 /**
  * What becomes of the links of a document: those to other documents lead to their pages.
  *
  * @param document The document.
  * @param all All documents.
- * @returns The link of a page, from that of the document; undefined for other files of the project.
+ * @param images Takes the images that it shows: their paths in the documentation, and in the project.
+ * @returns Its links.
  */
 export function linksOf(
   { source, path }: DocumentPage,
   all: readonly DocumentPage[],
-): (link: string) => string | undefined {
-  return (link) => {
-    const [file, anchor] = link.split("#");
-    const target = join(dirname(source), file);
-    const page = all.find(({ source }) =>
-      source === target || source === join(target, "README.md")
-    );
-    if (page === undefined) return undefined;
-    const up = "../".repeat(path.split("/").length - 1);
-    return up + page.path + (anchor === undefined ? "" : `#${anchor}`);
+  images: Map<string, string>,
+): Links {
+  const up = upFrom(path);
+  return {
+    page(link) {
+      const [file, anchor] = link.split("#");
+      const target = join(dirname(source), file);
+      const page = all.find(({ source }) =>
+        source === target || source === join(target, "README.md")
+      );
+      if (page === undefined) return undefined;
+      return up + page.path + (anchor === undefined ? "" : `#${anchor}`);
+    },
+    image(link) {
+      const target = join(dirname(source), link), place = join(IMAGES, target);
+      images.set(place, target);
+      return up + place;
+    },
   };
 }

@@ -10,8 +10,13 @@ import katex from "katex";
 import { Marked, type Tokens } from "marked";
 import { escaped } from "./layout.ts";
 
-/** Gives the link of a page in place of that of a document; undefined where there is no such page. */
-export type Linker = (link: string) => string | undefined;
+/** What becomes of the relative links of a document. */
+export interface Links {
+  /** The link of a page in place of that of a document; undefined where there is no such page. */
+  page(link: string): string | undefined;
+  /** The link of an image, which is beside the pages then. */
+  image(link: string): string;
+}
 
 /** The anchors of headings, as GitHub makes them, each once. */
 class Anchors {
@@ -46,6 +51,10 @@ function formula(text: string, displayMode: boolean): string {
   return katex.renderToString(text, { displayMode, throwOnError: true });
 }
 
+function isRelative(link: string): boolean {
+  return !/^[a-z]+:/.test(link) && !link.startsWith("#");
+}
+
 /** A converter of one document, or of its parts one after the other. */
 export class Converter {
   readonly #marked: Marked;
@@ -53,9 +62,9 @@ export class Converter {
   /**
    * A converter.
    *
-   * @param link What becomes of relative links.
+   * @param links What becomes of relative links.
    */
-  constructor(link: Linker) {
+  constructor(links: Links) {
     const anchors = new Anchors();
     this.#marked = new Marked({
       renderer: {
@@ -70,9 +79,12 @@ export class Converter {
         },
         link({ href, tokens }: Tokens.Link): string {
           const inner = this.parser.parseInline(tokens);
-          const isRelative = !/^[a-z]+:/.test(href) && !href.startsWith("#");
-          const to = isRelative ? link(href) : href;
+          const to = isRelative(href) ? links.page(href) : href;
           return to === undefined ? inner : `<a href="${escaped(to)}">${inner}</a>`;
+        },
+        image({ href, text }: Tokens.Image): string {
+          const from = isRelative(href) ? links.image(href) : href;
+          return `<img src="${escaped(from)}" alt="${escaped(text)}">`;
         },
       },
       hooks: {
