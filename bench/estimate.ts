@@ -14,6 +14,7 @@ import {
   directCost,
   directWeightsCost,
   gemmCost,
+  gemmWeightsCost,
   winogradCosts,
   winogradWeightsCost,
 } from "../kernels/simd/costs.ts";
@@ -47,14 +48,18 @@ function imagesCost(pass: Pass, dtype: DType, schedule: Schedule, N: number): nu
 }
 
 function weightsCost(pass: Pass, dtype: DType, schedule: Schedule, N: number): number {
-  const { algorithm, batched, few = 0 } = schedule, vector = vectors[dtype];
+  const { algorithm, batched, few = 0, fewBy = "direct" } = schedule, vector = vectors[dtype];
   if (algorithm === "depthwise") return NaN;
-  if (N <= few) return costOf(directWeightsCost(pass, vector), N);
+  const costs: Partial<Record<Schedule["algorithm"], typeof directWeightsCost>> = {
+    gemm: gemmWeightsCost,
+    winograd: winogradWeightsCost,
+  };
+  const cost = costs[N <= few ? fewBy : algorithm] ?? directWeightsCost;
+  if (N <= few) return costOf(cost(pass, vector), N);
   if (batched !== undefined && N >= batched) {
     const together = 2 * vector.lanes;
     return costOf(batchedCost(pass, vector), Math.ceil(N / together) * together);
   }
-  const cost = algorithm === "winograd" ? winogradWeightsCost : directWeightsCost;
   return costOf(cost(pass, vector), N);
 }
 
