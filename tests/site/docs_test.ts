@@ -14,6 +14,7 @@ import { FIELDS, requestOf } from "../../site/kernel/form.ts";
 import { reportOf } from "../../site/kernel/report.ts";
 import { ROOT } from "../../tools/bundle.ts";
 import { buildDocs } from "../../tools/docs/build.ts";
+import { servePage } from "../../tools/page/serve.ts";
 import { hasChromium, launchChromium } from "../support/chromium.ts";
 import { present } from "../support/present.ts";
 
@@ -125,21 +126,7 @@ describe("deno task docs", () => {
 
     before(async () => {
       if (skip) return;
-      const types: Readonly<Record<string, string>> = {
-        html: "text/html",
-        js: "text/javascript",
-        css: "text/css",
-      };
-      server = Deno.serve(
-        { hostname: "127.0.0.1", port: 0, onListen: () => {} },
-        async (request) => {
-          const path = decodeURIComponent(new URL(request.url).pathname);
-          const body = await Deno.readFile(join(folder, path)).catch(() => null);
-          const type = types[path.split(".").at(-1)!] ?? "application/octet-stream";
-          const status = body === null ? 404 : 200;
-          return new Response(body, { status, headers: { "content-type": type } });
-        },
-      );
+      server = servePage(folder);
       browser = await launchChromium();
     });
     after(async () => {
@@ -154,7 +141,8 @@ describe("deno task docs", () => {
       const page = await browser!.newPage({ viewport, colorScheme: "light" });
       page.on("pageerror", ({ message }) => errors.push(message));
       page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-      await page.goto(`http://127.0.0.1:${server!.addr.port}/docs/${path}`);
+      const response = await page.goto(`http://127.0.0.1:${server!.addr.port}/docs/${path}`);
+      assert(response?.ok(), `${path} is not served`);
       return page;
     }
 
@@ -237,6 +225,7 @@ describe("deno task docs", () => {
         const path of [
           ...["index.html", "readme.html", "migration.html", "kernel.html"],
           ...["notebooks/CNN-BatchNorm.html", "reference/~/Solver.html"],
+          "reference/worker/~/WorkerTraining.prototype.[Symbol.dispose].html",
         ]
       ) {
         const page = await open(path, 375);

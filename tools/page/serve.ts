@@ -43,7 +43,7 @@ export function servePage(
   return Deno.serve({ hostname: "127.0.0.1", port, onListen: () => {} }, async (request) => {
     const { pathname } = new URL(request.url);
     // A URL has no ".." left but an encoded one, and names of the site need no encoding.
-    const isKnown = /^\/[\w./-]*$/.test(pathname) && !pathname.includes("..");
+    const isKnown = /^\/[\w.~[\]/-]*$/.test(pathname) && !pathname.includes("..");
     const path = join(folder, pathname.endsWith("/") ? `${pathname}index.html` : pathname);
     const body = isKnown ? await Deno.readFile(path).catch(() => undefined) : undefined;
     if (body === undefined) return new Response("Not found", { status: 404, headers });
