@@ -76,7 +76,8 @@ export function showControls(session: Session, canTrain: () => boolean): () => v
   });
   session.evaluated.listen(() => {
     showFigures();
-    showStatusSoon();
+    if (session.phase === "training") showStatusSoon();
+    else showStatus();
   });
   session.netChanged.listen(showButtons);
   showButtons();

@@ -60,8 +60,8 @@ const LIVE = 500, FULL = 1000;
 /** Milliseconds from one look at the weights to the next. */
 const LOOK = 400;
 
-/** An evaluation may take this part of the time. */
-const EVALUATION_PART = 0.05;
+/** An evaluation may take this part of the time; milliseconds from one to the next. */
+const EVALUATION_PART = 0.1, SOONEST = 1000, LATEST = 4000;
 
 /** The net, and what trains it. */
 export class Session {
@@ -253,12 +253,16 @@ export class Session {
     this.evaluate();
   }
 
-  /** Looks at the images to validate on, in turns with the page's other work. */
-  async evaluate(): Promise<void> {
+  /**
+   * Looks at the images to validate on, in turns with the page's other work.
+   *
+   * @param iteration After which iteration that is, if the accuracy belongs to the training run's curve.
+   */
+  async evaluate(iteration?: number): Promise<void> {
     const version = this.#version, net = this.#net, { xVal, statistics } = this.#set;
     try {
       const scores = await scoresByTurns(net, range(xVal, 0, FULL), statistics);
-      if (version === this.#version && net === this.#net) this.#report(scores);
+      if (version === this.#version && net === this.#net) this.#report(scores, iteration);
     } catch (error) {
       if (version === this.#version) this.failed.emit(error);
     }
@@ -344,7 +348,7 @@ export class Session {
     this.#evaluation = undefined;
     this.#enter("done");
     this.weightsChanged.emit();
-    this.evaluate();
+    this.evaluate(this.#history.losses.length);
   }
 
   /** Looks at the weights now and then, and at what they make of images. */
@@ -365,7 +369,8 @@ export class Session {
             if (version !== this.#version) return;
             this.#report(scores, histories.lossHistory.length);
             const end = performance.now();
-            nextEvaluation = end + Math.max(1000, (end - begin) / EVALUATION_PART);
+            const fair = (end - begin) / EVALUATION_PART;
+            nextEvaluation = end + Math.min(Math.max(SOONEST, fair), LATEST);
           }
         }
         await pause(LOOK);

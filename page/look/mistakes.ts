@@ -29,18 +29,17 @@ export function showMistakes(session: Session, probe: Probe): void {
   const show = (evaluation: Evaluation | undefined) => {
     const mistakes = evaluation === undefined ? [] : mistakesOf(evaluation, session.set.yVal);
     const some = mistakes.slice(0, MOST), key = JSON.stringify([session.set.id, some]);
-    const { scores } = evaluation ?? {};
-    const rest = `of ${scores?.shape[0]}`;
-    setText(
-      note,
-      scores === undefined ? "" : `${mistakes.length} ${rest}; click one to look at it`,
-    );
+    setText(note, evaluation === undefined ? "" : noteOf(mistakes.length, evaluation));
     if (key === shown) return;
     shown = key;
     list.replaceChildren(...some.map((mistake) => itemOf(session, probe, mistake)));
   };
   session.netChanged.listen(() => show(undefined));
   session.evaluated.listen(show);
+}
+
+function noteOf(mistakes: number, { scores: { shape: [images] } }: Evaluation): string {
+  return mistakes === 0 ? `none of ${images}` : `${mistakes} of ${images}; click one to look at it`;
 }
 
 function mistakesOf({ scores }: Evaluation, labels: Uint8Array): readonly Mistake[] {

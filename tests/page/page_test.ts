@@ -57,9 +57,6 @@ describe("The page in Chromium", { skip }, () => {
     });
     const { page, errors } = visited;
     assertEquals(await page.evaluate("crossOriginIsolated"), true);
-    await page.evaluate(`globalThis.long = [];
-      new PerformanceObserver((list) => long.push(...list.getEntries().map((e) => e.duration)))
-        .observe({ entryTypes: ["longtask"] })`);
     await press(page, "Train");
     await statusHas(page, "images/s");
     // While it trains: one can draw, and the views are filled.
@@ -118,6 +115,24 @@ describe("The page in Chromium", { skip }, () => {
     await statusHas(page, "images/s");
     await press(page, "Stop");
     await statusHas(page, "Done");
+    await press(page, "Reset");
+    await statusHas(page, "Ready");
+    assertEquals(errors, []);
+  });
+
+  it("switches kernels and threads while it trains, and shows their speeds side by side", async () => {
+    await using visited = await visit(browser, site.url, { epochs: 1000 });
+    const { page, errors } = visited;
+    const row = (kernels: string, threads: number) =>
+      page.locator("#speeds tr").filter({ hasText: new RegExp(`^${kernels}${threads}[\\d,]+$`) });
+    await press(page, "Train");
+    await row("SIMD", 1).waitFor();
+    await page.getByRole("radio", { name: "Generated TypeScript" }).check();
+    await row("Generated TypeScript", 1).waitFor();
+    await page.getByRole("radio", { name: "SIMD" }).check();
+    await page.getByRole("radio", { name: "2", exact: true }).check();
+    await row("SIMD", 2).waitFor();
+    assertEquals(await page.locator("#speeds tr").count(), 3);
     await press(page, "Reset");
     await statusHas(page, "Ready");
     assertEquals(errors, []);
