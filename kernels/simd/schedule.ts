@@ -102,11 +102,15 @@ function scheduleWeights(pass: Pass, vector: Vector, { reassociate }: Features):
   const byGemm = costOf(gemm, 1) < 0.9 * costOf(direct, 1) - FEWEST_SAVED;
   const simple = byGemm ? gemm : direct;
   const most = winograd ? winogradWeightsCost(pass, vector) : direct;
-  const from = fewestImages(most, simple);
+  // The sums of many images are taken out once for some of them: their products are what counts.
+  const { image } = directCost(pass, vector);
+  const from = fewestImages(winograd ? most : { ...direct, image }, simple);
   const algorithm = from === undefined && byGemm ? "gemm" : winograd ? "winograd" : "direct";
   const best = algorithm === "gemm" ? gemm : most;
   const few = algorithm === "gemm" ? 0 : (from ?? 1) - 1;
-  const batched = fewestBatched(pass, vector, best);
+  // Images in the lanes lose more to their sums' memory than is counted, which products do not.
+  const lost = algorithm === "gemm" ? 0.8 : 1;
+  const batched = fewestBatched(pass, vector, { ...best, image: lost * best.image });
   return {
     algorithm,
     ...few > 0 && { few, ...byGemm && { fewBy: "gemm" } },
