@@ -15,15 +15,14 @@ import { LayerTimes, type Phase } from "./layer_times.ts";
 import { scriptOptions, whole, word } from "../tools/options.ts";
 import {
   cropAndMirror,
-  type FloatArray,
   Net,
   type OptimConfig,
   RandomState,
   type Tensor,
-  tensor,
   updateRules,
   useKernels,
   useThreads,
+  zeros,
 } from "../mod.ts";
 
 const names = Object.keys(recipes) as (keyof typeof recipes)[];
@@ -79,17 +78,16 @@ function start() {
   );
   const configs: Record<string, OptimConfig> = {};
   const averages = average?.start(net);
+  const drawn: Tensor = zeros([batch, 3, 32, 32], dtype);
   const run = { net, least: new Map<string, Map<Phase, number>>(), iteration: Infinity };
 
   /** An iteration as the solver goes about it. */
   function iterate(place: number): void {
     const picks = random.randint(0, IMAGES, batch), y = picks.map((pick) => labels[pick]);
     const x = timed("batch", "other", () => {
-      const data: FloatArray = images.data.slice(0, batch * size);
       for (const [n, pick] of picks.entries()) {
-        data.set(images.data.subarray(pick * size, (pick + 1) * size), n * size);
+        drawn.data.set(images.data.subarray(pick * size, (pick + 1) * size), n * size);
       }
-      const drawn: Tensor = tensor(data, [batch, 3, 32, 32]);
       augment?.(drawn, random, { picks, y, epoch: 0 });
       return drawn;
     });
