@@ -198,6 +198,12 @@ describe("The page in Chromium", { skip }, () => {
     await page.waitForFunction(
       "/accuracy 9[5-9]/.test(document.getElementById('status').textContent)",
     );
+    // What was learned is there at the next visit, too.
+    const reached = await accuracyOf(page);
+    await page.reload();
+    await statusHas(page, "Done");
+    await ready(page);
+    assertEquals(await accuracyOf(page), reached);
     assertEquals(errors, []);
   });
 

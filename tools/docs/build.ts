@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT } from "../bundle.ts";
 import { statOf, tryFolder } from "../files.ts";
+import { linkDocs } from "../page/build.ts";
 import { type DocumentPage, documents, linksOf } from "./documents.ts";
 import { escaped, type Page, pageHtml } from "./layout.ts";
 import { Converter } from "./markdown.ts";
@@ -68,6 +69,7 @@ export async function buildDocs(
   await writeStyles(docs);
   onStep("reference");
   await writeReference(join(docs, "reference"));
+  if (classroom) await linkDocs(folder);
 }
 
 /** Writes the styles, those of formulas and their fonts among them. */

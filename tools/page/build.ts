@@ -53,8 +53,20 @@ export async function buildPage(
   await Deno.writeTextFile(join(folder, "style.css"), await styles());
   const html = await Deno.readTextFile(join(SOURCES, "index.html"));
   await Deno.writeTextFile(join(folder, "index.html"), html.replace("{{sets}}", sets.join()));
+  await linkDocs(folder);
   await Deno.copyFile(join(SOURCES, "icon.svg"), join(folder, "icon.svg"));
   await writeServiceWorker(folder, sets);
+}
+
+/**
+ * Shows the link to the documentation on a built page if it is beside the page.
+ *
+ * @param folder The page's folder.
+ */
+export async function linkDocs(folder: string): Promise<void> {
+  if (await statOf(join(folder, "docs", "index.html")) === undefined) return;
+  const file = join(folder, "index.html"), html = await Deno.readTextFile(file);
+  await Deno.writeTextFile(file, html.replace('<p id="docs" hidden>', '<p id="docs">'));
 }
 
 /** Removes modules of an earlier build, whose names hold their hashes. */
