@@ -5,11 +5,11 @@
  * @module
  */
 
-import { haloOf, type Pass, phasesOf } from "../passes.ts";
+import type { Pass } from "../passes.ts";
 import { Assembly } from "./assembler.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
-import { groupBatch } from "./pass_layout.ts";
+import { groupBatch, sourceShape } from "./pass_layout.ts";
 import { movedBy, padded } from "./planes.ts";
 import { nanosecondsOf, type WeightProgram } from "./program.ts";
 import type { Schedule } from "./schedule.ts";
@@ -30,20 +30,8 @@ export function planDirectWeights(
   const layout = new Layout();
   const batch = groupBatch(pass, vector), parts = groups / batch;
   const images = schedule.imageBatch;
-  const ys = phasesOf(rows), xs = phasesOf(columns);
-  const haloY = haloOf(rows, ys), haloX = haloOf(columns, xs);
   const stride = columns.sourceStep;
-  const x = padded(layout, vector, "x", {
-    planes: batch * inputs,
-    H: rows.source.size,
-    W: columns.source.size,
-    top: haloY.before,
-    left: haloX.before,
-    rows: haloY.extent,
-    columns: haloX.extent,
-    stride,
-    images,
-  });
+  const x = padded(layout, vector, "x", { ...sourceShape(pass, batch * inputs), images });
   const dout = padded(layout, vector, "dout", {
     planes: batch * outputs,
     H: OH,

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { haloOf, type Pass, phasesOf } from "../passes.ts";
+import type { Pass } from "../passes.ts";
 import type { WeightRun } from "../runner.ts";
 import { zerosOf } from "../tensor.ts";
 import { Assembly, type Func } from "./assembler.ts";
@@ -14,6 +14,7 @@ import { ROWS, writeProduct, writeTranspose, writeTransposed, writeUnpack } from
 import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
 import { runJob } from "./job.ts";
 import { compile, Layout } from "./memory.ts";
+import { divisorWithin, sourceShape } from "./pass_layout.ts";
 import { padded } from "./planes.ts";
 import { PRODUCTS } from "./program.ts";
 import type { Vector } from "./vector.ts";
@@ -32,9 +33,7 @@ export function gemmServesWeights({ rows, columns, groups }: Pass): boolean {
 function channelBlock({ rows, columns, inputs, outputs }: Pass, { bytes }: Vector): number {
   const taps = rows.taps.length * columns.taps.length;
   const beside = Math.max(outputs, rows.positions * columns.positions);
-  let channels = Math.min(inputs, Math.max(1, Math.floor(BLOCK / (beside * taps * bytes))));
-  while (inputs % channels !== 0) channels--;
-  return channels;
+  return divisorWithin(inputs, BLOCK / (beside * taps * bytes));
 }
 
 /** Plans dw and db for a forward pass: what it needs of the memory, and the attempt. */
@@ -53,18 +52,8 @@ export function planGemmWeights(
   // A panel of ones is for the biases.
   const panels = Math.ceil(sums / width), strips = Math.ceil(outputs / ROWS);
   const layout = new Layout();
-  const haloY = haloOf(rows, phasesOf(rows)), haloX = haloOf(columns, phasesOf(columns));
   const stride = columns.sourceStep;
-  const x = padded(layout, vector, "x", {
-    planes: channels,
-    H: rows.source.size,
-    W: columns.source.size,
-    top: haloY.before,
-    left: haloX.before,
-    rows: haloY.extent,
-    columns: haloX.extent,
-    stride,
-  });
+  const x = padded(layout, vector, "x", sourceShape(pass, channels));
   const doutBytes = strips * ROWS * P * bytes, productBytes = strips * ROWS * TILE_BYTES;
   const dout = layout.region("dout", doutBytes + 16);
   // Transposing continues to a whole vector of steps.

@@ -12,7 +12,14 @@
 import { type Axis, haloOf, type Pass, type Phase, phasesOf } from "../passes.ts";
 import type { Assembly, Func, Local } from "./assembler.ts";
 import type { Layout } from "./memory.ts";
-import { mergeRow, type Padded, padded, type Planes, writeCopy } from "./planes.ts";
+import {
+  mergeRow,
+  type Padded,
+  padded,
+  type PaddedShape,
+  type Planes,
+  writeCopy,
+} from "./planes.ts";
 import type { ImageProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import { pushSum, type Vector } from "./vector.ts";
@@ -69,9 +76,14 @@ const GROUP_BYTES = 1 << 18;
 /** How many groups are held at a time: a divisor of all, so that each part of an image is like it. */
 export function groupBatch({ groups, inputs, rows, columns }: Pass, { bytes }: Vector): number {
   const size = inputs * rows.source.extent * columns.source.extent * bytes;
-  let batch = Math.min(groups, Math.max(1, Math.floor(GROUP_BYTES / size)));
-  while (groups % batch !== 0) batch--;
-  return batch;
+  return divisorWithin(groups, GROUP_BYTES / size);
+}
+
+/** The largest divisor of a number that is not above some limit; 1 if the limit is below. */
+export function divisorWithin(number: number, limit: number): number {
+  let divisor = Math.min(number, Math.max(1, Math.floor(limit)));
+  while (number % divisor !== 0) divisor--;
+  return divisor;
 }
 
 /** Loads the biases of all groups' planes, once for each phase. */
@@ -166,27 +178,35 @@ export function partRunner(
   };
 }
 
-/** Lays out a pass. */
-export function layoutPass(layout: Layout, vector: Vector, walk: Walk): PassLayout {
-  const { rows, columns, groups, inputs, outputs } = walk;
-  const { bytes, lanes } = vector;
-  const ys = phasesOf(rows), xs = phasesOf(columns);
-  const haloY = haloOf(rows, ys), haloX = haloOf(columns, xs);
-  const stride = columns.sourceStep;
-  const source = padded(layout, vector, "source", {
-    planes: groups * inputs,
+/** The planes that a pass reads, with the padding that it needs, split by its stride. */
+export function sourceShape(
+  { rows, columns }: { readonly rows: Axis; readonly columns: Axis },
+  planes: number,
+): PaddedShape {
+  const haloY = haloOf(rows, phasesOf(rows)), haloX = haloOf(columns, phasesOf(columns));
+  return {
+    planes,
     H: rows.source.size,
     W: columns.source.size,
     top: haloY.before,
     left: haloX.before,
     rows: haloY.extent,
     columns: haloX.extent,
-    stride,
-  });
+    stride: columns.sourceStep,
+  };
+}
+
+/** Lays out a pass. */
+export function layoutPass(layout: Layout, vector: Vector, walk: Walk): PassLayout {
+  const { rows, columns, groups, inputs, outputs } = walk;
+  const { bytes, lanes } = vector;
+  const ys = phasesOf(rows), xs = phasesOf(columns);
+  const shape = sourceShape(walk, groups * inputs), { top, left, stride } = shape;
+  const source = padded(layout, vector, "source", shape);
   const sourceRow = source.planes.row;
   /** The byte of a place in a row of the source, which is split by the stride. */
   const columnByte = (from: number) => {
-    const place = haloX.before + from;
+    const place = left + from;
     return ((place % stride) * source.pitch + Math.floor(place / stride)) * bytes;
   };
 
@@ -218,7 +238,7 @@ export function layoutPass(layout: Layout, vector: Vector, walk: Walk): PassLayo
     }
     const none = y.taps.length * x.taps.length === 0;
     const first = none ? 0 : columnByte(x.taps[0].from);
-    const start = none ? 0 : (haloY.before + y.taps[0].from) * sourceRow + first;
+    const start = none ? 0 : (top + y.taps[0].from) * sourceRow + first;
     return {
       phases,
       count: phases.length * outputs,
