@@ -19,11 +19,13 @@ import {
   directCost,
   directWeightsCost,
   gemmCost,
+  gemmWeightsCost,
   winogradCosts,
   winogradWeightsCost,
 } from "../../kernels/simd/costs.ts";
 import { dump } from "../../kernels/simd/dump.ts";
 import { features } from "../../kernels/simd/features.ts";
+import { gemmServesWeights } from "../../kernels/simd/gemm_weights.ts";
 import { type Algorithm, type Schedule, scheduleConv } from "../../kernels/simd/schedule.ts";
 import { vectors } from "../../kernels/simd/vector.ts";
 import { winogradServes, winogradServesWeights } from "../../kernels/simd/winograd_tiles.ts";
@@ -158,12 +160,16 @@ function costsOf(
 ): [Algorithm, Cost][] {
   const vector = vectors[dtype], isWeights = direction === "dw";
   const pass = direction === "dx" ? gradientPass(shape) : forwardPass(shape);
-  const costs: [Algorithm, Cost][] = isWeights
-    ? [["direct", directWeightsCost(pass, vector)]]
-    : [["direct", directCost(pass, vector)], ["gemm", gemmCost(pass, vector)]];
+  const { reassociate } = features();
+  const costs: [Algorithm, Cost][] = [
+    ["direct", (isWeights ? directWeightsCost : directCost)(pass, vector)],
+  ];
+  if (!isWeights) costs.push(["gemm", gemmCost(pass, vector)]);
+  else if (reassociate && gemmServesWeights(pass)) {
+    costs.push(["gemm", gemmWeightsCost(pass, vector)]);
+  }
   if (batched !== undefined) costs.push(["batched", batchedCost(pass, vector)]);
-  const serves = features().reassociate && winogradServes(pass) &&
-    (!isWeights || winogradServesWeights(pass));
+  const serves = reassociate && winogradServes(pass) && (!isWeights || winogradServesWeights(pass));
   const winograd = isWeights ? winogradWeightsCost : winogradCosts;
   if (serves) costs.push(["winograd", winograd(pass, vector)]);
   return costs;

@@ -123,9 +123,10 @@ const ALGORITHMS = {
 } as const;
 
 function plan(
-  { schedule: { algorithm, batched, few, fewPrepared }, direction }: ScheduleReport,
+  { schedule: { algorithm, batched, few, fewBy, fewPrepared }, direction }: ScheduleReport,
 ) {
-  const simpler = direction === "dw" ? "direct sums" : "products of matrices";
+  const isDirect = direction === "dw" && fewBy === undefined;
+  const simpler = isDirect ? "direct sums" : "products of matrices";
   const images = (count: number) => count === 1 ? "an image" : `${count} images`;
   return [
     ALGORITHMS[algorithm],

@@ -48,6 +48,20 @@ describe("reportOf()", () => {
     assert(cost("winograd") < cost("direct"));
   });
 
+  it("has an estimate of every algorithm that a pass is scheduled by", () => {
+    for (const [x, w] of [["1,512,7,7", "512,512,3,3"], ["1,64,13,13", "256,64,1,1"]]) {
+      for (
+        const { schedule, estimates } of present(
+          reportOf(requestFor({ x, w, stride: "1" })).schedules,
+        )
+      ) {
+        const { algorithm, few, fewBy } = schedule;
+        const used = few !== undefined && fewBy !== undefined ? [algorithm, fewBy] : [algorithm];
+        for (const one of used) assert(estimates.some(({ algorithm }) => algorithm === one), one);
+      }
+    }
+  });
+
   it("says why a tier is not asked further", () => {
     using _ = useArithmetic("reproducible");
     const { schedules, tiers } = reportOf(requestFor({ x: "2,5,21,23", w: "3,5,3,3" }));
