@@ -7,60 +7,46 @@
 
 import { forwardPass, gradientPass, type Pass } from "../kernels/passes.ts";
 import { type ConvShape, convShape } from "../kernels/shape.ts";
-import {
-  batchedCost,
-  type Cost,
-  costOf,
-  directCost,
-  directWeightsCost,
-  gemmCost,
-  gemmWeightsCost,
-  winogradCosts,
-  winogradWeightsCost,
-} from "../kernels/simd/costs.ts";
+import { panelImages } from "../kernels/simd/batched.ts";
+import { type Cost, costOf } from "../kernels/simd/costs.ts";
 import { features } from "../kernels/simd/features.ts";
-import { type Schedule, scheduleConv } from "../kernels/simd/schedule.ts";
+import {
+  type Algorithm,
+  imageOptions,
+  type Options,
+  type Schedule,
+  scheduleConv,
+  weightOptions,
+} from "../kernels/simd/schedule.ts";
 import { vectors } from "../kernels/simd/vector.ts";
 import type { DType } from "../kernels/tensor.ts";
 import type { Direction, Workload } from "./peers/peer.ts";
 
-/** The cost of images that are computed one by one, or a few together. */
-function imagesCost(pass: Pass, dtype: DType, schedule: Schedule, N: number): number {
-  const { algorithm, batched, few = 0 } = schedule, vector = vectors[dtype];
-  const together = 2 * vector.lanes;
-  if (batched !== undefined) {
-    const rest = N % together, count = 2 * rest < together ? N - rest : N;
-    if (count >= batched) {
-      const panels = Math.ceil(count / together) * together;
-      const left = count < N
-        ? imagesCost(pass, dtype, { ...schedule, batched: undefined }, rest)
-        : 0;
-      return costOf(batchedCost(pass, vector), panels) + left;
-    }
-  }
-  const costs: Partial<Record<Schedule["algorithm"], () => Cost>> = {
-    direct: () => directCost(pass, vector),
-    gemm: () => gemmCost(pass, vector),
-    winograd: () => winogradCosts(pass, vector),
-  };
-  const cost = costs[N <= few ? "gemm" : algorithm]?.();
-  return cost === undefined ? NaN : costOf(cost, N);
+/** What a pass costs by an algorithm. */
+type CostBy = (algorithm: Algorithm) => Cost;
+
+/** Images in the lanes: panels are computed whole. */
+function batchedCost(costBy: CostBy, together: number, N: number): number {
+  return costOf(costBy("batched"), Math.ceil(N / together) * together);
 }
 
-function weightsCost(pass: Pass, dtype: DType, schedule: Schedule, N: number): number {
-  const { algorithm, batched, few = 0, fewBy = "direct" } = schedule, vector = vectors[dtype];
-  if (algorithm === "depthwise") return NaN;
-  const costs: Partial<Record<Schedule["algorithm"], typeof directWeightsCost>> = {
-    gemm: gemmWeightsCost,
-    winograd: winogradWeightsCost,
-  };
-  const cost = costs[N <= few ? fewBy : algorithm] ?? directWeightsCost;
-  if (N <= few) return costOf(cost(pass, vector), N);
-  if (batched !== undefined && N >= batched) {
-    const together = 2 * vector.lanes;
-    return costOf(batchedCost(pass, vector), Math.ceil(N / together) * together);
+/** The cost of images that are computed one by one, or a few together. */
+function imagesCost(costBy: CostBy, together: number, schedule: Schedule, N: number): number {
+  const { algorithm, batched = Infinity, few = 0 } = schedule;
+  const rest = N % together, count = 2 * rest < together ? N - rest : N;
+  if (count >= batched) {
+    const left = count < N
+      ? imagesCost(costBy, together, { ...schedule, batched: undefined }, rest)
+      : 0;
+    return batchedCost(costBy, together, count) + left;
   }
-  return costOf(cost(pass, vector), N);
+  return costOf(costBy(N <= few ? "gemm" : algorithm), N);
+}
+
+function weightsCost(costBy: CostBy, together: number, schedule: Schedule, N: number): number {
+  const { algorithm, batched = Infinity, few = 0, fewBy = "direct" } = schedule;
+  if (N <= few) return costOf(costBy(fewBy), N);
+  return N >= batched ? batchedCost(costBy, together, N) : costOf(costBy(algorithm), N);
 }
 
 /**
@@ -79,10 +65,15 @@ export function estimateConv(
   // As the kernels do: a 1x1 kernel that takes every position.
   const isFlat = KH * KW * strideY * strideX === 1 && pad === 0;
   const flat = isFlat ? { ...shape, H: 1, W: H * W, OH: 1, OW: H * W } : shape;
-  const schedule = scheduleConv(flat, vectors[dtype], features());
+  const vector = vectors[dtype], together = panelImages(vector);
+  const schedule = scheduleConv(flat, vector, features());
+  if (schedule.forward.algorithm === "depthwise") return undefined;
   const forward = forwardPass(flat), gradient = gradientPass(flat);
-  const cost = direction === "fwd"
-    ? imagesCost(forward, dtype, schedule.forward, N)
-    : imagesCost(gradient, dtype, schedule.dx, N) + weightsCost(forward, dtype, schedule.dw, N);
-  return Number.isNaN(cost) ? undefined : cost;
+  const by = (options: Options, pass: Pass): CostBy => (algorithm) =>
+    options[algorithm].costOf(pass, vector);
+  if (direction === "fwd") {
+    return imagesCost(by(imageOptions, forward), together, schedule.forward, N);
+  }
+  return imagesCost(by(imageOptions, gradient), together, schedule.dx, N) +
+    weightsCost(by(weightOptions, forward), together, schedule.dw, N);
 }

@@ -12,10 +12,11 @@
 import type { Epilogue } from "../epilogue.ts";
 import { meetingsOf, type Pass } from "../passes.ts";
 import { Assembly, type Func } from "./assembler.ts";
+import { batchedCost, nanosecondsOf } from "./costs.ts";
 import { writeTranspose, writeTransposed } from "./emit_affine.ts";
 import { productLocals, TILE_BYTES, TILE_VECTORS, writeProductTile } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
-import { type ImageProgram, nanosecondsOf } from "./program.ts";
+import type { ImageProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import type { FloatArray } from "../tensor.ts";
 import { skewed } from "./planes.ts";
@@ -198,7 +199,7 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
     }
 
     return {
-      cost: nanosecondsOf(pass, vector),
+      cost: nanosecondsOf(batchedCost(pass, vector)),
       together,
       packed: { at: packedWeights, length: groups * weights.group },
       prepare(queue, w, { bias }, packed) {

@@ -9,10 +9,11 @@ import type { Pass } from "../passes.ts";
 import type { FloatArray } from "../tensor.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import { panelBytes, panelImages, type Product, productsOf } from "./batched.ts";
+import { batchedCost, nanosecondsOf } from "./costs.ts";
 import { writeTransposed } from "./emit_affine.ts";
 import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
-import { nanosecondsOf, type WeightProgram } from "./program.ts";
+import type { WeightProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import { writeTotal } from "./weights.ts";
 import { evenRuns } from "./tiles.ts";
@@ -220,7 +221,7 @@ export function planBatchedWeights(
     }
 
     return {
-      cost: nanosecondsOf(pass, vector),
+      cost: nanosecondsOf(batchedCost(pass, vector)),
       together,
       sums: totals,
       biasSums: biasTotals,

@@ -1,6 +1,6 @@
 /**
- * What a pass costs by each algorithm, in multiply-adds of vectors, of which a nanosecond has about eight:
- * what is counted times factors that were measured.
+ * What a pass costs by each algorithm, in multiply-adds of vectors: what is counted times factors that were
+ * measured.
  *
  * @module
  */
@@ -16,12 +16,20 @@ export interface Cost {
   readonly image: number;
 }
 
+/** Multiply-adds of vectors in a nanosecond, about. */
+export const PER_NANOSECOND = 8;
+
 /** What a packed weight costs to be loaded. */
 const LOAD_COST = 3.2;
 
 /** Of a number of images. */
 export function costOf({ call, image }: Cost, images: number): number {
   return call + image * images;
+}
+
+/** About how long an image takes, in nanoseconds: what jobs are cut by. */
+export function nanosecondsOf({ image }: Cost): number {
+  return image / PER_NANOSECOND;
 }
 
 /** Positions of a plane up to which images may lie in the lanes: beyond, planes are far apart. */
@@ -76,6 +84,13 @@ export function gemmCost(pass: Pass, { lanes }: Vector): Cost {
     prepared: LOAD_COST * weightsOf(pass),
     image: groups * image + copyCost(pass),
   };
+}
+
+/** Whether planes are close enough for images in the lanes. */
+export function batchedServes({ rows, columns }: Pass): boolean {
+  const source = rows.source.size * columns.source.size;
+  const target = rows.target.size * columns.target.size;
+  return Math.max(source, target) <= MOST_POSITIONS;
 }
 
 /** Sums with images in the lanes: nothing is multiplied with padding. */
@@ -146,16 +161,4 @@ export function fewestImages(
 ): number | undefined {
   if (cost.image >= other.image) return undefined;
   return Math.max(1, Math.ceil((cost[begin] - other[begin]) / (other.image - cost.image)));
-}
-
-/** The fewest images for which they should lie in the lanes; undefined if that does not pay. */
-export function fewestBatched(pass: Pass, vector: Vector, other: Cost): number | undefined {
-  const { rows, columns } = pass;
-  const positions = Math.max(
-    rows.source.size * columns.source.size,
-    rows.target.size * columns.target.size,
-  );
-  if (positions > MOST_POSITIONS) return undefined;
-  const fewest = fewestImages(batchedCost(pass, vector), other);
-  return fewest && Math.max(vector.lanes, fewest);
 }

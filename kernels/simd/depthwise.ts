@@ -9,12 +9,13 @@
 import { haloOf, type Pass, phasesOf } from "../passes.ts";
 import type { Epilogue } from "../epilogue.ts";
 import { Assembly } from "./assembler.ts";
+import { directCost, nanosecondsOf } from "./costs.ts";
 import { EDGE, type PlaneSource, writePlane } from "./emit_depthwise.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import { groupBatch, partRunner } from "./pass_layout.ts";
 import { chooseTiles } from "./plane_tiles.ts";
 import { type Padded, padded } from "./planes.ts";
-import { type ImageProgram, nanosecondsOf } from "./program.ts";
+import type { ImageProgram } from "./program.ts";
 import type { Vector } from "./vector.ts";
 import { writeFiniteCheck } from "./weights.ts";
 
@@ -101,7 +102,7 @@ export function planDepthwise(pass: Pass, vector: Vector, fused: boolean): Plan<
 
     const size = batch * targetSize;
     return {
-      cost: nanosecondsOf(pass, vector),
+      cost: nanosecondsOf(directCost(pass, vector)),
       prepare(queue, w, { bias }) {
         queue.use(module);
         queue.load(weights, w, 0, w.length);

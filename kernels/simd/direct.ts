@@ -11,6 +11,7 @@ import type { Epilogue } from "../epilogue.ts";
 import type { Pass } from "../passes.ts";
 import type { FloatArray } from "../tensor.ts";
 import { Assembly, type Func } from "./assembler.ts";
+import { directCost, nanosecondsOf } from "./costs.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import {
@@ -21,7 +22,7 @@ import {
   type PhaseSum,
   writeGroups,
 } from "./pass_layout.ts";
-import { type ImageProgram, nanosecondsOf } from "./program.ts";
+import type { ImageProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import type { Schedule } from "./schedule.ts";
 import { convTiles } from "./tiles.ts";
@@ -136,7 +137,7 @@ export function planDirect(
     }
 
     return {
-      cost: nanosecondsOf(pass, vector),
+      cost: nanosecondsOf(directCost(pass, vector)),
       packed: { at: packedWeights, length: groups * weights.group },
       prepare(queue, w, { bias }, packed) {
         queue.use(module);

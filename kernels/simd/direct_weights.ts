@@ -7,11 +7,12 @@
 
 import type { Pass } from "../passes.ts";
 import { Assembly } from "./assembler.ts";
+import { directWeightsCost, nanosecondsOf } from "./costs.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import { groupBatch, sourceShape } from "./pass_layout.ts";
 import { movedBy, padded } from "./planes.ts";
-import { nanosecondsOf, type WeightProgram } from "./program.ts";
+import type { WeightProgram } from "./program.ts";
 import type { Schedule } from "./schedule.ts";
 import { depthwiseWeightTiles, weightTiles } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
@@ -111,7 +112,7 @@ export function planDirectWeights(
 
     const most = imagesPerSum(vector, (OH * OW) / lanes);
     return {
-      cost: nanosecondsOf(pass, vector),
+      cost: nanosecondsOf(directWeightsCost(pass, vector)),
       together: images,
       sums: sums.totals,
       biasSums: biasSums.totals,

@@ -16,6 +16,7 @@ import type { Epilogue } from "../epilogue.ts";
 import type { Pass } from "../passes.ts";
 import type { FloatArray } from "../tensor.ts";
 import { Assembly, type Func } from "./assembler.ts";
+import { gemmCost, nanosecondsOf } from "./costs.ts";
 import { writeTransposed } from "./emit_affine.ts";
 import { writeFinish, writeProduct, writeStrips } from "./emit_gemm.ts";
 import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
@@ -28,7 +29,7 @@ import {
   type PhaseSum,
   writeGroups,
 } from "./pass_layout.ts";
-import { type ImageProgram, nanosecondsOf } from "./program.ts";
+import type { ImageProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import { evenRuns, pieces, type Run } from "./tiles.ts";
 import { noteFinite, type Vector } from "./vector.ts";
@@ -179,7 +180,7 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
     }
 
     return {
-      cost: nanosecondsOf(pass, vector),
+      cost: nanosecondsOf(gemmCost(pass, vector)),
       packed: { at: packedWeights, length: packedBytes / bytes },
       prepare(queue, w, { bias }, packed) {
         queue.use(module);

@@ -10,13 +10,13 @@ import type { Pass } from "../passes.ts";
 import type { WeightRun } from "../runner.ts";
 import { zerosOf } from "../tensor.ts";
 import { Assembly, type Func } from "./assembler.ts";
+import { gemmWeightsCost, nanosecondsOf } from "./costs.ts";
 import { ROWS, writeProduct, writeTranspose, writeTransposed, writeUnpack } from "./emit_affine.ts";
 import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
 import { runJob } from "./job.ts";
 import { compile, Layout } from "./memory.ts";
 import { divisorWithin, sourceShape } from "./pass_layout.ts";
 import { padded } from "./planes.ts";
-import { PRODUCTS } from "./program.ts";
 import type { Vector } from "./vector.ts";
 
 /** Positions of a plane that are served: a panel of inputs stays in the first-level cache. */
@@ -156,13 +156,14 @@ export function planGemmWeights(
       false,
     );
     const module = compile(assembly, layout);
+    const cost = nanosecondsOf(gemmWeightsCost(pass, vector));
     const places = tapPlaces(), allOnes = zerosOf(vector.dtype, P * width).fill(1);
 
     return (N, xs, douts, dw, db) => {
       if (N === 0) return false;
       const long = N * P > vector.mostTerms;
       runJob({
-        cost: N * P * outputs * sums / (PRODUCTS * lanes),
+        cost: N * cost / blocks,
         prepare(queue) {
           queue.use(module);
           queue.load(table, places, 0, places.length);

@@ -7,34 +7,15 @@
 
 import type { Epilogue } from "../epilogue.ts";
 import type { ImageRun, WeightRun } from "../runner.ts";
-import type { Pass } from "../passes.ts";
 import type { FloatArray } from "../tensor.ts";
 import { addParts, partialSums } from "./partial_sums.ts";
 import { type Job, runJob } from "./job.ts";
 import { immediate, type Queue, scratchLike } from "./queue.ts";
-import type { Vector } from "./vector.ts";
 
 /** Products of a vector in a nanosecond, about: what jobs are cut by. */
 export const PRODUCTS = 5;
 /** Copies of numbers in a nanosecond, about. */
 export const COPIES = 2;
-
-/** About how many times fewer products Winograd's algorithm takes. */
-export const PRODUCTS_SAVED = 1.8;
-
-/** About how long an image of a pass takes, in nanoseconds. */
-export function nanosecondsOf(
-  { rows, columns, groups, inputs, outputs }: Pass,
-  vector: Vector,
-): number {
-  const positions = Math.min(rows.source.size, rows.target.size) *
-    Math.min(columns.source.size, columns.target.size);
-  const products = groups * inputs * outputs * rows.taps.length * columns.taps.length * positions;
-  const numbers = groups *
-    (inputs * rows.source.size * columns.source.size +
-      outputs * rows.target.size * columns.target.size);
-  return products / (PRODUCTS * vector.lanes) + numbers / COPIES;
-}
 
 /** A pass whose result is computed image by image. */
 export interface ImageProgram {

@@ -8,10 +8,12 @@
 import { forwardPass, gradientPass, type Pass } from "../passes.ts";
 import type { ConvShape } from "../shape.ts";
 import {
+  batchedCost,
+  batchedServes,
+  type Cost,
   costOf,
   directCost,
   directWeightsCost,
-  fewestBatched,
   fewestImages,
   gemmCost,
   gemmWeightsCost,
@@ -26,6 +28,53 @@ import { winogradPays, winogradServes, winogradServesWeights } from "./winograd_
 
 /** How sums are formed. */
 export type Algorithm = "direct" | "depthwise" | "winograd" | "batched" | "gemm";
+
+/** An algorithm as it serves one kind of pass. */
+export interface Option {
+  /** Whether it is for a pass. */
+  serves(pass: Pass, features: Features): boolean;
+  /** What a pass that it is for costs. */
+  costOf(pass: Pass, vector: Vector): Cost;
+}
+
+/** Every algorithm of a kind of pass. */
+export type Options = Readonly<Record<Algorithm, Option>>;
+
+function depthwiseServes({ rows, columns, groups, inputs, outputs }: Pass): boolean {
+  const strides = [rows, columns].map(({ sourceStep, targetStep }) => sourceStep * targetStep);
+  return inputs * outputs === 1 && groups > 1 &&
+    rows.taps.length * columns.taps.length <= DEPTHWISE_TAPS &&
+    Math.max(...strides) <= DEPTHWISE_STRIDE;
+}
+
+/** The algorithms of passes that write images: forward, and the gradient of the input. */
+export const imageOptions: Options = {
+  direct: { serves: () => true, costOf: directCost },
+  depthwise: { serves: depthwiseServes, costOf: directCost },
+  gemm: { serves: () => true, costOf: gemmCost },
+  batched: { serves: batchedServes, costOf: batchedCost },
+  winograd: {
+    serves: (pass, { reassociate }) => reassociate && winogradServes(pass),
+    costOf: winogradCosts,
+  },
+};
+
+/** The algorithms of weight gradients, which walk as the forward pass does. */
+export const weightOptions: Options = {
+  direct: { serves: () => true, costOf: directWeightsCost },
+  depthwise: { serves: depthwiseServes, costOf: directWeightsCost },
+  gemm: {
+    // Its sums have an order of their own: not that of reproducible arithmetic so far.
+    serves: (pass, { reassociate }) => reassociate && gemmServesWeights(pass),
+    costOf: gemmWeightsCost,
+  },
+  batched: { serves: batchedServes, costOf: batchedCost },
+  winograd: {
+    serves: (pass, { reassociate }) =>
+      reassociate && winogradServes(pass) && winogradServesWeights(pass),
+    costOf: winogradWeightsCost,
+  },
+};
 
 /** The algorithms of a pass, by the number of images. */
 export interface Choice {
@@ -70,12 +119,13 @@ const VECTORS = 64;
 const MOST_IMAGES = 16;
 
 /** The algorithms of a pass whose images are computed one by one. */
-function scheduleImages(pass: Pass, vector: Vector, { reassociate }: Features): Choice {
-  const direct = directCost(pass, vector), gemm = gemmCost(pass, vector);
+function scheduleImages(pass: Pass, vector: Vector, features: Features): Choice {
+  const options = imageOptions;
+  const direct = options.direct.costOf(pass, vector), gemm = options.gemm.costOf(pass, vector);
   // Direct sums are the simpler code: products of matrices must save something in a call of one image.
   const byGemm = gemm.image < 1.05 * direct.image && costOf(gemm, 1) < 0.95 * costOf(direct, 1);
-  const winograd = reassociate && winogradServes(pass) && winogradPays(vector, pass)
-    ? winogradCosts(pass, vector)
+  const winograd = options.winograd.serves(pass, features) && winogradPays(vector, pass)
+    ? options.winograd.costOf(pass, vector)
     : undefined;
   const algorithm = winograd ? "winograd" : byGemm ? "gemm" : "direct";
   const best = winograd ?? (byGemm ? gemm : direct);
@@ -84,33 +134,48 @@ function scheduleImages(pass: Pass, vector: Vector, { reassociate }: Features): 
     algorithm,
     few: few === 0 ? undefined : few,
     fewPrepared: winograd && (fewestImages(winograd, gemm, "prepared") ?? 1) - 1,
-    batched: fewestBatched(pass, vector, best),
+    batched: batchedFrom(options, pass, vector, features, best),
   };
+}
+
+/** The fewest images that should lie in the lanes; undefined if that does not pay. */
+function batchedFrom(
+  { batched }: Options,
+  pass: Pass,
+  vector: Vector,
+  features: Features,
+  other: Cost,
+): number | undefined {
+  if (!batched.serves(pass, features)) return undefined;
+  const fewest = fewestImages(batched.costOf(pass, vector), other);
+  return fewest && Math.max(vector.lanes, fewest);
 }
 
 /** What products of matrices must save of a weight gradient of one image: about two microseconds. */
 const FEWEST_SAVED = 1 << 14;
 
 /** The algorithms of a weight gradient. */
-function scheduleWeights(pass: Pass, vector: Vector, { reassociate }: Features): Choice {
-  const winograd = reassociate && winogradServes(pass) && winogradPays(vector, pass) &&
-    winogradServesWeights(pass);
-  const direct = directWeightsCost(pass, vector);
-  // Its sums have an order of their own: not that of reproducible arithmetic so far.
-  const gemm = reassociate && gemmServesWeights(pass) ? gemmWeightsCost(pass, vector) : direct;
+function scheduleWeights(pass: Pass, vector: Vector, features: Features): Choice {
+  const options = weightOptions;
+  const winograd = options.winograd.serves(pass, features) && winogradPays(vector, pass);
+  const direct = options.direct.costOf(pass, vector);
+  const gemm = options.gemm.serves(pass, features) ? options.gemm.costOf(pass, vector) : direct;
   // As above: products of matrices must save something.
   const byGemm = costOf(gemm, 1) < 0.9 * costOf(direct, 1) - FEWEST_SAVED;
   const simple = byGemm ? gemm : direct;
-  const most = winograd ? winogradWeightsCost(pass, vector) : direct;
+  const most = winograd ? options.winograd.costOf(pass, vector) : direct;
   // The sums of many images are taken out once for some of them: their products are what counts.
-  const { image } = directCost(pass, vector);
+  const { image } = imageOptions.direct.costOf(pass, vector);
   const from = fewestImages(winograd ? most : { ...direct, image }, simple);
   const algorithm = from === undefined && byGemm ? "gemm" : winograd ? "winograd" : "direct";
   const best = algorithm === "gemm" ? gemm : most;
   const few = algorithm === "gemm" ? 0 : (from ?? 1) - 1;
   // Images in the lanes lose more to their sums' memory than is counted, which products do not.
   const lost = algorithm === "gemm" ? 0.8 : 1;
-  const batched = fewestBatched(pass, vector, { ...best, image: lost * best.image });
+  const batched = batchedFrom(options, pass, vector, features, {
+    ...best,
+    image: lost * best.image,
+  });
   return {
     algorithm,
     ...few > 0 && { few, ...byGemm && { fewBy: "gemm" } },
@@ -124,15 +189,13 @@ export function scheduleConv(
   vector: Vector,
   features: Features,
 ): ConvSchedule {
-  const { OH, OW, KH, KW, strideY, strideX } = shape;
+  const { OH, OW } = shape;
   const forward = forwardPass(shape), gradient = gradientPass(shape);
-  const depthwise = forward.inputs * forward.outputs === 1 && shape.groups > 1 &&
-    KH * KW <= DEPTHWISE_TAPS && Math.max(strideY, strideX) <= DEPTHWISE_STRIDE;
   const imageBatch = Math.min(
     MOST_IMAGES,
     Math.ceil(VECTORS / (OH * Math.ceil(OW / vector.lanes))),
   );
-  if (depthwise) {
+  if (imageOptions.depthwise.serves(forward, features)) {
     const all = { algorithm: "depthwise", unrolledTaps: DEPTHWISE_TAPS, imageBatch } as const;
     return { forward: all, dx: all, dw: all };
   }

@@ -21,6 +21,7 @@ import type { Epilogue } from "../epilogue.ts";
 import type { Pass } from "../passes.ts";
 import type { FloatArray } from "../tensor.ts";
 import { Assembly, type Func } from "./assembler.ts";
+import { nanosecondsOf, winogradCosts } from "./costs.ts";
 import { writeConv } from "./emit_conv.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import {
@@ -32,7 +33,7 @@ import {
   spanOf,
   writeCopy,
 } from "./planes.ts";
-import { type ImageProgram, nanosecondsOf, PRODUCTS_SAVED } from "./program.ts";
+import type { ImageProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import type { Schedule } from "./schedule.ts";
 import { convTiles } from "./tiles.ts";
@@ -204,7 +205,7 @@ export function planWinograd(
     }
 
     return {
-      cost: nanosecondsOf(pass, vector) / PRODUCTS_SAVED,
+      cost: nanosecondsOf(winogradCosts(pass, vector)),
       together: images,
       packed: { at: weights, length: tileProducts(KH, KW) * kernels },
       prepare(queue, w, epilogue, packed) {

@@ -9,10 +9,11 @@
 
 import type { Pass } from "../passes.ts";
 import { Assembly } from "./assembler.ts";
+import { nanosecondsOf, winogradWeightsCost } from "./costs.ts";
 import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import { movedBy, padded, spanOf } from "./planes.ts";
-import { nanosecondsOf, PRODUCTS_SAVED, type WeightProgram } from "./program.ts";
+import type { WeightProgram } from "./program.ts";
 import type { Schedule } from "./schedule.ts";
 import { weightTiles } from "./tiles.ts";
 import type { Vector } from "./vector.ts";
@@ -153,7 +154,7 @@ export function planWinogradWeights(
 
     const most = imagesPerSum(vector, terms);
     return {
-      cost: nanosecondsOf(pass, vector) / PRODUCTS_SAVED,
+      cost: nanosecondsOf(winogradWeightsCost(pass, vector)),
       together: images,
       sums: gradients,
       biasSums: biasSums.totals,

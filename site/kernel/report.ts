@@ -12,23 +12,17 @@ import { convKernels } from "../../kernels/operations.ts";
 import { forwardPass, gradientPass, type Pass } from "../../kernels/passes.ts";
 import type { Explanation } from "../../kernels/select.ts";
 import { type ConvParams, type ConvShape, convShape } from "../../kernels/shape.ts";
-import {
-  batchedCost,
-  type Cost,
-  costOf,
-  directCost,
-  directWeightsCost,
-  gemmCost,
-  gemmWeightsCost,
-  winogradCosts,
-  winogradWeightsCost,
-} from "../../kernels/simd/costs.ts";
+import { type Cost, costOf, PER_NANOSECOND } from "../../kernels/simd/costs.ts";
 import { dump } from "../../kernels/simd/dump.ts";
 import { features } from "../../kernels/simd/features.ts";
-import { gemmServesWeights } from "../../kernels/simd/gemm_weights.ts";
-import { type Algorithm, type Schedule, scheduleConv } from "../../kernels/simd/schedule.ts";
+import {
+  type Algorithm,
+  imageOptions,
+  type Schedule,
+  scheduleConv,
+  weightOptions,
+} from "../../kernels/simd/schedule.ts";
 import { vectors } from "../../kernels/simd/vector.ts";
-import { winogradServes, winogradServesWeights } from "../../kernels/simd/winograd_tiles.ts";
 import type { DType } from "../../kernels/tensor.ts";
 import { ask } from "../../kernels/tier.ts";
 import { explainConv } from "../../nn/layers/conv.ts";
@@ -129,9 +123,6 @@ export function reportOf(
   };
 }
 
-/** Multiply-adds of vectors in a microsecond, as costs.ts counts them. */
-const PER_MICROSECOND = 8000;
-
 function schedulesOf(
   shape: ConvShape,
   images: number,
@@ -145,7 +136,7 @@ function schedulesOf(
       : costsOf(shape, dtype, direction, schedule);
     const estimates = costs.map(([algorithm, cost]) => ({
       algorithm,
-      microseconds: costOf(cost, images) / PER_MICROSECOND,
+      microseconds: costOf(cost, images) / (1000 * PER_NANOSECOND),
     }));
     return { direction, schedule, estimates };
   });
@@ -158,21 +149,14 @@ function costsOf(
   direction: Direction,
   { batched }: Schedule,
 ): [Algorithm, Cost][] {
-  const vector = vectors[dtype], isWeights = direction === "dw";
   const pass = direction === "dx" ? gradientPass(shape) : forwardPass(shape);
-  const { reassociate } = features();
-  const costs: [Algorithm, Cost][] = [
-    ["direct", (isWeights ? directWeightsCost : directCost)(pass, vector)],
-  ];
-  if (!isWeights) costs.push(["gemm", gemmCost(pass, vector)]);
-  else if (reassociate && gemmServesWeights(pass)) {
-    costs.push(["gemm", gemmWeightsCost(pass, vector)]);
-  }
-  if (batched !== undefined) costs.push(["batched", batchedCost(pass, vector)]);
-  const serves = reassociate && winogradServes(pass) && (!isWeights || winogradServesWeights(pass));
-  const winograd = isWeights ? winogradWeightsCost : winogradCosts;
-  if (serves) costs.push(["winograd", winograd(pass, vector)]);
-  return costs;
+  const options = Object.entries(direction === "dw" ? weightOptions : imageOptions);
+  return options.flatMap(([name, { serves, costOf }]): [Algorithm, Cost][] => {
+    const algorithm = name as Algorithm;
+    // What is never scheduled says little about some images that do not fill the lanes.
+    const isShown = algorithm !== "batched" || batched !== undefined;
+    return isShown && serves(pass, features()) ? [[algorithm, costOf(pass, vectors[dtype])]] : [];
+  });
 }
 
 /** The options of a shape, as a command line has them. */
