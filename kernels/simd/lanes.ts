@@ -24,6 +24,7 @@ export class Lanes {
   readonly #vector: Vector;
   readonly #count: number;
   readonly #constants: Constants;
+  readonly #fused: boolean;
   /** What the steps compute with. */
   readonly dtype: DType;
   /** How many values: as many as some vectors have lanes, or one. */
@@ -35,6 +36,7 @@ export class Lanes {
    * @param vector What the steps compute with: the same, or float64.
    * @param numbers How many values. One leaves the other lanes empty.
    * @param constants Locals that hold constants already: before a loop is the place to set them.
+   * @param fused Whether the host's fused multiply-add may be used. Default: no.
    */
   constructor(
     f: Func,
@@ -42,12 +44,14 @@ export class Lanes {
     vector: Vector,
     numbers: number,
     constants: Constants = new Map(),
+    fused = false,
   ) {
     this.#f = f;
     this.#stored = stored;
     this.#vector = vector;
     this.#count = Math.ceil(numbers / vector.lanes);
     this.#constants = constants;
+    this.#fused = fused;
     this.dtype = vector.dtype;
     this.numbers = numbers;
   }
@@ -91,17 +95,13 @@ export class Lanes {
     return [local];
   }
 
-  /** A float64 in every lane of one vector as what the steps compute with, and what that leaves of it. */
-  rounded([local]: Value): readonly [high: Value, low: Value] {
-    const f = this.#f, [high, low] = f.locals("v128", 2);
-    const narrow = () =>
-      f.op("f32x4.demote_f64x2_zero").set(low).get(low).get(low).shuffle([0, 0, 0, 0]);
-    f.get(local);
-    narrow();
-    f.set(high).get(local).get(high).op("f64x2.promote_low_f32x4").op("f64x2.sub");
-    narrow();
-    f.set(low);
-    return [this.same([high]), this.same([low])];
+  /** A float64 in both lanes of a vector as float32 in all four, and what that leaves of it, in float64. */
+  rounded([local]: Value): readonly [rounded: Value, left: Value] {
+    const f = this.#f, [rounded, left] = f.locals("v128", 2);
+    f.get(local).op("f32x4.demote_f64x2_zero").tee(rounded);
+    f.get(rounded).shuffle([0, 0, 0, 0]).set(rounded);
+    f.get(local).get(rounded).op("f64x2.promote_low_f32x4").op("f64x2.sub").set(left);
+    return [this.same([rounded]), [left]];
   }
 
   /** What is the same in every lane, for these vectors. */
@@ -146,6 +146,16 @@ export class Lanes {
 
   mul(a: Value, b: Value): Value {
     return this.#binary(this.#vector.mul, a, b);
+  }
+
+  /** a * b + c, rounded once or twice. */
+  madd(a: Value, b: Value, c: Value): Value {
+    const f = this.#f, { relaxedMadd, mul, add } = this.#vector;
+    return this.#each((i) => {
+      f.get(a[i]).get(b[i]);
+      if (this.#fused) f.get(c[i]).op(relaxedMadd);
+      else f.op(mul).get(c[i]).op(add);
+    });
   }
 
   div(a: Value, b: Value): Value {

@@ -1,6 +1,6 @@
 /**
- * What normalizations need of planes: sums, in float64 and in the order of the naive loops, and values
- * scaled and shifted, in the dtype of x.
+ * What normalizations need of planes: sums, and values scaled and shifted. Under fast arithmetic float32
+ * is computed in float32; everything else in float64, with the bits of the naive loops.
  *
  * @module
  */
@@ -15,6 +15,7 @@ import type { Features } from "./features.ts";
 import { Lanes, type Value } from "./lanes.ts";
 import { compile, Layout, type Module, reserve } from "./memory.ts";
 import { runJob } from "./job.ts";
+import { moments, products, type SumPlaces, writeFastSums } from "./norm_sums.ts";
 import { type Vector, vectors } from "./vector.ts";
 
 /** Bytes of an array that are held at once, if a plane has not more; and the most planes. */
@@ -26,90 +27,119 @@ const UNROLL = 4;
 /** About how long a value takes, in nanoseconds. */
 const VALUE_COST = 0.15;
 
-/** One value per plane, in every lane: as the lanes compute, and what rounding has left of it. */
-interface Entry {
-  readonly high: Value;
-  readonly low?: Value;
-}
-
 /** Steps over planes. They read one array or two, and one value per plane of each table. */
 interface Steps {
   readonly arrays: 1 | 2;
   readonly tables: number;
   /** How many results are sums over a plane, in float64. Without any, the result is an array. */
   readonly sums: number;
-  readonly lanes: (lanes: Lanes, arrays: readonly Value[], tables: readonly Entry[]) => Value[];
+  readonly lanes: (lanes: Lanes, arrays: readonly Value[], tables: readonly Value[]) => Value[];
+  /** The same in float32, if that is faster than float64 and rounds enough: sums, or an array. */
+  readonly fast?: Parameters<typeof writeFastSums>[1] | FastArray;
 }
 
-/** x - mean. A mean that is large beside the differences keeps its digits. */
-function centered(lanes: Lanes, x: Value, { high, low }: Entry): Value {
-  const difference = lanes.sub(x, high);
-  return low === undefined ? difference : lanes.sub(difference, low);
+/** An array in float32. */
+interface FastArray {
+  /** Tables in float64, from those that there are and from what rounding leaves of the first of them. */
+  readonly tables: (lanes: Lanes, tables: readonly Value[], left: Value) => Value[];
+  readonly lanes: (lanes: Lanes, arrays: readonly Value[], tables: readonly Value[]) => Value;
 }
 
 const SUM: Steps = { arrays: 1, tables: 0, sums: 1, lanes: (_, [x]) => [x] };
-const MOMENTS: Steps = { ...SUM, sums: 2, lanes: (lanes, [x]) => [x, lanes.mul(x, x)] };
+const MOMENTS: Steps = {
+  ...SUM,
+  sums: 2,
+  lanes: (lanes, [x]) => [x, lanes.mul(x, x)],
+  fast: moments,
+};
 const SQUARES: Steps = {
   arrays: 1,
   tables: 1,
   sums: 1,
   lanes(lanes, [x], [mean]) {
-    const difference = centered(lanes, x, mean);
+    const difference = lanes.sub(x, mean);
     return [lanes.mul(difference, difference)];
   },
 };
-const SCALE: Steps = {
+const SCALE = {
   arrays: 1,
   tables: 3,
   sums: 0,
   lanes: (lanes, [x], [mean, scale, shift]) => [
-    lanes.add(lanes.mul(centered(lanes, x, mean), scale.high), shift.high),
+    lanes.add(lanes.mul(lanes.sub(x, mean), scale), shift),
   ],
-};
+  fast: {
+    // A mean that is large beside the differences keeps its digits.
+    tables: (lanes, [mean, scale, shift], left) => [
+      mean,
+      scale,
+      lanes.sub(shift, lanes.mul(left, scale)),
+    ],
+    lanes: (lanes, [x], [mean, scale, shift]) => lanes.madd(lanes.sub(x, mean), scale, shift),
+  },
+} as const satisfies Steps;
 const RECTIFIED: Steps = {
   ...SCALE,
   lanes: (lanes, ...inputs) => [rectified(lanes, SCALE.lanes(lanes, ...inputs)[0])],
+  fast: {
+    ...SCALE.fast,
+    lanes: (lanes, ...inputs) => rectified(lanes, SCALE.fast.lanes(lanes, ...inputs)),
+  },
 };
 const PRODUCTS: Steps = {
   arrays: 2,
   tables: 1,
   sums: 2,
-  lanes: (lanes, [x, dout], [mean]) => [dout, lanes.mul(centered(lanes, x, mean), dout)],
+  lanes: (lanes, [x, dout], [mean]) => [dout, lanes.mul(lanes.sub(x, mean), dout)],
+  fast: products,
 };
 const GRADIENT: Steps = {
   arrays: 2,
   tables: 4,
   sums: 0,
   lanes(lanes, [x, dout], [mean, scale, slope, shift]) {
-    const sloped = lanes.mul(centered(lanes, x, mean), slope.high);
-    return [lanes.sub(lanes.sub(lanes.mul(dout, scale.high), sloped), shift.high)];
+    const sloped = lanes.mul(lanes.sub(x, mean), slope);
+    return [lanes.sub(lanes.sub(lanes.mul(dout, scale), sloped), shift)];
+  },
+  fast: {
+    tables(lanes, [mean, scale, slope, shift], left) {
+      const minus = lanes.constant(-0);
+      return [
+        mean,
+        scale,
+        lanes.flip(slope, minus),
+        lanes.sub(lanes.mul(left, slope), shift),
+      ];
+    },
+    lanes: (lanes, [x, dout], [mean, scale, slope, shift]) =>
+      lanes.madd(lanes.sub(x, mean), slope, lanes.madd(dout, scale, shift)),
   },
 };
 
-/** Where the regions lie. */
-interface Places {
-  readonly arrays: readonly number[];
-  readonly tables: readonly number[];
-  readonly sums: readonly number[];
-}
+/** Runs steps on arrays and tables. */
+type Run = (
+  arrays: readonly FloatArray[],
+  tables: readonly Float64Array[],
+  results: readonly FloatArray[],
+) => void;
 
 /** The SIMD kernel for planes of one size, or why there is none. */
 export function simdNorm(
   { P }: NormShape,
   dtype: DType,
-  { interpreted, reassociate, reason }: Features,
+  { interpreted, fused, reassociate, reason }: Features,
 ): Answer<NormKernel> {
   if (P < LEAST) {
     return { reason: `a plane of ${P} value is less than the ${LEAST} that gain something` };
   }
   const vector = vectors[dtype], { bytes } = vector;
-  // Reproducible arithmetic has the bits of the loops, which compute in float64.
-  const computed = reassociate ? vector : vectors.float64;
+  // Elsewhere steps have the bits of the loops, which compute in float64.
+  const isFast = reassociate && dtype === "float32";
   const planes = Math.min(MOST_PLANES, Math.max(1, Math.floor(BLOCK / (P * bytes))));
   const layout = new Layout();
   const regions = (name: string, count: number, size: number) =>
     Array.from({ length: count }, (_, i) => layout.region(`${name} ${i}`, planes * size));
-  const places: Places = {
+  const places: SumPlaces = {
     arrays: regions("array", 2, P * bytes),
     tables: regions("table", 4, 8),
     sums: regions("sums", 2, 8),
@@ -118,24 +148,25 @@ export function simdNorm(
   if (missing !== undefined) return { reason: missing };
 
   /** Makes the function that runs steps over any number of planes. */
-  function runner(steps: Steps) {
-    let module: Module | undefined;
-    const assemble = () => {
+  function runner(steps: Steps, exactly = false): Run {
+    const fast = isFast && !exactly ? steps.fast : undefined;
+    const isSum = steps.sums > 0, each = isSum ? 1 : P;
+    const starts = isSum ? places.sums : places.arrays;
+    let module: Module | undefined, exact: Run | undefined;
+    function assemble(): Module {
       const assembly = new Assembly();
       const f = assembly.func("planes", ["i32"]);
-      writeSteps(f, steps, P, vector, steps.sums > 0 ? vectors.float64 : computed, places);
+      if (typeof fast === "function") writeFastSums(f, fast, P, fused, places);
+      else {
+        const computed = fast ? vector : vectors.float64;
+        writeSteps(f, steps, P, vector, computed, places, fast, fused);
+      }
       for (const start of places.arrays) f.writes(start, planes * P * bytes);
       for (const start of [...places.tables, ...places.sums]) f.writes(start, planes * 8);
       return compile(assembly, layout);
-    };
-    return (
-      arrays: readonly FloatArray[],
-      tables: readonly Float64Array[],
-      results: readonly FloatArray[],
-    ) => {
+    }
+    return (arrays, tables, results) => {
       const used = module ??= assemble();
-      const isSum = steps.sums > 0, each = isSum ? 1 : P;
-      const starts = isSum ? places.sums : places.arrays;
       runJob({
         cost: P * VALUE_COST,
         together: planes,
@@ -160,23 +191,27 @@ export function simdNorm(
           return to;
         },
       }, arrays[0].length / P);
+      // Products of float32 may be too large for it, where those of float64 are not.
+      if (typeof fast !== "function" || results.every((sums) => sums.every(Number.isFinite))) {
+        return;
+      }
+      exact ??= runner(steps, true);
+      exact(arrays, tables, results);
     };
   }
 
-  const [sum, moments, squares, scale, rectified, products, gradient] = [
+  const [sum, both, squares, scale, positive, gradients, gradient] = [
     ...[SUM, MOMENTS, SQUARES, SCALE, RECTIFIED, PRODUCTS, GRADIENT],
-  ].map(runner);
+  ].map((steps) => runner(steps));
   const kernel: NormKernel = {
     name: `norm-${P}-${dtype === "float32" ? "f32" : "f64"}-simd`,
     tier: "simd",
     sum: (x, sums) => sum([x], [], [sums]),
     squares: (x, mean, sums) => squares([x], [mean], [sums]),
-    moments: dtype === "float32" && reassociate
-      ? (x, ...sums) => moments([x], [], sums)
-      : undefined,
+    moments: isFast ? (x, ...sums) => both([x], [], sums) : undefined,
     scale: (x, mean, by, shift, out, relu) =>
-      (relu ? rectified : scale)([x], [mean, by, shift], [out]),
-    products: (x, dout, mean, sums, more) => products([x, dout], [mean], [sums, more]),
+      (relu ? positive : scale)([x], [mean, by, shift], [out]),
+    products: (x, dout, mean, sums, more) => gradients([x, dout], [mean], [sums, more]),
     gradient: (x, dout, mean, by, slope, shift, dx) =>
       gradient([x, dout], [mean, by, slope, shift], [dx]),
   };
@@ -190,29 +225,30 @@ function writeSteps(
   P: number,
   stored: Vector,
   vector: Vector,
-  places: Places,
+  places: SumPlaces,
+  fast?: FastArray,
+  fused = false,
 ): void {
   const { bytes } = stored, isSum = steps.sums > 0;
   const [x, entry, counter] = f.locals("i32", 3);
   const sums = Array.from({ length: steps.sums }, () => f.locals("v128", 2));
-  const lanesOf = (numbers: number) => new Lanes(f, stored, vector, numbers);
+  const lanesOf = (numbers: number) => new Lanes(f, stored, vector, numbers, new Map(), fused);
   // Sums have the order of the loops: four parts, and the rest to the first of them.
   const whole = lanesOf(2 * vector.lanes);
+  const wide = new Lanes(f, vectors.float64, vectors.float64, vectors.float64.lanes);
   const parts = isSum ? [whole, lanesOf(1)] : [whole, lanesOf(vector.lanes), lanesOf(1)];
 
-  function readTables(): Entry[] {
-    return places.tables.slice(0, steps.tables).map((start) => {
-      const number = whole.splat(entry, start);
-      if (vector.dtype === "float64") return { high: whole.same(number) };
-      const [high, low] = whole.rounded(number);
-      return { high, low };
-    });
+  function readTables(): Value[] {
+    const tables = places.tables.slice(0, steps.tables).map((start) => whole.splat(entry, start));
+    if (fast === undefined) return tables.map((table) => whole.same(table));
+    const left = whole.rounded(tables[0])[1];
+    return fast.tables(wide, tables, left).map((table) => whole.rounded(table)[0]);
   }
 
-  function writeStep(lanes: Lanes, tables: readonly Entry[], offset: number): void {
+  function writeStep(lanes: Lanes, tables: readonly Value[], offset: number): void {
     const arrays = places.arrays.slice(0, steps.arrays);
     const inputs = arrays.map((start) => lanes.load(x, start + offset));
-    const results = steps.lanes(lanes, inputs, tables);
+    const results = fast ? [fast.lanes(lanes, inputs, tables)] : steps.lanes(lanes, inputs, tables);
     if (!isSum) return lanes.store(x, results[0], places.arrays[0] + offset);
     for (const [i, sum] of sums.entries()) {
       for (const [k, term] of lanes.filled(results[i]).entries()) {
