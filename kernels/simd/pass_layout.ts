@@ -202,7 +202,7 @@ export function layoutPass(layout: Layout, vector: Vector, walk: Walk): PassLayo
   const { bytes, lanes } = vector;
   const ys = phasesOf(rows), xs = phasesOf(columns);
   const shape = sourceShape(walk, groups * inputs), { top, left, stride } = shape;
-  const source = padded(layout, vector, "source", shape);
+  const source = padded(layout, vector, "source", { ...shape, apart: true });
   const sourceRow = source.planes.row;
   /** The byte of a place in a row of the source, which is split by the stride. */
   const columnByte = (from: number) => {

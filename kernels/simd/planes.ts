@@ -243,6 +243,8 @@ export interface PaddedShape {
   readonly images?: number;
   /** Bytes before the images that may be read. */
   readonly edge?: number;
+  /** Whether planes may lie apart even where they are not padded. Default: false. */
+  readonly apart?: boolean;
 }
 
 /** Planes with zeros around, for one image or a few, one after the other. */
@@ -270,20 +272,35 @@ export function skewed(bytes: number): number {
   return Math.ceil(bytes / 4096) * 4096 + 192;
 }
 
+/** Planes that find room beside each other in the first-level cache, wherever they lie. */
+const FEW_PLANES = 8;
+
+/** The same for planes, whose numbers at one place are read one after the other. */
+function planeStep(planes: number, bytes: number): number {
+  return planes > FEW_PLANES && bytes % 2048 === 0 ? bytes + 64 : bytes;
+}
+
 /** Lays out padded planes; without padding and split they are the images themselves. */
 export function padded(layout: Layout, vector: Vector, name: string, shape: PaddedShape): Padded {
-  const { planes, H, W, top, left, stride, images = 1, edge = 0 } = shape;
+  const { planes, H, W, top, left, stride, images = 1, edge = 0, apart = false } = shape;
   const { bytes } = vector;
   const length = planes * H * W;
-  const stagedStep = images === 1 ? length * bytes : skewed(length * bytes);
+  const isCopied = top > 0 || left > 0 || stride > 1 || shape.rows > H || shape.columns > W;
+  const size = H * W * bytes, stagedPlane = isCopied || !apart ? size : planeStep(planes, size);
+  const stagedBytes = planes * stagedPlane;
+  const stagedStep = images === 1 ? stagedBytes : skewed(stagedBytes);
   const staged = layout.region(name, edge + images * stagedStep) + edge;
-  const image = { start: staged, plane: H * W * bytes, row: W * bytes };
+  const image = { start: staged, plane: stagedPlane, row: W * bytes };
+  // Planes that lie apart are loaded one by one.
+  const pieces = stagedPlane === size ? 1 : planes, piece = length / pieces;
   const load: Padded["load"] = (queue, images, first, end, step = 1) => {
     for (let i = first, at = staged; i < end; i += step, at += stagedStep) {
-      queue.load(at, images, i * length, (i + 1) * length);
+      for (let part = 0, from = i * length; part < pieces; part++, from += piece) {
+        queue.load(at + part * stagedPlane, images, from, from + piece);
+      }
     }
   };
-  if (top === 0 && left === 0 && stride === 1 && shape.rows <= H && shape.columns <= W) {
+  if (!isCopied) {
     return {
       staged,
       step: { staged: stagedStep, planes: stagedStep },
@@ -297,7 +314,7 @@ export function padded(layout: Layout, vector: Vector, name: string, shape: Padd
   const rows = Math.max(shape.rows, top + H);
   const pitch = Math.ceil(Math.max(shape.columns, left + W) / stride);
   const row = pitch * stride * bytes;
-  const plane = rows * row;
+  const plane = planeStep(planes, rows * row);
   const step = images === 1 ? planes * plane : skewed(planes * plane);
   const start = layout.region(`${name}, padded`, images * step);
   const inner = { start: start + top * row + (stride === 1 ? left * bytes : 0), plane, row };

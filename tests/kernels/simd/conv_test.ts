@@ -120,6 +120,21 @@ const groupedGeometries: fc.Arbitrary<Case> = fc.record({
   return { N, shape: convShape([N, C * groups, H, W], w, { ...params, groups }) };
 });
 
+/** Many planes that would be a multiple of 2 KB apart, padded or not. */
+const alignedGeometries: fc.Arbitrary<Case> = fc.record({
+  N: fc.integer({ min: 1, max: 2 }),
+  groups: fc.integer({ min: 1, max: 2 }),
+  C: fc.integer({ min: 9, max: 14 }),
+  F: fc.integer({ min: 9, max: 12 }),
+  size: fc.constantFrom([16, 32], [8, 64], [16, 16], [14, 30], [32, 32]),
+  kernel: fc.constantFrom([1, 1], [3, 3], [2, 1]),
+  stride: fc.constantFrom(1, 1, 2),
+  pad: fc.nat(1),
+}).map(({ N, C, F, size, groups, kernel, stride, pad }) => {
+  const x = [N, C * groups, ...size];
+  return { N, shape: convShape(x, [F * groups, C, ...kernel], { stride, pad, groups }) };
+});
+
 /** The same, where the algorithm pays for every pass. */
 const winogradCases = (dtype: DType) =>
   winogradGeometries.filter(({ shape }) =>
@@ -537,6 +552,20 @@ describe(`schedules handed in, over ${GEOMETRIES / 10} geometries, seed ${SEED}`
         assertConv(kernel!, it.shape, it.N, dtype, "integers");
       });
       fc.assert(property, { numRuns: Math.ceil(GEOMETRIES / 20), seed: SEED });
+    });
+  }
+
+  for (const algorithm of ["direct", "gemm", "winograd"] as const) {
+    it(`give the definition's numbers where planes would be a multiple of 2 KB apart, ${algorithm}`, () => {
+      const property = fc.property(alignedGeometries, fc.constantFrom(...dtypes), (it, dtype) => {
+        const change = { algorithm, batched: undefined, few: undefined, fewBy: undefined };
+        checkExact(it, dtype, (shape) => {
+          const { groups, KH, KW, strideX } = shape;
+          const serves = algorithm !== "winograd" || groups === 1 && KH * KW === 9 && strideX === 1;
+          return rescheduled(shape, dtype, serves ? change : {});
+        });
+      });
+      fc.assert(property, { numRuns: Math.ceil(GEOMETRIES / 40), seed: SEED });
     });
   }
 

@@ -155,7 +155,11 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
         const stride = [strideY, strideX] as const, pad = [padTop, padLeft] as const;
         return convShape(size, kernel, { stride, pad, groups: F + 1 });
       });
+      const aligned = shapes.map(({ C, F, KH, KW, strideY, padTop }) =>
+        convShape([1, C + 8, 16, 32], [F + 8, C + 8, KH, KW], { stride: strideY, pad: padTop })
+      );
       fc.assert(fc.property(shapes, check), { numRuns: 100, seed: SEED });
+      fc.assert(fc.property(aligned, check), { numRuns: 10, seed: SEED });
       fc.assert(fc.property(depthwise, check), { numRuns: 100, seed: SEED });
       fc.assert(fc.property(forWinograd, check), { numRuns: 30, seed: SEED });
       assert(depthwiseRuns >= 100, `Depthwise kernels ran ${depthwiseRuns} times`);
