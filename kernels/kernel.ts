@@ -62,8 +62,11 @@ export interface WeightedKernel extends KernelInfo {
 
 /** An operation element by element, on arrays of one length. */
 export interface MapKernel extends KernelInfo {
-  /** Computes the arrays that the map writes. An array may be written over one that is read. */
-  run(arrays: readonly FloatArray[], settings?: readonly number[]): void;
+  /**
+   * Computes the arrays that the map writes, and returns its sums. An array may be written over one that is
+   * read.
+   */
+  run(arrays: readonly FloatArray[], settings?: readonly number[]): readonly number[];
 }
 
 /**

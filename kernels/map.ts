@@ -14,6 +14,9 @@ import type { DType, FloatArray } from "./tensor.ts";
 /** What a map does with an array: arrays that it writes have the length of those that it reads. */
 export type Access = "read" | "write" | "both";
 
+/** Places whose sums are taken by themselves: a map's sums are those of such blocks, added in their order. */
+export const SUM_BLOCK = 8192;
+
 /** One operation element by element. */
 export interface NumberMap {
   /** Its name, for example "gelu". */
@@ -22,8 +25,19 @@ export interface NumberMap {
   readonly arrays: readonly Access[];
   /** How many settings it has: numbers that are the same for all places. Default: 0. */
   readonly settings?: number;
-  /** The definition. */
-  loop(arrays: readonly FloatArray[], settings: readonly number[]): void;
+  /**
+   * How many sums over all places it has, of terms in float64; such a map is not narrow. Where every array that
+   * is read holds 0, the terms are 0. Default: 0.
+   */
+  readonly sums?: number;
+  /**
+   * The definition.
+   *
+   * @param arrays The arrays; one block of them, if there are sums.
+   * @param settings The settings.
+   * @param sums What it adds its sums to, each made of two: the terms of even places, and of odd ones.
+   */
+  loop(arrays: readonly FloatArray[], settings: readonly number[], sums: number[]): void;
   /** The data type that {@linkcode NumberMap.lanes} is precise enough for. Default: both. */
   readonly only?: DType;
   /**
@@ -37,7 +51,7 @@ export interface NumberMap {
    * @param lanes Writes the steps.
    * @param inputs The arrays that are read, in order.
    * @param settings The settings.
-   * @returns The arrays that are written, in order.
+   * @returns The arrays that are written, in order, and then the terms of the sums.
    */
   lanes(lanes: Lanes, inputs: readonly Value[], settings: readonly Value[]): readonly Value[];
 }

@@ -211,6 +211,18 @@ export class Lanes {
     });
   }
 
+  /** Adds values to those of a vector, one vector after the other. */
+  addTo(sum: Local, a: Value): void {
+    for (const local of a) this.#f.get(sum).get(local).op(this.#vector.add).set(sum);
+  }
+
+  /** Stores the sum of a vector of float64 at an address. */
+  storeTotal(address: number, sum: Local): void {
+    const f = this.#f, total = f.local("v128");
+    f.get(sum).get(sum).get(sum).shuffle([1, 0]).op("f64x2.add").set(total);
+    f.const(address).get(total).laneAt("v128.store64_lane", 0, 0);
+  }
+
   /** float64 times 2 to a power, which the lowest bits of another hold. The result must be normal. */
   scale(a: Value, powers: Value): Value {
     const f = this.#f;

@@ -6,7 +6,7 @@
  */
 
 import type { MapKernel } from "../kernel.ts";
-import type { MapShape, NumberMap } from "../map.ts";
+import { type MapShape, type NumberMap, SUM_BLOCK as BLOCK } from "../map.ts";
 import type { DType } from "../tensor.ts";
 import type { Answer } from "../tier.ts";
 import { Assembly, type Func } from "./assembler.ts";
@@ -16,8 +16,6 @@ import { compile, Layout, type Module, reserve } from "./memory.ts";
 import { runJob } from "./job.ts";
 import { type Vector, vectors } from "./vector.ts";
 
-/** Numbers of a block: a multiple of a step's. */
-const BLOCK = 8192;
 /** Vectors of a step. */
 const VECTORS = 2;
 /** About how long a value of an array takes, in nanoseconds. */
@@ -29,7 +27,7 @@ export function simdMap(
   dtype: DType,
   { interpreted, reassociate, reason }: Features,
 ): Answer<MapKernel> {
-  const { name, arrays, only = dtype, settings = 0 } = map;
+  const { name, arrays, only = dtype, settings = 0, sums = 0 } = map;
   if (only !== dtype) return { reason: `precise enough for ${only} alone` };
   const vector = vectors[dtype], { bytes } = vector;
   // Reproducible arithmetic has the bits of the loops, which compute in float64.
@@ -38,6 +36,7 @@ export function simdMap(
   const layout = new Layout();
   const at = arrays.map((_, i) => layout.region(`array ${i}`, BLOCK * bytes));
   const set = layout.region("settings", Math.max(1, settings) * 8);
+  const totals = layout.region("sums", Math.max(1, sums) * 8);
   const missing = reserve(layout.size);
   if (missing !== undefined) return { reason: missing };
   let module: Module | undefined;
@@ -45,9 +44,9 @@ export function simdMap(
   function assemble(): Module {
     const assembly = new Assembly();
     const f = assembly.func("map", ["i32"]);
-    writeMap(f, map, vector, computed, at, set);
+    writeMap(f, map, vector, computed, { at, set, totals });
     for (const start of at) f.writes(start, BLOCK * bytes);
-    f.reads(set, settings * 8);
+    f.reads(set, settings * 8).writes(totals, sums * 8);
     return compile(assembly, layout);
   }
 
@@ -55,7 +54,9 @@ export function simdMap(
     name: `${name}-${dtype === "float32" ? "f32" : "f64"}-simd`,
     tier: "simd",
     run(data, values = []) {
-      const used = module ??= assemble();
+      const used = module ??= assemble(), [{ length }] = data;
+      const blocks = Math.ceil(length / BLOCK);
+      const blockSums = sums > 0 ? new Float64Array(sums * blocks) : undefined;
       runJob({
         cost: VALUE_COST * arrays.length,
         together: BLOCK,
@@ -70,17 +71,35 @@ export function simdMap(
             for (let i = 0; i < at.length; i++) {
               if (arrays[i] !== "write") queue.load(at[i], data[i], first, end);
             }
-            queue.call("map", Math.ceil((end - first) / step));
+            const count = end - first,
+              steps = Math.ceil(count / step),
+              beyond = steps * step - count;
+            // What is beyond the end adds nothing to sums.
+            for (let i = 0; sums * beyond > 0 && i < at.length; i++) {
+              queue.clear(at[i] + count * bytes, beyond * bytes);
+            }
+            queue.call("map", steps);
+            if (blockSums) queue.store(blockSums, sums * first / BLOCK, sums, totals);
             for (let i = 0; i < at.length; i++) {
-              if (arrays[i] !== "read") queue.store(data[i], first, end - first, at[i]);
+              if (arrays[i] !== "read") queue.store(data[i], first, count, at[i]);
             }
           }
           return to;
         },
-      }, data[0].length);
+      }, length);
+      const total = Array<number>(sums).fill(0);
+      blockSums?.forEach((sum, i) => total[i % sums] += sum);
+      return total;
     },
   };
   return { kernel, reason: interpreted ? reason : "assembled for the operation" };
+}
+
+/** Where the regions lie. */
+interface Places {
+  readonly at: readonly number[];
+  readonly set: number;
+  readonly totals: number;
 }
 
 /** Writes a map over a number of steps. */
@@ -89,8 +108,7 @@ function writeMap(
   map: NumberMap,
   stored: Vector,
   computed: Vector,
-  at: readonly number[],
-  set: number,
+  { at, set, totals }: Places,
 ): void {
   const constants: Constants = new Map();
   const step = VECTORS * computed.lanes;
@@ -110,12 +128,17 @@ function writeMap(
   map.lanes(air, at.map(() => [0, 0]), settings);
   for (const constant of known.keys()) lanes.constant(constant === "-0" ? -0 : constant);
 
+  const sums = Array.from({ length: map.sums ?? 0 }, () => f.local("v128"));
   const places = (access: string) => at.filter((_, i) => map.arrays[i] !== access);
   f.const(0).set(pointer);
   f.countDown(0, 0, () => {
     const inputs = places("write").map((start) => lanes.load(pointer, start));
     const outputs = map.lanes(lanes, inputs, settings);
     for (const [i, start] of places("read").entries()) lanes.store(pointer, outputs[i], start);
+    for (const [k, sum] of sums.entries()) {
+      lanes.addTo(sum, outputs[outputs.length - sums.length + k]);
+    }
     f.advance(pointer, step * stored.bytes);
   });
+  for (const [k, sum] of sums.entries()) lanes.storeTotal(totals + 8 * k, sum);
 }

@@ -15,12 +15,13 @@ import { dtypeOf, type Tensor } from "../../kernels/tensor.ts";
  * @param map The map.
  * @param tensors Its arrays, of one dtype and size.
  * @param settings Its settings. Default: none.
+ * @returns Its sums.
  */
 export function runMap(
   map: MapShape,
   tensors: readonly Tensor[],
   settings?: readonly number[],
-): void {
+): readonly number[] {
   const arrays = tensors.map(({ data }) => data);
-  select(mapKernels, map, dtypeOf(arrays[0])).run(arrays, settings);
+  return select(mapKernels, map, dtypeOf(arrays[0])).run(arrays, settings);
 }

@@ -16,6 +16,7 @@ import {
   checkWithin,
 } from "../../kernels/check.ts";
 import { ArgumentRangeError, ArgumentTypeError } from "../../kernels/errors.ts";
+import { addPenalty } from "../../kernels/maps/penalty.ts";
 import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
 import {
   checkBoolean,
@@ -30,6 +31,7 @@ import {
 } from "../checks.ts";
 import type { LayerDefinition, LayerPlan, Pass, PlannedLayer, Run } from "../layers/layer.ts";
 import { checkTargets, type Loss, softmaxLoss } from "../layers/loss.ts";
+import { runMap } from "../layers/run_map.ts";
 import type {
   JointBatch,
   JointOptions,
@@ -560,7 +562,9 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     let squares = 0;
     return {
       onGradient: (name: string, gradient: Tensor) => {
-        squares += penalize(this.reg, name, this.params[name].data, gradient.data);
+        if (this.reg !== 0 && name.startsWith("W")) {
+          squares += runMap(addPenalty, [this.params[name], gradient], [this.reg])[0];
+        }
         then?.(name, gradient);
       },
       loss: () => 0.5 * this.reg * squares,
@@ -624,33 +628,6 @@ function describeLayer({ type, args = [] }: LayerDefinition, path: string): Laye
     return isLayer(arg) ? describeLayer(arg, name) : copyOf(arg, name);
   };
   return { type, args: args.map(describe) };
-}
-
-/**
- * The L2 penalty on weights W, whose gradient it adds to theirs.
- *
- * @param reg The strength.
- * @param name The parameter's name.
- * @param w The parameter.
- * @param dw Its gradient so far.
- * @returns The sum of the squares if it is a weight and there is a penalty, otherwise 0.
- */
-function penalize(reg: number, name: string, w: FloatArray, dw: FloatArray): number {
-  if (reg === 0 || !name.startsWith("W")) return 0;
-  // Two sums: an addition need not wait for the one before it.
-  let even = 0, odd = 0, i = 0;
-  for (; i + 1 < w.length; i += 2) {
-    const a = w[i], b = w[i + 1];
-    even += a * a;
-    odd += b * b;
-    dw[i] += reg * a;
-    dw[i + 1] += reg * b;
-  }
-  if (i < w.length) {
-    even += w[i] * w[i];
-    dw[i] += reg * w[i];
-  }
-  return even + odd;
 }
 
 /** Normal weights of a standard deviation: drawn in float64, rounded to the dtype once. */

@@ -4,6 +4,7 @@ import type { MapShape } from "../../../kernels/map.ts";
 import { adamStep } from "../../../kernels/maps/adam.ts";
 import { geluForward, geluWithSlope } from "../../../kernels/maps/gelu.ts";
 import { approachStep } from "../../../kernels/maps/approach.ts";
+import { addPenalty } from "../../../kernels/maps/penalty.ts";
 import { product } from "../../../kernels/maps/product.ts";
 import { relu, reluMask } from "../../../kernels/maps/relu.ts";
 import { adagradStep, rmspropStep } from "../../../kernels/maps/rmsprop.ts";
@@ -120,9 +121,29 @@ describe("SIMD maps", () => {
     }
   });
 
+  it("sum with the bits of the definition, whatever the memory holds", () => {
+    for (const dtype of dtypes) {
+      for (const length of LENGTHS) {
+        const [actual, expected] = [0, 1].map(() =>
+          [0, 1].map((i) => new RandomState(i).randn([length], dtype).data)
+        );
+        const squares = Array.from(actual[0]).reduce((sum, value) => sum + value * value, 0);
+        const kernel = simdKernel(addPenalty, dtype);
+        scratch("float32").fill(NaN);
+        const [sum] = kernel.run(actual, [0.25]);
+        assertEquals([sum], naiveMap(addPenalty).run(expected, [0.25]));
+        assertSameBits(actual, expected);
+        assert(Math.abs(sum - squares) <= 1e-13 * squares, `${sum} is not ${squares}`);
+      }
+      const special = numbers(9, dtype).map((value, i) => i === 8 ? NaN : value);
+      assertEquals(simdKernel(addPenalty, dtype).run([special, special.slice()], [1]), [NaN]);
+    }
+  });
+
   it("say their names, and why not", () => {
     assertEquals(explain(mapKernels, product, "float64").name, "product-f64-simd");
     assertEquals(explain(mapKernels, geluForward, "float32").name, "gelu-f32-simd");
+    assertEquals(explain(mapKernels, addPenalty, "float32").name, "penalty-f32-simd");
     const steps = [sgdStep, momentumStep, nesterovStep, adagradStep, rmspropStep, approachStep];
     assertEquals(steps.map((step) => explain(mapKernels, step, "float32").name), [
       ...["sgd-f32-simd", "sgd-momentum-f32-simd", "sgd-nesterov-momentum-f32-simd"],

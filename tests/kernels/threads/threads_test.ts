@@ -32,10 +32,12 @@ import {
   useKernels,
   useThreads,
 } from "../../../mod.ts";
+import { addPenalty } from "../../../kernels/maps/penalty.ts";
 import { setJobRunner } from "../../../kernels/simd/job.ts";
 import { chunkSize, threadedRunner } from "../../../kernels/threads/run.ts";
 import { Team } from "../../../kernels/threads/team.ts";
 import { CONTROL } from "../../../kernels/threads/worker.ts";
+import { runMap } from "../../../nn/layers/run_map.ts";
 import { assertSameBits } from "../../support/bits.ts";
 import { reportTraining, TRAINING_HASH } from "../../support/reproducible.ts";
 import * as lib from "../../../mod.ts";
@@ -165,7 +167,9 @@ describe("threads", () => {
       const many = reluForward(draw(3, 9000));
       const normed = spatialBatchnormForward(out, draw(4), draw(4), { mode: "train" });
       const { nextW } = sgdMomentum(draw(2, 9000), draw(2, 9000), {});
-      return [out, dx, dw, db, pooled.out, many.out, normed.out, nextW];
+      const w = draw(2, 9000), penalized = draw(2, 9000);
+      const squares = tensor(runMap(addPenalty, [w, penalized], [0.1]), [1]);
+      return [out, dx, dw, db, pooled.out, many.out, normed.out, nextW, penalized, squares];
     };
     const expected = run(), team = await start(1000);
     let cut = 0;
