@@ -1,8 +1,8 @@
 /**
  * A WebAssembly assembler: functions written instruction by instruction, in stack order, into bytes.
  *
- * It knows the few instructions of opcodes.ts, by the names of the specification, and one imported memory. It
- * checks nothing: the WebAssembly compiler does.
+ * It knows the few instructions of opcodes.ts, by the names of the specification, and one imported memory, or
+ * two. It checks nothing: the WebAssembly compiler does.
  *
  * @module
  */
@@ -15,12 +15,14 @@ import {
   type MemoryLaneOp,
   type MemoryOp,
   opening,
+  OTHER_MEMORY,
   plain,
   type PlainOp,
   SIMD,
   type ValueType,
   valueTypes,
 } from "./opcodes.ts";
+import { sharesMemory } from "./shared_copies.ts";
 
 /** A local variable or parameter of a function: its number. */
 export type Local = number;
@@ -95,8 +97,12 @@ class Bytes {
   }
 }
 
-/** A part of the memory that a function may read, or write. */
+/** The number of the memory in which packed weights are read where they lie; all else is in memory 0. */
+export const WEIGHTS = 1;
+
+/** A part of a memory that a function may read, or write. */
 export interface Extent {
+  readonly memory: number;
   readonly writes: boolean;
   readonly start: number;
   readonly bytes: number;
@@ -114,7 +120,8 @@ export class Func {
    */
   readonly extents: Extent[] = [];
   #called = false;
-  #touches = false;
+  /** The numbers of the memories that it loads from or stores to. */
+  readonly touched: Set<number> = new Set();
   readonly #locals: ValueType[] = [];
   readonly #code = new Bytes();
 
@@ -135,20 +142,21 @@ export class Func {
     return Array.from({ length: count }, () => this.local(type));
   }
 
-  /** Whether it loads or stores, and neither says where nor is called by a function that does. */
-  get silent(): boolean {
-    return this.#touches && !this.#called && this.extents.length === 0;
+  /** Whether it touches a memory, and neither says where nor is called by a function that does. */
+  isSilent(memory: number): boolean {
+    return this.touched.has(memory) && !this.#called &&
+      this.extents.every((extent) => extent.memory !== memory);
   }
 
   /** States that code of this function reads a number of bytes at the most: see {@linkcode extents}. */
-  reads(start: number, bytes: number): this {
-    this.extents.push({ writes: false, start, bytes });
+  reads(start: number, bytes: number, memory = 0): this {
+    this.extents.push({ memory, writes: false, start, bytes });
     return this;
   }
 
   /** The same for writing, or for reading and writing. */
-  writes(start: number, bytes: number): this {
-    this.extents.push({ writes: true, start, bytes });
+  writes(start: number, bytes: number, memory = 0): this {
+    this.extents.push({ memory, writes: true, start, bytes });
     return this;
   }
 
@@ -188,17 +196,18 @@ export class Func {
   }
 
   /** A load or store at the address on the stack plus an offset; nothing is said of alignment. */
-  at(name: MemoryOp, offset = 0): this {
-    this.#touches = true;
+  at(name: MemoryOp, offset = 0, index = 0): this {
+    this.touched.add(index);
     this.#code.code(memory[name]);
-    this.#code.byte(0);
+    if (index === 0) this.#code.byte(0);
+    else this.#code.bytes([OTHER_MEMORY, index]);
     this.#code.unsigned(offset);
     return this;
   }
 
   /** A load or store of one lane at the address on the stack plus an offset. */
   laneAt(name: MemoryLaneOp, index: number, offset = 0): this {
-    this.#touches = true;
+    this.touched.add(0);
     this.#code.code(memoryLane[name]);
     this.#code.byte(0);
     this.#code.unsigned(offset);
@@ -311,7 +320,10 @@ export class Func {
   }
 }
 
-/** A module: functions, each exported under its name, and the memory "m" imported from "e". */
+/**
+ * A module: functions, each exported under its name, and the memory "m" imported from "e"; and "w" if a
+ * function loads weights from a memory of their own.
+ */
 export class Assembly {
   readonly #funcs: Func[] = [];
 
@@ -327,7 +339,7 @@ export class Assembly {
     return func;
   }
 
-  /** The module as WebAssembly.Module takes it. */
+  /** The module as WebAssembly.Module takes it; the weights' memory is shared if the host shares any. */
   bytes(): Uint8Array<ArrayBuffer> {
     const out = new Bytes();
     out.bytes([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
@@ -347,10 +359,16 @@ export class Assembly {
         types.byte(0);
       }
     });
-    section(2, 1, (imports) => {
+    const hasWeights = funcs.some(({ touched }) => touched.has(WEIGHTS));
+    section(2, hasWeights ? 2 : 1, (imports) => {
       imports.text("e");
       imports.text("m");
       imports.bytes([2, 0, 1]);
+      if (!hasWeights) return;
+      imports.text("e");
+      imports.text("w");
+      // From one page to all that there can be.
+      imports.bytes([2, sharesMemory() ? 3 : 1, 1, 0x80, 0x80, 4]);
     });
     section(3, funcs.length, (types) => {
       for (const { index } of funcs) types.unsigned(index);

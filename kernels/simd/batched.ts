@@ -16,6 +16,7 @@ import { batchedCost, nanosecondsOf } from "./costs.ts";
 import { writeTranspose, writeTransposed } from "./emit_affine.ts";
 import { productLocals, TILE_BYTES, TILE_VECTORS, writeProductTile } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
+import { PackedWeights } from "./packed_weights.ts";
 import type { ImageProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import type { FloatArray } from "../tensor.ts";
@@ -95,10 +96,10 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
   const table = layout.region("table", entries * 16);
   const { packings, list } = listProducts();
 
-  /** The calls that pack weights, tap by tap; and the products' a, b, c and steps, as bits. */
+  /** The calls that pack weights, tap by tap; and the products' a, b, c and steps, a from 0, as bits. */
   function listProducts(): { packings: number[][]; list: Float32Array } {
     const packings: number[][] = [], list = new Int32Array(entries * 4);
-    let at = packedWeights, entry = 0;
+    let at = 0, entry = 0;
     for (let group = 0; group < groups; group++) {
       let input = 0;
       for (const steps of pieces(runs)) {
@@ -108,7 +109,7 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
         for (const [i, { tap, from, to }] of products.entries()) {
           if (i === 0 || products[i - 1].tap !== tap) {
             if (i > 0) at += outputs * steps * bytes;
-            packings.push([raw + tap * bytes, at, steps]);
+            packings.push([raw + tap * bytes, packedWeights + at, steps]);
           }
           list.set([at, b + from * TILE_BYTES, c + to * TILE_BYTES, steps], entry);
           entry += 4;
@@ -121,18 +122,19 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
   }
 
   /** C += A B for all strips of A and some panels: (a, b, c, steps, panels). */
-  function writeProduct(f: Func): void {
+  function writeProduct(f: Func, packed: PackedWeights): void {
     const [a, b, c, steps, count] = [0, 1, 2, 3, 4];
     const [cAt, strip] = f.locals("i32", 2);
     const locals = productLocals(f, Math.max(...blocks.map(({ size }) => size)));
-    f.reads(packedWeights, groups * weights.group * bytes);
+    packed.readBy(f);
     f.reads(x, panels * xPanel).writes(out, panels * outPanel);
     f.countDown(count, count, () => {
-      f.get(a).set(locals.a).get(c).set(cAt);
+      f.get(a).const(packed.start).op("i32.add").set(locals.a).get(c).set(cAt);
       for (const { size, times } of blocks) {
         f.repeat(strip, times, () => {
           f.get(b).set(locals.b);
-          const tile = { rows: size, step: Q * TILE_BYTES, row: P * TILE_BYTES };
+          const sizes = { rows: size, step: Q * TILE_BYTES, row: P * TILE_BYTES };
+          const tile = { ...sizes, aMemory: packed.memory };
           writeProductTile(f, vector, fused, tile, locals, cAt, steps);
           f.advance(cAt, size * P * TILE_BYTES);
         });
@@ -141,8 +143,9 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
     });
   }
 
-  function make(epilogue: Epilogue): ImageProgram {
+  function make(epilogue: Epilogue, inPlace = false): ImageProgram {
     const assembly = new Assembly();
+    const packed = new PackedWeights(vector, packedWeights, groups * weights.group, inPlace);
     const pack = assembly.func("pack", ["i32", "i32", "i32"]);
     writePack(pack, vector, blocks, weights);
     pack.reads(rawWeights, groups * weights.group * bytes);
@@ -155,7 +158,7 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
     writeTransposed(transpose, vector, together);
     transpose.reads(staged, images * sourceSize * bytes + 16).writes(x, panels * xPanel);
     const product = assembly.func("product", ["i32", "i32", "i32", "i32", "i32"]);
-    writeProduct(product);
+    writeProduct(product, packed);
     const finish = assembly.func("finish", ["i32", "i32"]);
     writeFinish(finish, vector, {
       planes: groups * outputs,
@@ -185,7 +188,7 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
       chunk.get(from).get(to).call(finish);
       chunk.advance(from, outPanel).advance(to, together * pitch * bytes);
     });
-    const module = compile(assembly, layout);
+    const module = compile(assembly, layout, packed.layout);
 
     /** Packs weights; returns whether they serve. */
     function packWeights(queue: Queue, w: FloatArray): boolean {
@@ -201,11 +204,9 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
     return {
       cost: nanosecondsOf(batchedCost(pass, vector)),
       together,
-      packed: { at: packedWeights, length: groups * weights.group },
-      prepare(queue, w, { bias }, packed) {
-        queue.use(module);
-        if (packed) queue.load(packedWeights, packed, 0, packed.length);
-        else if (!packWeights(queue, w)) return false;
+      packed,
+      prepare(queue, w, { bias }, given) {
+        if (!packed.use(queue, module, given) && !packWeights(queue, w)) return false;
         queue.load(table, list, 0, list.length);
         if (bias) queue.load(biases, bias, 0, bias.length);
         return true;

@@ -31,6 +31,7 @@ import {
 } from "./program.ts";
 import { vectors } from "./vector.ts";
 import { planWinograd } from "./winograd.ts";
+import { forwardGrid, imageVectors } from "./winograd_tiles.ts";
 import { planWinogradWeights } from "./winograd_weights.ts";
 
 /** Taps of a row, or of a kernel that is one column, that are written out. */
@@ -65,9 +66,9 @@ interface ImageAttempt extends Attempt<ImageRun> {
 /** A plan as an attempt, compiled when an epilogue first comes. */
 function imageAttempt({ layout, make }: Plan<ImageProgram>): ImageAttempt {
   const programs: ImageProgram[] = [], runs: ImageRun[] = [];
-  const variantOf = (epilogue: Epilogue) => {
-    const variant = (epilogue.bias ? 2 : 0) + (epilogue.relu ? 1 : 0);
-    programs[variant] ??= make(epilogue);
+  const variantOf = (epilogue: Epilogue, inPlace = false) => {
+    const variant = (inPlace ? 4 : 0) + (epilogue.bias ? 2 : 0) + (epilogue.relu ? 1 : 0);
+    programs[variant] ??= make(epilogue, inPlace);
     return variant;
   };
   return {
@@ -77,9 +78,7 @@ function imageAttempt({ layout, make }: Plan<ImageProgram>): ImageAttempt {
       return (runs[variant] ??= imageRun(programs[variant]))(N, source, w, target, epilogue);
     },
     bind(w, epilogue) {
-      let run: ImageRun | undefined;
-      return (...args) =>
-        (run ??= preparedRun(programs[variantOf(epilogue)], w, epilogue))(...args);
+      return preparedRun((inPlace) => programs[variantOf(epilogue, inPlace)], w, epilogue);
     },
   };
 }
@@ -103,6 +102,17 @@ function taking(
     size: attempt.size,
     run: some(attempt.run, countOf),
     bind: (...args) => some(attempt.bind(...args), preparedCountOf),
+  };
+}
+
+/** An attempt that, with packed weights, leaves an image that is alone to a program for one. */
+function withSingle(attempt: ImageAttempt, single: ImageAttempt): ImageAttempt {
+  return {
+    ...attempt,
+    bind(w, epilogue) {
+      const several = attempt.bind(w, epilogue), one = single.bind(w, epilogue);
+      return (N, ...args) => (N === 1 ? one : several)(N, ...args);
+    },
   };
 }
 
@@ -185,7 +195,14 @@ export function simdConv(
           (N) => batchedCount(N, batched, together),
         ),
       gemm: () => taking(imageAttempt(planGemm(pass, vector, fused)), upTo(few), upTo(fewPrepared)),
-      winograd: () => imageAttempt(planWinograd(pass, vector, fused, schedule)),
+      winograd: () => {
+        const attempt = imageAttempt(planWinograd(pass, vector, fused, schedule));
+        if (forwardGrid(vector, pass, schedule.vectors).images === 1) return attempt;
+        const vectors = imageVectors(vector, pass);
+        const single = () =>
+          imageAttempt(planWinograd(pass, vector, fused, { ...schedule, vectors }));
+        return withSingle(attempt, laterImages(single));
+      },
       depthwise: () => imageAttempt(planDepthwise(pass, vector, fused)),
       direct: () => imageAttempt(planDirect(pass, vector, fused, schedule)),
     }, laterImages);

@@ -9,7 +9,7 @@ import { meetingsOf, type Pass, type Phase, phasesOf } from "../passes.ts";
 import type { Vector } from "./vector.ts";
 import { forwardGrid, tileProducts, weightGrid, winogradCost } from "./winograd_tiles.ts";
 
-/** What a call costs: once, to pack its weights or to load them packed, and for each image. */
+/** What a call costs: once, to pack its weights or if they are packed already, and for each image. */
 export interface Cost {
   readonly call: number;
   readonly prepared: number;
@@ -19,8 +19,8 @@ export interface Cost {
 /** Multiply-adds of vectors in a nanosecond, about. */
 export const PER_NANOSECOND = 8;
 
-/** What a packed weight costs to be loaded. */
-const LOAD_COST = 3.2;
+/** What a packed weight costs beside its products, read in place. */
+const LOAD_COST = 0.5;
 
 /** Of a number of images. */
 export function costOf({ call, image }: Cost, images: number): number {
@@ -108,7 +108,8 @@ export function winogradCosts(pass: Pass, vector: Vector): Cost {
   const image = 1.15 * winogradCost(vector, pass) + copyCost(pass);
   // Images that are worked on together cost the same if some of them are not there.
   const missing = (forwardGrid(vector, pass).images - 1) * image;
-  return { call: 15 * weights + missing, prepared: LOAD_COST * weights + missing, image };
+  // With packed weights an image that is alone has a program of its own.
+  return { call: 15 * weights + missing, prepared: LOAD_COST * weights, image };
 }
 
 /** Vectors of a plane below which the memory of the sums is what takes long. */

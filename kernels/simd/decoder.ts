@@ -4,7 +4,16 @@
  * @module
  */
 
-import { immediate, indexed, memory, memoryLane, opening, plain, SIMD } from "./opcodes.ts";
+import {
+  immediate,
+  indexed,
+  memory,
+  memoryLane,
+  opening,
+  OTHER_MEMORY,
+  plain,
+  SIMD,
+} from "./opcodes.ts";
 
 /** One instruction. */
 export interface Instruction {
@@ -87,6 +96,9 @@ export function decode(bytes: Uint8Array): Decoded[] {
     }
     const { name, count } = known;
     if (name === "i32.const") return { name, numbers: [number(true)] };
+    if ((name in memory || name in memoryLane) && bytes[at] === OTHER_MEMORY) {
+      throw new RangeError("No memory is known but the first");
+    }
     return { name, numbers: list(count, count < 16 ? number : byte) };
   }
 

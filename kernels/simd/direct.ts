@@ -14,6 +14,7 @@ import { Assembly, type Func } from "./assembler.ts";
 import { directCost, nanosecondsOf } from "./costs.ts";
 import { type TapConv, writeConv } from "./emit_conv.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
+import { PackedWeights } from "./packed_weights.ts";
 import {
   groupBatch,
   layoutPass,
@@ -51,7 +52,7 @@ export function planDirect(
   const nonFiniteFlag = pass.gradient ? layout.region("non-finite flag", 16) : undefined;
   const groupStep = { weights: weights.group * bytes, biases: outputs * phaseCount * bytes };
 
-  /** The convolution of a sum; weights of the sums before come first in each group. */
+  /** The convolution of a sum; its weights from 0, those of the sums before first in each group. */
   function convOf(sum: PhaseSum, weightsBefore: number): TapConv {
     const { y, x } = sum.phases[0];
     const unrolled = y.taps.length * x.taps.length <= schedule.unrolledTaps;
@@ -66,7 +67,7 @@ export function planDirect(
         ? y.taps.flatMap((_, ky) => sum.taps.map((tap) => ky * sum.tapRow + tap))
         : sum.taps,
       tapRows: { times: unrolled ? 1 : y.taps.length, step: sum.tapRow },
-      weights: packedWeights + weightsBefore,
+      weights: weightsBefore,
       moved: {
         input: (batch - 1) * step.source,
         output: (batch - 1) * step.sums,
@@ -83,10 +84,17 @@ export function planDirect(
   });
 
   /** Writes the sums of what is held, group by group; parameters say where weights and biases are. */
-  function writeSums(assembly: Assembly, image: Func, { bias, relu = false }: Epilogue): void {
+  function writeSums(
+    assembly: Assembly,
+    image: Func,
+    { bias, relu = false }: Epilogue,
+    { start, memory }: PackedWeights,
+  ): void {
     const funcs = convs.map((conv, i) =>
       writeConv(assembly, `sums${i}-`, {
         ...conv,
+        weights: start + conv.weights,
+        weightsMemory: memory,
         bias: bias && biases + sums[i].before * bytes,
         relu,
       })
@@ -94,17 +102,18 @@ export function planDirect(
     writeGroups(assembly, image, batch, funcs, passLayout, groupStep);
   }
 
-  function make(epilogue: Epilogue): ImageProgram {
+  function make(epilogue: Epilogue, inPlace = false): ImageProgram {
     const assembly = new Assembly();
+    const packed = new PackedWeights(vector, packedWeights, groups * weights.group, inPlace);
     const pad = assembly.func("pad");
     source.write(pad);
     const image = assembly.func("image", ["i32", "i32"]).call(pad);
-    writeSums(assembly, image, epilogue);
+    writeSums(assembly, image, epilogue, packed);
     const steps = { input: weights.input, row: tapStep.row * KW, column: tapStep.column };
     writePacking(assembly, vector, inputs, steps, nonFiniteFlag)
       .reads(rawWeights, groups * groupStep.weights)
       .writes(packedWeights, weightsBefore + (groups - 1) * groupStep.weights);
-    const module = compile(assembly, layout);
+    const module = compile(assembly, layout, packed.layout);
 
     const targetSize = batch * outputs * rows.target.size * columns.target.size;
 
@@ -117,7 +126,7 @@ export function planDirect(
       eachOutput(convs[i].tiles, numbers, (output, at, block) => {
         const { y, x } = phases[Math.floor(output / outputs)];
         const first = (output % outputs) * weights.output + y.taps[0].k * KW + x.taps[0].k;
-        const from = rawWeights + first * bytes, to = convs[i].weights + at * bytes;
+        const from = rawWeights + first * bytes, to = packedWeights + convs[i].weights + at * bytes;
         packings.push([from, to, block * bytes, tapRows.length, tapColumns.length]);
       });
     }
@@ -138,11 +147,9 @@ export function planDirect(
 
     return {
       cost: nanosecondsOf(directCost(pass, vector)),
-      packed: { at: packedWeights, length: groups * weights.group },
-      prepare(queue, w, { bias }, packed) {
-        queue.use(module);
-        if (packed) queue.load(packedWeights, packed, 0, packed.length);
-        else if (!pack(queue, w)) return false;
+      packed,
+      prepare(queue, w, { bias }, given) {
+        if (!packed.use(queue, module, given) && !pack(queue, w)) return false;
         if (bias) loadBiases(queue, biases, bias, outputs, phaseCount);
         source.clear(queue);
         return true;

@@ -27,6 +27,8 @@ export interface TapConv {
   readonly tapRows: { readonly times: number; readonly step: number };
   /** Packed weights: filter block, channel, tap row, tap, filter of the block. */
   readonly weights: number;
+  /** The number of their memory. Default: 0. */
+  readonly weightsMemory?: number;
   /** One bias a filter; none is zero. */
   readonly bias?: number;
   /** Whether negative outputs become 0. */
@@ -90,12 +92,12 @@ function stateExtents(f: Func, conv: TapConv): void {
   const lastTap = Math.max(...taps) + (tapRows.times - 1) * tapRows.step;
   f.reads(input.start, spanOf(input, channels, rows, width) + lastTap + moved.input);
   const numbers = filters * channels * taps.length * tapRows.times;
-  f.reads(weights, numbers * bytes + moved.weights);
+  f.reads(weights, numbers * bytes + moved.weights, conv.weightsMemory);
 }
 
 /** Writes the sums of one block of filters; parameters say where everything is. */
 function writeBlock(f: Func, conv: TapConv, { size: block, rows: rowTiles }: TileBlock): void {
-  const { vector, channels, input, output, taps, tapRows } = conv;
+  const { vector, channels, input, output, taps, tapRows, weightsMemory } = conv;
   const { bytes, lanes } = vector;
   const [xRow, out, wBlock, bias] = [0, 1, 2, 3];
   const vectorsMost = Math.max(
@@ -127,11 +129,11 @@ function writeBlock(f: Func, conv: TapConv, { size: block, rows: rowTiles }: Til
         if (conv.fused) {
           // One load serves several weights.
           const lane = index % lanes;
-          if (lane === 0) f.get(w).at("v128.load", index * bytes).set(packed);
+          if (lane === 0) f.get(w).at("v128.load", index * bytes, weightsMemory).set(packed);
           splatLane(f, vector, packed, lane);
         } else {
           // Multiply and add apart are twice the arithmetic: here a load each is cheaper.
-          f.get(w).at(vector.loadSplat, index * bytes);
+          f.get(w).at(vector.loadSplat, index * bytes, weightsMemory);
         }
         f.set(weight);
         for (let v = 0; v < offsets.length; v++) {

@@ -23,6 +23,8 @@ export interface GemmContext {
   readonly strips: number;
   readonly products: number;
   readonly biases: number;
+  /** The number of the weights' memory. */
+  readonly weightsMemory: number;
 }
 
 /** Taps that a loop over channels should have, so that the loop itself costs little. */
@@ -98,7 +100,7 @@ export function writeStrips(
 
 /** Multiplies a block's strips by panels of weights: (weights, steps, whether onto the products). */
 export function writeProduct(
-  { assembly, vector, fused, sum, strips, products }: GemmContext,
+  { assembly, vector, fused, sum, strips, products, weightsMemory: bMemory }: GemmContext,
   name: string,
 ): Func {
   const panelFunc = assembly.func(`${name}Panel`, ["i32", "i32", "i32", "i32"]);
@@ -109,7 +111,7 @@ export function writeProduct(
     f.const(strips).set(locals.a);
     f.repeat(strip, sum.strips, () => {
       f.get(b).set(locals.b);
-      const tile = { rows: STRIP, step: TILE_BYTES, row: TILE_BYTES };
+      const tile = { rows: STRIP, step: TILE_BYTES, row: TILE_BYTES, bMemory };
       writeProductTile(f, vector, fused, tile, locals, c, steps, onto);
       f.advance(c, STRIP * TILE_BYTES);
     });

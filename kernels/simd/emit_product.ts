@@ -22,6 +22,9 @@ export interface ProductTile {
   readonly step: number;
   /** Bytes of C from one row to the next. */
   readonly row: number;
+  /** The numbers of A's and B's memories. Default: 0. */
+  readonly aMemory?: number;
+  readonly bMemory?: number;
 }
 
 /** Locals that the tiles of a function share. */
@@ -71,7 +74,7 @@ export function writeProductTile(
   f: Func,
   vector: Vector,
   fused: boolean,
-  { rows, step, row }: ProductTile,
+  { rows, step, row, aMemory, bMemory }: ProductTile,
   { sums, columns, packed, weight, a, b, end, wholeEnd }: ProductLocals,
   c: Local,
   steps: Local,
@@ -84,17 +87,17 @@ export function writeProductTile(
   function writeSteps(count: number): void {
     for (let k = 0; k < count; k++) {
       for (let v = 0; v < TILE_VECTORS; v++) {
-        f.get(b).at("v128.load", k * step + v * 16).set(columns[v]);
+        f.get(b).at("v128.load", k * step + v * 16, bMemory).set(columns[v]);
       }
       for (let i = 0; i < rows; i++) {
         const index = k * rows + i;
         if (fused) {
           // One load serves as many values as it has lanes.
-          if (index % lanes === 0) f.get(a).at("v128.load", index * bytes).set(packed);
+          if (index % lanes === 0) f.get(a).at("v128.load", index * bytes, aMemory).set(packed);
           splatLane(f, vector, packed, index % lanes);
         } else {
           // Multiply and add apart are twice the arithmetic: here a load each is cheaper.
-          f.get(a).at(vector.loadSplat, index * bytes);
+          f.get(a).at(vector.loadSplat, index * bytes, aMemory);
         }
         f.set(weight);
         for (let v = 0; v < TILE_VECTORS; v++) {

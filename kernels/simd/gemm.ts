@@ -21,6 +21,7 @@ import { writeTransposed } from "./emit_affine.ts";
 import { writeFinish, writeProduct, writeStrips } from "./emit_gemm.ts";
 import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
+import { PackedWeights } from "./packed_weights.ts";
 import {
   groupBatch,
   layoutPass,
@@ -114,10 +115,17 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
   const groupStep = { weights: weightsBefore, biases: outputs * phaseCount * bytes };
 
   /** Writes the sums of one group: parameters move the source, the target, weights and biases. */
-  function writeSum(assembly: Assembly, name: string, sum: GemmSum, epilogue: Epilogue): Func {
+  function writeSum(
+    assembly: Assembly,
+    name: string,
+    sum: GemmSum,
+    epilogue: Epilogue,
+    weights: PackedWeights,
+  ): Func {
     const f = assembly.func(name, ["i32", "i32", "i32", "i32"]);
     const [moved, to, weight, bias] = [0, 1, 2, 3];
-    const context = { assembly, vector, fused, sum, strips: packedStrips, products, biases };
+    const at = { strips: packedStrips, products, biases };
+    const context = { assembly, vector, fused, sum, ...at, weightsMemory: weights.memory };
     const finish = writeFinish(context, `${name}Finish`, epilogue);
     // A phase that no tap reaches is zero.
     const parts = sum.offsets.length === 0 ? undefined : {
@@ -137,7 +145,7 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
       f.get(row).const(sum.input.row).op("i32.mul").get(moved).op("i32.add").set(from);
       f.get(row).const(sum.output.row).op("i32.mul").get(to).op("i32.add").set(out);
       f.const(0).set(first).get(from).set(channelAt);
-      f.get(weight).const(packedWeights + sum.weightsBefore).op("i32.add").set(b);
+      f.get(weight).const(weights.start + sum.weightsBefore).op("i32.add").set(b);
       for (const { size, times } of parts === undefined ? [] : sum.channels) {
         const count = size * sum.offsets.length;
         f.repeat(panelAt, times, () => {
@@ -154,18 +162,20 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
     return f;
   }
 
-  function make(epilogue: Epilogue): ImageProgram {
+  function make(epilogue: Epilogue, inPlace = false): ImageProgram {
     const assembly = new Assembly();
+    const packed = new PackedWeights(vector, packedWeights, packedBytes / bytes, inPlace);
     const pad = assembly.func("pad");
     source.write(pad);
     const image = assembly.func("image", ["i32", "i32"]).call(pad);
-    const funcs = sums.map((sum, i) => writeSum(assembly, `sum${i}`, sum, epilogue));
+    const funcs = sums.map((sum, i) => writeSum(assembly, `sum${i}`, sum, epilogue, packed));
     stateExtents(image);
+    packed.readBy(image);
     writeGroups(assembly, image, batch, funcs, passLayout, groupStep);
     for (const [i, sum] of sums.entries()) {
       if (sum.offsets.length > 0) writePacking(assembly, `pack${i}`, sum);
     }
-    const module = compile(assembly, layout);
+    const module = compile(assembly, layout, packed.layout);
     const packings = listPackings();
     const tables = sums.map((sum) => ({ at: sum.table, words: positionsOf(sum, bytes) }));
     const targetSize = batch * outputs * rows.target.size * columns.target.size;
@@ -181,11 +191,9 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
 
     return {
       cost: nanosecondsOf(gemmCost(pass, vector)),
-      packed: { at: packedWeights, length: packedBytes / bytes },
-      prepare(queue, w, { bias }, packed) {
-        queue.use(module);
-        if (packed) queue.load(packedWeights, packed, 0, packed.length);
-        else if (!pack(queue, w)) return false;
+      packed,
+      prepare(queue, w, { bias }, given) {
+        if (!packed.use(queue, module, given) && !pack(queue, w)) return false;
         for (const { at, words } of tables) queue.load(at, words, 0, words.length);
         if (bias) loadBiases(queue, biases, bias, outputs, phaseCount);
         source.clear(queue);

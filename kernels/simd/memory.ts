@@ -9,11 +9,11 @@
  */
 
 import type { Epilogue } from "../epilogue.ts";
-import type { Assembly, Func } from "./assembler.ts";
+import { type Assembly, type Func, WEIGHTS } from "./assembler.ts";
 import { hasSimd } from "./features.ts";
 import { Scratch } from "../scratch.ts";
 import type { DType, FloatArray } from "../tensor.ts";
-import { type Copies, joinCopies, sharedMemoryOf } from "./shared_copies.ts";
+import { type Copies, joinCopies, memoryOf, sharesMemory, weightsArray } from "./shared_copies.ts";
 
 const PAGE = 65536;
 const INITIAL_PAGES = 32;
@@ -25,8 +25,8 @@ export const MEMORY_LIMIT: number = MAXIMUM_PAGES * PAGE;
 export type Memory = Pick<WebAssembly.Memory, "buffer" | "grow">;
 /** A module's functions by name. */
 export type Functions = Record<string, (...args: number[]) => void>;
-/** Gives the functions of a module on a memory. */
-type Link = (memory: Memory) => Functions;
+/** Gives the functions of a module on a memory, and on that of its weights if it reads them in place. */
+type Link = (memory: Memory, weights?: WebAssembly.Memory) => Functions;
 
 /** What runs assembled modules. */
 export interface Machine {
@@ -40,9 +40,9 @@ const webAssembly: Machine = {
   memory: (initial, maximum) => new WebAssembly.Memory({ initial, maximum }),
   load(bytes) {
     const module = new WebAssembly.Module(bytes);
-    return (memory) => {
-      const m = memory as WebAssembly.Memory;
-      return new WebAssembly.Instance(module, { e: { m } }).exports as Functions;
+    return (memory, w) => {
+      const e = { m: memory as WebAssembly.Memory, ...w && { w } };
+      return new WebAssembly.Instance(module, { e }).exports as Functions;
     };
   },
 };
@@ -68,6 +68,8 @@ let doubles: Float64Array = new Float64Array(0);
 
 /** The functions of modules that have joined the memory: they keep it alive, and nothing else does. */
 let joined = new WeakMap<Link, Functions>();
+/** The same of modules that read weights in a memory of theirs, by that. */
+let joinedWith = new WeakMap<WebAssembly.Memory, WeakMap<Link, Functions>>();
 /** What copies between it and shared buffers. */
 let copies = new WeakMap<ArrayBufferLike, Copies>();
 
@@ -80,6 +82,7 @@ const held = new Scratch(() => {
 function release(): void {
   memory = undefined;
   joined = new WeakMap();
+  joinedWith = new WeakMap();
   copies = new WeakMap();
   singles = new Float32Array(0);
   doubles = new Float64Array(0);
@@ -126,8 +129,8 @@ export function scratch(dtype: DType): FloatArray {
 export function copiesOf(buffer: ArrayBufferLike): Copies | undefined {
   let found = copies.get(buffer);
   if (found !== undefined) return found;
-  const shared = sharedMemoryOf(buffer);
-  if (shared === undefined || owner !== webAssembly) return undefined;
+  const shared = memoryOf(buffer);
+  if (shared === undefined || owner !== webAssembly || !sharesMemory()) return undefined;
   copies.set(buffer, found = joinCopies(memory as WebAssembly.Memory, shared));
   return found;
 }
@@ -137,8 +140,12 @@ export interface Module {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** The bytes of memory that it needs. */
   readonly size: number;
-  /** Joins the memory: the functions by name, for one call, as another may need others. */
-  join(): Functions;
+  /**
+   * Joins the memory: the functions by name, for one call, as another may need others.
+   *
+   * @param weights What it reads in place, if it does: see {@linkcode lastingWeights}.
+   */
+  join(weights?: FloatArray): Functions;
 }
 
 /**
@@ -146,22 +153,30 @@ export interface Module {
  *
  * @param assembly The module.
  * @param layout What its functions need of the memory.
+ * @param weights What they need of that of weights, if they read any in place. Default: nothing.
  * @returns The module.
- * @throws {Error} If a function touches bytes outside the layout's regions, or does not say which it touches.
+ * @throws {Error} If a function touches bytes outside the layouts' regions, or does not say which it touches.
  */
-export function compile(assembly: Assembly, layout: Layout): Module {
+export function compile(assembly: Assembly, layout: Layout, weights = new Layout()): Module {
   layout.check(assembly.funcs);
+  weights.check(assembly.funcs, WEIGHTS);
   const { size } = layout;
   const bytes = assembly.bytes();
   const link = currentMachine().load(bytes);
   return {
     bytes,
     size,
-    join() {
+    join(given) {
       const missing = reserve(size);
       if (missing !== undefined) throw new Error(`This kernel ${missing}`);
-      let functions = joined.get(link);
-      if (functions === undefined) joined.set(link, functions = link(memory!));
+      const own = given && memoryOf(given.buffer);
+      let known: typeof joined | undefined = joined;
+      if (own !== undefined) {
+        known = joinedWith.get(own);
+        if (known === undefined) joinedWith.set(own, known = new WeakMap());
+      }
+      let functions = known.get(link);
+      if (functions === undefined) known.set(link, functions = link(memory!, own));
       return functions;
     },
   };
@@ -192,11 +207,19 @@ export class Layout {
     return start;
   }
 
-  /** Refuses functions that may touch bytes outside the regions, and such as do not say what they touch. */
-  check(funcs: readonly Pick<Func, "name" | "silent" | "extents">[]): void {
-    for (const { name, silent, extents } of funcs) {
-      if (silent) throw new Error(`${name} does not say which bytes it touches`);
-      for (const { writes, start, bytes } of extents) {
+  /**
+   * Refuses functions that may touch bytes of a memory outside the regions, and such as do not say what they
+   * touch.
+   *
+   * @param funcs The functions.
+   * @param memory The number of the memory. Default: 0.
+   */
+  check(funcs: readonly Func[], memory = 0): void {
+    for (const f of funcs) {
+      const { name } = f;
+      if (f.isSilent(memory)) throw new Error(`${name} does not say which bytes it touches`);
+      for (const { memory: touched, writes, start, bytes } of f.extents) {
+        if (touched !== memory) continue;
         const end = start + bytes, over = writes ? 0 : GAP - 1;
         const region = this.regions.findLast((region) => region.start <= start);
         if (region && start <= region.end && end <= region.end + over) continue;
@@ -209,9 +232,22 @@ export class Layout {
   }
 }
 
+/** Where weights lie in a memory of their own. */
+export const WEIGHTS_START: number = GAP;
+
+/** An array for weights in a memory of their own; undefined if they are few, or the host has none. */
+export function lastingWeights(dtype: DType, length: number): FloatArray | undefined {
+  return currentMachine() === webAssembly
+    ? weightsArray(dtype, length, WEIGHTS_START, GAP)
+    : undefined;
+}
+
 /** A pass that is planned: what it needs of the memory, and how to assemble and compile it. */
 export interface Plan<Program> {
   readonly layout: Layout;
-  /** The pass with an epilogue; that of weight gradients has none. */
-  readonly make: (epilogue: Epilogue) => Program;
+  /**
+   * The pass with an epilogue; that of weight gradients has none. It may read packed weights in a memory of
+   * their own, in place. Default: it does not.
+   */
+  readonly make: (epilogue: Epilogue, inPlace?: boolean) => Program;
 }

@@ -72,6 +72,9 @@ export const memory = {
   "v128.store": SIMD + 0x0b,
 } as const;
 
+/** What a load or store has in place of its alignment if it says which memory it is of. */
+export const OTHER_MEMORY = 0x40;
+
 /** Loads and stores of one lane: an offset and the lane in the code. */
 export const memoryLane = {
   "v128.load32_lane": SIMD + 0x56,

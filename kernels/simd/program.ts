@@ -7,10 +7,11 @@
 
 import type { Epilogue } from "../epilogue.ts";
 import type { ImageRun, WeightRun } from "../runner.ts";
-import type { FloatArray } from "../tensor.ts";
+import { dtypeOf, type FloatArray, zerosOf } from "../tensor.ts";
 import { addParts, partialSums } from "./partial_sums.ts";
 import { type Job, runJob } from "./job.ts";
-import { immediate, type Queue, scratchLike } from "./queue.ts";
+import { lastingWeights } from "./memory.ts";
+import { immediate, type Queue } from "./queue.ts";
 
 /** Products of a vector in a nanosecond, about: what jobs are cut by. */
 export const PRODUCTS = 5;
@@ -59,16 +60,29 @@ export function imageRun(program: ImageProgram): ImageRun {
   return (N, ...operands) => runJob(imageJob(program, operands), N);
 }
 
-/** An attempt that packs its own weights when it first runs, and never again. */
-export function preparedRun(program: ImageProgram, w: FloatArray, epilogue: Epilogue): ImageRun {
-  let weights: FloatArray | undefined, serves: boolean | undefined;
+/**
+ * An attempt that packs its own weights when it first runs, and never again.
+ *
+ * @param make The program; one that reads packed weights in place if it is given `true`.
+ * @param w The weights.
+ * @param epilogue What follows the sums.
+ * @returns The attempt.
+ */
+export function preparedRun(
+  make: (inPlace: boolean) => ImageProgram,
+  w: FloatArray,
+  epilogue: Epilogue,
+): ImageRun {
+  let program: ImageProgram | undefined, weights: FloatArray | undefined, serves = false;
   return (N, source, _, target) => {
-    if (serves === undefined) {
+    if (program === undefined) {
+      program = make(false);
       serves = program.prepare(immediate, w, epilogue);
       if (serves && program.packed !== undefined) {
-        const { at, length } = program.packed;
-        const start = at / w.BYTES_PER_ELEMENT;
-        weights = scratchLike(w).slice(start, start + length);
+        const { at, length } = program.packed, dtype = dtypeOf(w);
+        weights = lastingWeights(dtype, length);
+        if (weights !== undefined) program = make(true);
+        immediate.store(weights ??= zerosOf(dtype, length), 0, length, at);
       }
     }
     return serves ? runJob(imageJob(program, [source, w, target, epilogue], weights), N) : 0;

@@ -10,8 +10,8 @@ import { copiesOf, type Functions, type Module, scratch } from "./memory.ts";
 
 /** Takes a driver's steps. Places in the memory are in bytes, parts of arrays in numbers. */
 export interface Queue {
-  /** Joins a module: calls are of its functions from now on. */
-  use(module: Module): void;
+  /** Joins a module: calls are of its functions from now on. It may read weights that last in place. */
+  use(module: Module, weights?: FloatArray): void;
   /** Copies values of an array, from the first to before the end, into the memory. */
   load(at: number, array: FloatArray, first: number, end: number): void;
   /** Copies numbers of the array's dtype out of the memory, to where they are the first of so many. */
@@ -49,8 +49,8 @@ let functions: Functions = {};
 
 /** Runs every step at once, in the memory of this thread. */
 export const immediate: Queue = {
-  use(module) {
-    functions = module.join();
+  use(module, weights) {
+    functions = module.join(weights);
   },
   load(at, array, first, end) {
     const copies = copiesOf(array.buffer);

@@ -1,10 +1,14 @@
 /**
- * Copies between the memory of kernels and tensors in shared memory, by WebAssembly. Engines copy shared
- * bytes word by word elsewhere, which takes up to twice as long. A tensor's buffer must be a memory of its
- * own for that, and the host must know modules with two memories.
+ * Buffers that are memories of their own, where the host knows modules with two memories.
+ *
+ * Tensors in shared memory are copied to the memory of kernels, and back, by WebAssembly: engines copy shared
+ * bytes word by word elsewhere, which takes up to twice as long. Packed weights that last are not copied at
+ * all: kernels load them where they lie.
  *
  * @module
  */
+
+import type { DType, FloatArray } from "../tensor.ts";
 
 /** The functions of a copying module: of (to, from, bytes), into the kernels' memory and out of it. */
 export interface Copies {
@@ -35,13 +39,13 @@ const memories = new WeakMap<ArrayBufferLike, WebAssembly.Memory>();
 /** The module; undefined before it is needed, null if the host does not know such modules. */
 let module: WebAssembly.Module | null | undefined;
 
-/**
- * A shared buffer that is a memory of its own.
- *
- * @param bytes How many it has at least: whole pages.
- * @returns The buffer; undefined if the host has none.
- */
-export function sharedBuffer(bytes: number): SharedArrayBuffer | undefined {
+/** Whether memory can be shared here: a page must be isolated by its headers for that. */
+export function sharesMemory(): boolean {
+  return typeof SharedArrayBuffer !== "undefined";
+}
+
+/** A buffer that is a memory of its own, of whole pages; undefined if the host has none. */
+function ownBuffer(bytes: number, shared: boolean): ArrayBufferLike | undefined {
   const pages = Math.ceil(bytes / PAGE);
   try {
     if (module === undefined) {
@@ -49,19 +53,71 @@ export function sharedBuffer(bytes: number): SharedArrayBuffer | undefined {
       module = new WebAssembly.Module(COPYING);
     }
     if (module === null) return undefined;
-    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-    const buffer = memory.buffer as unknown as SharedArrayBuffer;
-    memories.set(buffer, memory);
-    return buffer;
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+    memories.set(memory.buffer, memory);
+    return memory.buffer;
   } catch {
     // Modules with two memories, or so much memory.
     return undefined;
   }
 }
 
+/**
+ * A shared buffer that is a memory of its own.
+ *
+ * @param bytes How many it has at least: whole pages.
+ * @returns The buffer; undefined if the host has none.
+ */
+export function sharedBuffer(bytes: number): SharedArrayBuffer | undefined {
+  const buffer = ownBuffer(bytes, true) as SharedArrayBuffer | undefined;
+  if (buffer !== undefined) countShared(buffer);
+  return buffer;
+}
+
+/**
+ * Engines do not count shared bytes when they decide whether to collect: an unused array of a fraction of
+ * the size, which they do count, goes with each.
+ */
+const pressure = new WeakMap<SharedArrayBuffer, ArrayBuffer>();
+const PRESSURE = 1 / 8;
+
+/** Has the engine count a shared buffer. */
+export function countShared(buffer: SharedArrayBuffer): void {
+  pressure.set(buffer, new ArrayBuffer(buffer.byteLength * PRESSURE));
+}
+
 /** The memory that a buffer belongs to. */
-export function sharedMemoryOf(buffer: ArrayBufferLike): WebAssembly.Memory | undefined {
+export function memoryOf(buffer: ArrayBufferLike): WebAssembly.Memory | undefined {
   return memories.get(buffer);
+}
+
+/** The least bytes of weights that are worth a memory of their own: fewer are copied in a moment. */
+const LEAST = 1 << 17;
+
+/**
+ * An array of zeros for weights that last, which kernels can load from: where every thread finds it, if the
+ * host shares memory.
+ *
+ * @param dtype Its type.
+ * @param length Its length.
+ * @param start The bytes before it.
+ * @param gap The bytes after it.
+ * @returns The array; undefined if it is small, or the host has none.
+ */
+export function weightsArray(
+  dtype: DType,
+  length: number,
+  start: number,
+  gap: number,
+): FloatArray | undefined {
+  const isSingle = dtype === "float32", bytes = length * (isSingle ? 4 : 8);
+  if (bytes < LEAST) return undefined;
+  const all = start + bytes + gap;
+  const buffer = sharesMemory() ? sharedBuffer(all) : ownBuffer(all, false);
+  if (buffer === undefined) return undefined;
+  return isSingle
+    ? new Float32Array(buffer, start, length)
+    : new Float64Array(buffer, start, length);
 }
 
 /** What copies between a memory of kernels and a shared one. */

@@ -24,6 +24,7 @@ import { Assembly, type Func } from "./assembler.ts";
 import { nanosecondsOf, winogradCosts } from "./costs.ts";
 import { writeConv } from "./emit_conv.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
+import { PackedWeights } from "./packed_weights.ts";
 import {
   movedBy,
   type Padded,
@@ -104,8 +105,9 @@ export function planWinograd(
   const products = productSize(grid, vector);
   const tiles = convTiles(filters, products.rows, products.columns, lanes, schedule.tile);
 
-  function make({ relu = false }: Epilogue): ImageProgram {
+  function make({ relu = false }: Epilogue, inPlace = false): ImageProgram {
     const assembly = new Assembly();
+    const packed = new PackedWeights(vector, weights, tileProducts(KH, KW) * kernels, inPlace);
     const pad = assembly.func("pad", ["i32", "i32"]);
     x.write(pad, { from: 0, to: 1 });
     const transform = assembly.func("transform", ["i32", "i32"]);
@@ -121,7 +123,8 @@ export function planWinograd(
         output: { start: tilesOut.start, plane: outputs.blockBytes, row: outputs.rowBytes },
         taps: windowOffsets(plane, inputs, bytes).flat(),
         tapRows: { times: 1, step: 0 },
-        weights,
+        weights: packed.start,
+        weightsMemory: packed.memory,
         moved: {
           input: alike[alike.length - 1] * tilesIn.step,
           output: alike[alike.length - 1] * tilesOut.step,
@@ -188,7 +191,7 @@ export function planWinograd(
     }
     writeWeightTransform(assembly, vector, KH, KW, channels, weights, matrix, rotated180)
       .reads(rawWeights, taps * matrix);
-    const module = compile(assembly, layout);
+    const module = compile(assembly, layout, packed.layout);
 
     const kernel = taps * bytes;
     // A gradient's outputs are the kernels' channels.
@@ -207,12 +210,10 @@ export function planWinograd(
     return {
       cost: nanosecondsOf(winogradCosts(pass, vector)),
       together: images,
-      packed: { at: weights, length: tileProducts(KH, KW) * kernels },
-      prepare(queue, w, epilogue, packed) {
-        queue.use(module);
+      packed,
+      prepare(queue, w, epilogue, given) {
+        if (!packed.use(queue, module, given)) transformWeights(queue, w);
         x.clear(queue);
-        if (packed) queue.load(weights, packed, 0, packed.length);
-        else transformWeights(queue, w);
         if (epilogue.bias === undefined) queue.clear(bias, filters * bytes);
         else queue.load(bias, epilogue.bias, 0, filters);
         queue.clear(nonFiniteFlag, 16);

@@ -197,13 +197,18 @@ export function sizesOf(
   };
 }
 
+/** Vectors of tiles of a whole image. */
+export function imageVectors({ lanes }: Vector, pass: Pass): number {
+  const { OH, OW } = sizesOf(pass);
+  return Math.ceil(OH / 2) * Math.ceil(OW / (2 * lanes));
+}
+
 /** Vectors of tiles of a block: more, up to a whole image, where many weights come with each block. */
-function vectorsTogether({ lanes }: Vector, pass: Pass): number {
-  const { KH, KW, OH, OW } = sizesOf(pass);
+function vectorsTogether(vector: Vector, pass: Pass): number {
+  const { KH, KW } = sizesOf(pass);
   if (Math.max(KH, KW) > SIZES[0]) return WINDOW_VECTORS;
-  const image = Math.ceil(OH / 2) * Math.ceil(OW / (2 * lanes));
   const most = pass.inputs * pass.outputs >= MANY_WEIGHTS ? MOST_VECTORS : VECTORS;
-  return Math.max(VECTORS, Math.min(most, image));
+  return Math.max(VECTORS, Math.min(most, imageVectors(vector, pass)));
 }
 
 /** The grid of a forward pass, of blocks of so many vectors if that is given. */

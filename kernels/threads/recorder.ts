@@ -9,7 +9,7 @@
 
 import type { Module } from "../simd/memory.ts";
 import type { Queue } from "../simd/queue.ts";
-import { sharedMemoryOf } from "../simd/shared_copies.ts";
+import { memoryOf } from "../simd/shared_copies.ts";
 import type { FloatArray } from "../tensor.ts";
 import type { Team } from "./team.ts";
 import { COMMAND, type Mail } from "./worker.ts";
@@ -51,14 +51,14 @@ let nextId = 0;
 /** Writes steps into a team's stream of numbers. */
 export class Recorder implements Queue {
   readonly #team: Team;
-  /** What workers know. */
-  #modules = new WeakMap<Module, Known>();
+  /** What workers know: modules that read weights in place by the buffer of these, others by themselves. */
+  #modules = new WeakMap<Module | SharedArrayBuffer, WeakMap<Module, Known>>();
   #buffers = new WeakMap<SharedArrayBuffer, number>();
   #knownBytes = 0;
   #reset = false;
   /** What the job uses that workers have not been sent. */
   #newBuffers: [number, SharedArrayBuffer | WebAssembly.Memory][] = [];
-  #newModules: [number, Uint8Array][] = [];
+  #newModules: [number, Uint8Array, number | undefined][] = [];
   #staging: Staging[] = [];
   /** Copies of arrays that are not shared. */
   readonly #copies = new Map<FloatArray, Place>();
@@ -117,12 +117,16 @@ export class Recorder implements Queue {
     }
   }
 
-  use(module: Module): void {
-    let known = this.#modules.get(module);
+  use(module: Module, weights?: FloatArray): void {
+    // Weights that kernels can read in place are shared, where there are threads.
+    const buffer = weights?.buffer as SharedArrayBuffer | undefined, key = buffer ?? module;
+    let modules = this.#modules.get(key);
+    if (modules === undefined) this.#modules.set(key, modules = new WeakMap());
+    let known = modules.get(module);
     if (known === undefined) {
-      known = { id: nextId++, names: Object.keys(module.join()) };
-      this.#modules.set(module, known);
-      this.#newModules.push([known.id, module.bytes]);
+      known = { id: nextId++, names: Object.keys(module.join(weights)) };
+      modules.set(module, known);
+      this.#newModules.push([known.id, module.bytes, buffer && this.#idOf(buffer)]);
       this.#knownBytes += MODULE_BYTES;
     }
     this.#module = known;
@@ -224,7 +228,7 @@ export class Recorder implements Queue {
     if (id === undefined) {
       id = nextId++;
       this.#buffers.set(buffer, id);
-      this.#newBuffers.push([id, sharedMemoryOf(buffer) ?? buffer]);
+      this.#newBuffers.push([id, memoryOf(buffer) ?? buffer]);
       this.#knownBytes += buffer.byteLength;
     }
     return id;

@@ -8,7 +8,7 @@ import { checkNumber, checkOptions } from "../check.ts";
 import { ArgumentRangeError } from "../errors.ts";
 import { setThreadNote } from "../select.ts";
 import { MEMORY_LIMIT } from "../simd/memory.ts";
-import { sharedBuffer } from "../simd/shared_copies.ts";
+import { countShared, sharedBuffer } from "../simd/shared_copies.ts";
 import { type JobRunner, setJobRunner } from "../simd/job.ts";
 import { type Allocator, setAllocator } from "../tensor.ts";
 import { threadedRunner } from "./run.ts";
@@ -105,20 +105,12 @@ const SHARED = 1 << 14;
 /** Bytes of the smallest that may be a memory of its own, which is whole pages and takes longer to make. */
 const MEMORY = 1 << 18;
 
-/**
- * Engines do not count shared bytes when they decide whether to collect: an unused array of a fraction of
- * the size, which they do count, goes with each.
- */
-const pressure = new WeakMap<SharedArrayBuffer, ArrayBuffer>();
-const PRESSURE = 1 / 8;
-
 /** An array of zeros in shared memory, if it is large. */
 const sharedArray: Allocator = (dtype, length, lasts) => {
   const isSingle = dtype === "float32", bytes = length * (isSingle ? 4 : 8);
   if (bytes < SHARED) return undefined;
-  const buffer = (lasts && bytes >= MEMORY ? sharedBuffer(bytes) : undefined) ??
-    new SharedArrayBuffer(bytes);
-  pressure.set(buffer, new ArrayBuffer(bytes * PRESSURE));
+  let buffer = lasts && bytes >= MEMORY ? sharedBuffer(bytes) : undefined;
+  if (buffer === undefined) countShared(buffer = new SharedArrayBuffer(bytes));
   return isSingle ? new Float32Array(buffer, 0, length) : new Float64Array(buffer, 0, length);
 };
 

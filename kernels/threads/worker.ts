@@ -25,7 +25,8 @@ export interface Mail {
   /** Whether everything that came before is to be forgotten. */
   readonly reset: boolean;
   readonly buffers: readonly (readonly [id: number, SharedArrayBuffer | WebAssembly.Memory])[];
-  readonly modules: readonly (readonly [id: number, bytes: Uint8Array])[];
+  /** With the buffer of the weights that they read in place, if they do. */
+  readonly modules: readonly (readonly [id: number, bytes: Uint8Array, weights?: number])[];
 }
 
 /** The places of the control block, in 32-bit words. */
@@ -100,7 +101,8 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
     const stream = new Float64Array(commands);
     const buffers = new Map<number, Uint8Array>();
     const pressure = new WeakMap<SharedArrayBuffer, ArrayBuffer>();
-    /** What copies between the memory and buffers that are memories too. */
+    /** Buffers that are memories too, and what copies between these and the memory. */
+    const memories = new Map<number, WebAssembly.Memory>();
     const copies = new Map<number, WebAssembly.Exports>();
     let copyModule: WebAssembly.Module | undefined;
     const memory = new WebAssembly.Memory({ initial: 1, maximum: maximumPages });
@@ -118,6 +120,7 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
     function read({ reset, buffers: added, modules: more }: Mail): void {
       if (reset) {
         buffers.clear();
+        memories.clear();
         copies.clear();
         modules.clear();
       }
@@ -127,15 +130,17 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
           buffer = shared.buffer as unknown as SharedArrayBuffer;
           copyModule ??= new WebAssembly.Module(copying as Uint8Array<ArrayBuffer>);
           const e = { m: memory, t: shared };
+          memories.set(id, shared);
           copies.set(id, new WebAssembly.Instance(copyModule, { e }).exports);
         } else buffer = shared;
         buffers.set(id, new Uint8Array(buffer));
         // Engines do not count shared bytes when they decide whether to collect.
         pressure.set(buffer, new ArrayBuffer(buffer.byteLength >> 3));
       }
-      for (const [id, bytes] of more) {
+      for (const [id, bytes, weights] of more) {
         const module = new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>);
-        const { exports } = new WebAssembly.Instance(module, { e: { m: memory } });
+        const e = { m: memory, ...weights !== undefined && { w: memories.get(weights)! } };
+        const { exports } = new WebAssembly.Instance(module, { e });
         modules.set(id, { exports, names: Object.keys(exports) });
       }
     }

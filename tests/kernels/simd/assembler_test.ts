@@ -1,13 +1,13 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import wabt from "wabt";
-import { Assembly } from "../../../kernels/simd/assembler.ts";
+import { Assembly, WEIGHTS } from "../../../kernels/simd/assembler.ts";
 import { memory, memoryLane, type MemoryLaneOp, plain } from "../../../kernels/simd/opcodes.ts";
 import type { MemoryOp, PlainOp } from "../../../kernels/simd/opcodes.ts";
 import { dump } from "../../../kernels/simd/dump.ts";
 
 const tool = await wabt();
-const features = { simd: true, relaxed_simd: true };
+const features = { simd: true, relaxed_simd: true, threads: true, multi_memory: true };
 
 /** The bytes that another assembler makes of our dump. */
 function reassembled(text: string): Uint8Array {
@@ -66,6 +66,17 @@ describe("assembler", () => {
       for (const name of names(memoryLane) as MemoryLaneOp[]) {
         checkInstruction(name, oneInstruction((f) => f.laneAt(name, 1, offset)));
       }
+    }
+  });
+
+  it("encodes loads from a memory of weights as wabt does", () => {
+    for (const offset of [0, 127, 70_000]) {
+      const bytes = oneInstruction((f) => f.at("v128.load", offset, WEIGHTS));
+      assert(WebAssembly.validate(bytes));
+      const text = disassembled(bytes);
+      assertStringIncludes(text, '(import "e" "w" (memory (;1;) 1 65536 shared))');
+      assertStringIncludes(text, `v128.load 1${offset > 0 ? ` offset=${offset}` : ""} align=1`);
+      assertThrows(() => dump(bytes), RangeError, "No memory is known but the first");
     }
   });
 

@@ -7,7 +7,7 @@ import { type ConvShape, convShape } from "../../../kernels/shape.ts";
 import type { WeightRun } from "../../../kernels/runner.ts";
 import type { DType, FloatArray } from "../../../kernels/tensor.ts";
 import { forwardPass, gradientPass } from "../../../kernels/passes.ts";
-import { Assembly } from "../../../kernels/simd/assembler.ts";
+import { Assembly, WEIGHTS } from "../../../kernels/simd/assembler.ts";
 import { planBatched } from "../../../kernels/simd/batched.ts";
 import { planBatchedWeights } from "../../../kernels/simd/batched_weights.ts";
 import { planDepthwise } from "../../../kernels/simd/depthwise.ts";
@@ -22,6 +22,7 @@ import {
   type Plan,
   reserve,
   scratch,
+  WEIGHTS_START,
 } from "../../../kernels/simd/memory.ts";
 import {
   type ImageProgram,
@@ -236,6 +237,27 @@ describe("Layout", () => {
     assertThrows(() => compile(assembly, layout), Error, message);
     assembly.func("whole").writes(a, 16).call(part);
     compile(assembly, layout);
+  });
+
+  it("refuses functions that read beyond weights in a memory of their own, or do not say what", () => {
+    const weights = new Layout();
+    const start = weights.region("weights", 1000);
+    const reading = (from: number, bytes: number) => {
+      const assembly = new Assembly();
+      const f = assembly.func("read").reads(from, bytes, WEIGHTS);
+      f.const(from).at("v128.load", 0, WEIGHTS).op("drop");
+      return assembly;
+    };
+    assertEquals(start, WEIGHTS_START);
+    compile(reading(start, 1127), layout, weights);
+    const message = `read reads bytes ${start} to ${start + 1128} of weights`;
+    assertThrows(() => compile(reading(start, 1128), layout, weights), Error, message);
+    assertThrows(() => compile(reading(start - 1, 16), layout, weights), Error, "of no region");
+    assertThrows(() => compile(reading(start, 16), layout), Error, "of no region");
+    const silent = new Assembly();
+    silent.func("read").reads(a, 16).const(start).at("v128.load", 0, WEIGHTS).op("drop");
+    const says = "read does not say which bytes it touches";
+    assertThrows(() => compile(silent, layout, weights), Error, says);
   });
 
   it("refuses passes whose regions are smaller than what they compute", () => {

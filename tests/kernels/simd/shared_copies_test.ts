@@ -2,7 +2,7 @@ import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
 import { copiesOf, reserve } from "../../../kernels/simd/memory.ts";
 import { immediate, scratchLike } from "../../../kernels/simd/queue.ts";
-import { COPYING, sharedBuffer, sharedMemoryOf } from "../../../kernels/simd/shared_copies.ts";
+import { COPYING, memoryOf, sharedBuffer } from "../../../kernels/simd/shared_copies.ts";
 import { linspace, useThreads } from "../../../mod.ts";
 import type { FloatArray } from "../../../kernels/tensor.ts";
 import { assertSameBits } from "../../support/bits.ts";
@@ -48,17 +48,17 @@ describe("Copies between two memories", () => {
     const buffer = sharedBuffer(70_000)!;
     assertEquals([buffer.byteLength, copiesOf(buffer) !== undefined], [131_072, true]);
     assert(copiesOf(buffer) === copiesOf(buffer));
-    assertEquals(sharedMemoryOf(new SharedArrayBuffer(70_000)), undefined);
+    assertEquals(memoryOf(new SharedArrayBuffer(70_000)), undefined);
     assertEquals(copiesOf(new ArrayBuffer(8)), undefined);
   });
 
   it("serve tensors that last, while threads are in force", async () => {
-    assertEquals(sharedMemoryOf(linspace(0, 1, [100_000]).data.buffer), undefined);
+    assertEquals(memoryOf(linspace(0, 1, [100_000]).data.buffer), undefined);
     using _ = await useThreads(2);
     const { data } = linspace(0, 1, [100_000]);
-    assert(sharedMemoryOf(data.buffer) !== undefined);
+    assert(memoryOf(data.buffer) !== undefined);
     assertEquals([data.length, data.byteOffset], [100_000, 0]);
     // Small ones are not worth a memory.
-    assertEquals(sharedMemoryOf(linspace(0, 1, [10_000]).data.buffer), undefined);
+    assertEquals(memoryOf(linspace(0, 1, [10_000]).data.buffer), undefined);
   });
 });

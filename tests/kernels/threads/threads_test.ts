@@ -20,6 +20,7 @@ import {
   explainConv,
   maxPoolBackward,
   maxPoolForward,
+  prepareConv,
   RandomState,
   reluBackward,
   reluForward,
@@ -64,6 +65,13 @@ const layers: Readonly<Record<string, (draw: Draw) => Results>> = {
     const { out, cache } = convForward(x, w, b, { pad: 2, dilation: 2, groups: 2 });
     const { dx, dw, db } = convBackward(draw(...out.shape), cache);
     return [out, dx, dw, db];
+  },
+  "convolutions that read prepared weights in place"(draw) {
+    const x = draw(24, 64, 12, 12), w = draw(64, 64, 3, 3), b = draw(64);
+    return [1, 2].flatMap((stride) => {
+      const prepared = prepareConv(x.shape, w, b, { pad: 1, stride });
+      return [prepared.forward(x), prepared.forward(x)];
+    });
   },
   "a depthwise convolution"(draw) {
     const x = draw(30, 16, 20, 20), w = draw(16, 1, 3, 3), b = draw(16);

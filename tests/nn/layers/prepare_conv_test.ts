@@ -11,16 +11,21 @@ import {
   useArithmetic,
   useKernels,
 } from "../../../mod.ts";
+import { forwardPass } from "../../../kernels/passes.ts";
+import { convShape } from "../../../kernels/shape.ts";
+import { vectors } from "../../../kernels/simd/vector.ts";
+import { forwardGrid } from "../../../kernels/simd/winograd_tiles.ts";
 import { made } from "../../support/kernels.ts";
 import { watchWasm } from "../../support/watch.ts";
 
-type Sizes = readonly [number, number, number, number];
+type Sizes = readonly [N: number, C: number, H: number, W: number];
 
 /** One shape for each algorithm, by few images and by many. */
 const CASES: readonly (readonly [what: string, x: Sizes, w: Sizes, params: ConvParams])[] = [
   ["direct", [2, 3, 9, 31], [7, 3, 3, 3], { stride: 2, pad: 1 }],
   ["depthwise", [2, 6, 9, 11], [6, 1, 3, 3], { pad: 1, groups: 6 }],
   ["winograd", [3, 16, 18, 20], [16, 16, 3, 3], { pad: 1 }],
+  ["winograd", [4, 64, 7, 7], [64, 64, 3, 3], { pad: 1 }],
   ["gemm", [1, 64, 7, 7], [128, 64, 1, 1], {}],
   ["gemm", [1, 32, 7, 7], [32, 32, 3, 3], { pad: 1 }],
   ["batched", [16, 32, 3, 3], [32, 32, 3, 3], { pad: 1 }],
@@ -49,7 +54,7 @@ describe("prepareConv()", () => {
     }
 
     it(`takes no biases, and does not see later writes, ${dtype}`, () => {
-      const [, xShape, wShape, params] = CASES[3];
+      const [, xShape, wShape, params] = CASES[4];
       const { x, w, b } = operands(xShape, wShape, dtype);
       const expected = convForwardNaive(x, w, b, params).out;
       const unbiased = convForwardNaive(x, w, null, params).out;
@@ -63,7 +68,7 @@ describe("prepareConv()", () => {
   }
 
   it("is served by every tier, and by interpreted arithmetic", () => {
-    const [, xShape, wShape, params] = CASES[4];
+    const [, xShape, wShape, params] = CASES[5];
     const { x, w, b } = operands(xShape, wShape, "float64");
     const expected = convForwardNaive(x, w, b, params).out;
     for (const tier of ["simd", "generated", "naive"] as const) {
@@ -85,8 +90,26 @@ describe("prepareConv()", () => {
     }
   });
 
+  it("runs an image that is alone by a program that reads its weights in place", () => {
+    // A shape of its own: its programs are compiled here.
+    const xShape: Sizes = [1, 68, 7, 7], wShape: Sizes = [64, 68, 3, 3], params = { pad: 1 };
+    const { x, w, b } = operands(xShape, wShape, "float32");
+    const prepared = prepareConv(xShape, w, b, params);
+    const { modules } = watchWasm(() => prepared.forward(x));
+    const inPlace = modules.filter((module) =>
+      WebAssembly.Module.imports(module).some(({ name }) => name === "w")
+    );
+    const functions = inPlace.map((module) =>
+      WebAssembly.Module.exports(module).map(({ name }) => name)
+    );
+    assertEquals(functions.length, 1);
+    assert(functions[0].includes("transformWeights"), functions[0].join());
+    // One row of tiles holds the image, where several images take 8 vectors together.
+    assertEquals(forwardGrid(vectors.float32, passOf(xShape, wShape, params)).images, 2);
+  });
+
   it("compiles nothing when it has run once", () => {
-    const [, xShape, wShape, params] = CASES[4];
+    const [, xShape, wShape, params] = CASES[5];
     const { x, w, b } = operands(xShape, wShape, "float32");
     const prepared = prepareConv(xShape, w, b, params);
     prepared.forward(x);
@@ -94,7 +117,7 @@ describe("prepareConv()", () => {
   });
 
   it("refuses what does not fit", () => {
-    const [, xShape, wShape, params] = CASES[3];
+    const [, xShape, wShape, params] = CASES[4];
     const { x, w, b } = operands(xShape, wShape, "float32");
     const prepared = prepareConv(xShape, w, b, params);
     const other = operands([1, 64, 7, 8], wShape, "float32").x;
@@ -110,6 +133,10 @@ describe("prepareConv()", () => {
     assertThrows(() => prepareConv(xShape, w, undefined, params), TypeError, "null for no biases");
   });
 });
+
+function passOf(xShape: Sizes, wShape: Sizes, params: ConvParams) {
+  return forwardPass(convShape(xShape, wShape, params));
+}
 
 /** Whole numbers, which no order of sums rounds. */
 function operands<D extends DType>(xShape: Sizes, wShape: Sizes, dtype: D) {
