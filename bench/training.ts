@@ -79,6 +79,7 @@ function start() {
   const configs: Record<string, OptimConfig> = {};
   const averages = average?.start(net);
   const drawn: Tensor = zeros([batch, 3, 32, 32], dtype);
+  let spent: Record<string, Tensor> = {};
   const run = { net, least: new Map<string, Map<Phase, number>>(), iteration: Infinity };
 
   /** An iteration as the solver goes about it. */
@@ -91,7 +92,8 @@ function start() {
       augment?.(drawn, random, { picks, y, epoch: 0 });
       return drawn;
     });
-    const { grads } = timed("loss, penalty", "other", () => net.loss(x, y, { frozen }));
+    const { grads } = timed("loss, penalty", "other", () => net.loss(x, y, { frozen, spent }));
+    spent = grads;
     timed("update", "other", () => {
       for (const [param, grad] of Object.entries(grads)) {
         if (frozen.has(param)) continue;

@@ -25,6 +25,11 @@ export interface LossOptions {
    * others are computed. A model need not call it.
    */
   readonly onGradient?: (name: string, gradient: Tensor) => void;
+  /**
+   * Gradients of an earlier call that nobody needs any more: a model may write new ones into their arrays.
+   * {} before there are any. Default: all gradients are in new arrays, as fresh memory takes its time.
+   */
+  readonly spent?: Readonly<Record<string, Tensor>>;
 }
 
 /** A batch of several that go through a model together. */

@@ -8,7 +8,7 @@ import type { DType, FloatArray, Tensor } from "../kernels/tensor.ts";
 import { checkDType, checkNumber, checkShape, checkTensor, checkType } from "../kernels/check.ts";
 import { ArgumentRangeError } from "../kernels/errors.ts";
 import { allocate, dtypeOf, sizeOf } from "../kernels/tensor.ts";
-import { takeArray } from "./workspace.ts";
+import { takeArray, takeGradient } from "./workspace.ts";
 
 export type { DType, FloatArray, Tensor } from "../kernels/tensor.ts";
 
@@ -236,9 +236,9 @@ export function zerosLike<A extends FloatArray>(
   return { data: takeArray(dtypeOf(like.data), sizeOf(shape), true) as A, shape: [...shape] };
 }
 
-/** A tensor of zeros that no iteration uses again. */
-export function freshLike<A extends FloatArray>(like: Tensor<A>): Tensor<A> {
-  return { data: allocate(dtypeOf(like.data), like.data.length) as A, shape: [...like.shape] };
+/** A tensor for the gradient of a parameter, every value of which is written. */
+export function gradientLike<A extends FloatArray>(like: Tensor<A>): Tensor<A> {
+  return { data: takeGradient(dtypeOf(like.data), like.data.length) as A, shape: [...like.shape] };
 }
 
 /** The same with anything in it: for results whose every value is written. */

@@ -22,6 +22,10 @@ export class Workspace {
   readonly #last = new Map<number, FloatArray[]>();
   /** Arrays that are in use. */
   readonly #used = new Set<FloatArray>();
+  /** Arrays that were kept, and may come back. */
+  readonly #kept = new WeakSet<FloatArray>();
+  /** Whether gradients are such arrays too. */
+  #lendsGradients = false;
 
   /** Runs a part of an iteration, which takes its large arrays from here. */
   run<T>(part: () => T): T {
@@ -47,6 +51,12 @@ export class Workspace {
     return array;
   }
 
+  /** An array for a gradient: with anything in it, or a new one of zeros. */
+  takeGradient(dtype: DType, length: number): FloatArray {
+    const isLent = this.#lendsGradients && length >= LEAST;
+    return isLent ? this.take(dtype, length, false) : allocate(dtype, length);
+  }
+
   /** Lets an array be taken again. Those that do not come from here stay as they are. */
   release(array: FloatArray): void {
     if (!this.#used.delete(array)) return;
@@ -55,9 +65,23 @@ export class Workspace {
     else free.push(array);
   }
 
+  /**
+   * Begins an iteration.
+   *
+   * @param spent Gradients that were kept and come back. Default: none ever do.
+   */
+  begin(spent?: readonly FloatArray[]): void {
+    this.#lendsGradients = spent !== undefined;
+    for (const array of spent ?? []) {
+      if (!this.#kept.delete(array)) continue;
+      this.#used.add(array);
+      this.release(array);
+    }
+  }
+
   /** Ends an iteration: all arrays may be taken again but those that are kept. */
   end(kept: readonly FloatArray[]): void {
-    for (const array of kept) this.#used.delete(array);
+    for (const array of kept) if (this.#used.delete(array)) this.#kept.add(array);
     for (const array of this.#used) this.release(array);
     this.#last.clear();
     for (const [key, arrays] of this.#free) this.#last.set(key, arrays);
@@ -81,4 +105,16 @@ export class Workspace {
 export function takeArray(dtype: DType, length: number, zeros: boolean): FloatArray {
   if (current === undefined || length < LEAST) return allocate(dtype, length);
   return current.take(dtype, length, zeros);
+}
+
+/**
+ * An array for a gradient, which is the caller's to keep.
+ *
+ * @param dtype Its type.
+ * @param length Its length.
+ * @returns The array, with anything in it if it may come back to the workspace that is in force; else a fresh
+ * one, of zeros.
+ */
+export function takeGradient(dtype: DType, length: number): FloatArray {
+  return current?.takeGradient(dtype, length) ?? allocate(dtype, length);
 }

@@ -9,7 +9,7 @@ import type { WeightedKernel } from "../../kernels/kernel.ts";
 import type { FloatArray, Tensor } from "../../kernels/tensor.ts";
 import { checkSameDType, checkTensorShape, checkType } from "../../kernels/check.ts";
 import { checkBoolean, option, readOptions } from "../checks.ts";
-import { emptyLike, freshLike } from "../tensor.ts";
+import { emptyLike, gradientLike } from "../tensor.ts";
 
 /** The gradients of a layer with weights and biases. */
 export interface Gradients<
@@ -75,8 +75,7 @@ export function runBackward<A extends FloatArray, B extends Tensor<A> | null>(
   const isFrozen = options?.params === false;
   const wanted = readOptions("options", isFrozen ? { dx: options.dx } : options, BACKWARD_OPTIONS);
   const [N] = x.shape;
-  // They are the caller's: it may keep them.
-  const dw = freshLike(w), db = (b && freshLike(b)) as B;
+  const dw = gradientLike(w), db = (b && gradientLike(b)) as B;
   if (!isFrozen) kernel.backwardWeights(N, x.data, dout.data, dw.data, db?.data);
   if (!wanted.dx) return { dw, db };
   const dx = emptyLike(x);

@@ -247,7 +247,8 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
    *
    * @param x The batch: (N, C, H, W), or (N, ...) if the first layer is fully-connected.
    * @param y The N labels, or the probabilities of the classes, (N, classes).
-   * @param options Parameters whose gradients are not computed, and who is told of the others.
+   * @param options Parameters whose gradients are not computed, who is told of the others, and gradients whose
+   * arrays may be written over.
    * @returns The loss and the gradients.
    * @throws {TypeError} If x has a wrong type, dtype or rank, or y is neither.
    * @throws {RangeError} If examples do not have the net's size, N is 0, or a label is not a class.
@@ -265,6 +266,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
     if (y === undefined) return this.predict(x);
     this.#checkBatch(x, y);
     const grads: Record<string, Tensor<ArrayOf<D>>> = {}, workspace = this.#workspace;
+    workspace?.begin(options.spent && Object.values(options.spent).map(({ data }) => data));
     const penalty = this.#penalty(options.onGradient);
     const { out, backward } = this.#inWorkspace(() =>
       this.#forward(x, "train", {
@@ -313,6 +315,7 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
       };
     });
     const x = join(batches.map(({ x }) => x));
+    this.#workspace?.begin();
     const { out, backward } = this.#inWorkspace(() =>
       this.#forward(x, "train", { frozen, gather, joint: runs })
     );

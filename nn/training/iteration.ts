@@ -51,6 +51,8 @@ export class Iterations<A extends FloatArray> {
   /** The names of the parameters that stay as they are. */
   readonly #frozen: ReadonlySet<string>;
   readonly #microBatches: MicroBatches<A>;
+  /** The last gradients; undefined if a function of the user's gets them, which may keep them. */
+  #spent: Record<string, Tensor<A>> | undefined;
 
   constructor(trained: TrainedModel<A>, data: AnyData, options: Read<typeof SETTINGS>) {
     this.#trained = trained;
@@ -66,6 +68,8 @@ export class Iterations<A extends FloatArray> {
     this.perEpoch = Math.max(Math.floor(data.xTrain.shape[0] / this.perUpdate), 1);
     this.count = numEpochs * this.perEpoch;
     this.batches = new Batches(trained.model, data, options);
+    const { updateRule, transformGradients } = options;
+    this.#spent = updateRule.keepsGradients || transformGradients !== undefined ? undefined : {};
     this.#microBatches = new MicroBatches(trained, this.batches, options, this.#frozen);
   }
 
@@ -116,7 +120,8 @@ export class Iterations<A extends FloatArray> {
       return result;
     }
     const { x, y } = this.batches.fill(this.batches.draw(random, place), random, epoch);
-    const { loss, grads } = model.loss(x, y, { frozen: this.#frozen });
+    const { loss, grads } = model.loss(x, y, { frozen: this.#frozen, spent: this.#spent });
+    if (this.#spent !== undefined) this.#spent = grads;
     checkNumber("The loss of the model", loss);
     if (!Number.isFinite(loss)) this.divergedAt = describeStart(model, x);
     return { loss, grads: this.#learning(grads) };

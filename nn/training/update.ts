@@ -31,6 +31,8 @@ export interface Updated<A extends FloatArray> {
 export interface SolverRule {
   /** What checkpoints call it; empty if it has no name that tells it from others. */
   readonly name: string;
+  /** Whether it may keep gradients beyond an update. */
+  readonly keepsGradients: boolean;
   /** Updates every parameter. If it throws, parameters and configs are as they were. */
   update<A extends FloatArray>(
     params: Readonly<Tensors<A>>,
@@ -73,6 +75,7 @@ function knownRule(name: UpdateRuleName): SolverRule {
   const prepare = prepareStep[name];
   return {
     name,
+    keepsGradients: false,
     update(params, grads, configs) {
       const steps = Object.keys(params).map((key) =>
         prepare(params[key], grads[key], configs[key])
@@ -115,6 +118,7 @@ function ownRule(name: string, rule: UpdateRule): SolverRule {
 
   return {
     name,
+    keepsGradients: true,
     update<A extends FloatArray>(
       params: Readonly<Tensors<A>>,
       grads: Readonly<Tensors<A>>,

@@ -161,6 +161,48 @@ describe("A net whose iterations use their arrays again", () => {
     assertSameBits(kept, copies);
   });
 
+  /** Layers with weights that a workspace keeps. */
+  const weighty = [
+    ...[conv(32), relu(), conv(64), maxPool(2), convTranspose(64, { kernel: 2, stride: 2 })],
+    ...[conv(64, { groups: 2 }), flatten(), affine(50), relu(), affine(3)],
+  ];
+
+  for (const kernels of ["auto", "generated", "naive"] as const) {
+    it(`writes the whole of gradients into spent ones, by ${kernels} kernels`, () => {
+      using _ = useKernels(kernels);
+      for (const dtype of ["float32", "float64"] as const) {
+        const make = () => new Net({ inputDim: [3, 6, 6], layers: weighty, dtype, reg: 0.1 });
+        const net = make(), other = make();
+        const arrays = new Set<FloatArray>();
+        let spent: Record<string, Tensor> = {};
+        for (let i = 0; i < 3; i++) {
+          const x = new RandomState(i).randn([2, 3, 6, 6], dtype) as Tensor<never>;
+          const { grads, loss } = net.loss(x, [0, 1], { spent });
+          assertSameBits([loss, grads], Object.values(other.loss(x, [0, 1])));
+          for (const { data } of Object.values(grads)) arrays.add(data.fill(NaN));
+          spent = grads;
+        }
+        const large = [...arrays].filter(({ length }) => length >= 1 << 14);
+        assertEquals(large.length, 4, "each is used again");
+      }
+    });
+  }
+
+  it("takes back only gradients that it gave, and each once", () => {
+    const net = new Net({ inputDim: [3, 6, 6], layers: weighty });
+    const x = new RandomState(0).randn([2, 3, 6, 6]),
+      step = (spent = {}) => net.loss(x, [0, 1], { spent }).grads;
+    const first = step(), foreign = new Float64Array(first.W3.data.length).fill(7);
+    const second = step({ W3: { data: foreign, shape: [] }, again: first.W3, b3: first.W3 });
+    assert(foreign.every((value) => value === 7));
+    assert(second.W3.data === first.W3.data);
+    const third = step({ W3: first.W3 });
+    assert(third.W3.data === first.W3.data, "second.W3 is first.W3");
+    const { grads } = net.loss(x, [0, 1]), kept = grads.W3.data.slice();
+    assert(step({ W3: grads.W3 }).W3.data !== grads.W3.data, "it was not from the workspace");
+    assertSameBits(grads.W3.data, kept);
+  });
+
   it("starts anew after an error", () => {
     let fails = false;
     const failing: LayerDefinition = {

@@ -8,10 +8,13 @@ import {
   assertThrows,
 } from "@std/assert";
 import {
+  affine,
   cosineSchedule,
   type Labels,
   type Model,
+  Net,
   RandomState,
+  sgd,
   Solver,
   type SolverOptions,
   stepSchedule,
@@ -186,6 +189,45 @@ describe("Solver", () => {
     }) as typeof model.loss;
     new Solver(model, data, quiet).train();
     assertEquals(batches.size, 1);
+  });
+
+  it("uses gradients' arrays again, but not those that a function of the user's may have kept", () => {
+    const random = new RandomState(0), x = random.randn([6, 6000]), y = [0, 1, 2, 0, 1, 2];
+    const kept: Tensor[] = [], copies: Tensor[] = [];
+    const keep = (dw: Tensor) => {
+      kept.push(dw);
+      copies.push({ data: dw.data.slice(), shape: dw.shape });
+    };
+    function train(options: SolverOptions): { loss: readonly number[]; arrays: number } {
+      const net = new Net({ inputDim: 6000, layers: [affine(3)] }), arrays = new Set<unknown>();
+      const { loss } = net;
+      net.loss = ((...args: Parameters<typeof loss>) => {
+        const result = loss.apply(net, args) as unknown;
+        if (args[1] !== undefined) {
+          arrays.add((result as { grads: typeof net.params }).grads.W1.data);
+        }
+        return result;
+      }) as typeof loss;
+      const data = { xTrain: x, yTrain: y, xVal: x, yVal: y };
+      const solver = new Solver(net, data, {
+        batchSize: 2,
+        numEpochs: 2,
+        verbose: false,
+        ...options,
+      });
+      solver.train();
+      return { loss: solver.lossHistory, arrays: arrays.size };
+    }
+    const { loss, arrays } = train({});
+    assertEquals(arrays, 1);
+    const transformGradients = (grads: Record<string, Tensor>) => keep(grads.W1);
+    assertEquals(train({ transformGradients }), { loss, arrays: 6 });
+    const updateRule: SolverOptions["updateRule"] = (w, dw, config) => {
+      keep(dw);
+      return sgd(w, dw, config);
+    };
+    assertEquals(train({ updateRule }), { loss, arrays: 6 });
+    assertEquals(kept, copies);
   });
 
   it("augments the batches and not the data", () => {
