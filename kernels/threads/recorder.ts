@@ -17,16 +17,18 @@ import { COMMAND, type Mail } from "./worker.ts";
 /** Why a job cannot be written down: it takes too many steps. */
 export class NoRoom extends Error {}
 
-/** A module as threads know it. */
+/** A module as threads know it, and the numbers of its functions. */
 interface Known {
   readonly id: number;
-  readonly names: readonly string[];
+  readonly functions: ReadonlyMap<string, number>;
 }
 
-/** A place in a shared buffer. */
+/** Where an array, or a copy of it, begins in a shared buffer, which threads know by a number. */
 interface Place {
   readonly buffer: SharedArrayBuffer;
+  readonly id: number;
   readonly offset: number;
+  readonly isCopy: boolean;
 }
 
 /** A shared buffer for copies, and the bytes of it that the job takes. */
@@ -48,7 +50,7 @@ const MOST_STAGING = 4;
 
 let nextId = 0;
 
-/** Writes steps into a team's stream of numbers. */
+/** Writes steps into a team's stream of numbers. Threads wait meanwhile: it must be quick. */
 export class Recorder implements Queue {
   readonly #team: Team;
   /** What workers know: modules that read weights in place by the buffer of these, others by themselves. */
@@ -60,8 +62,8 @@ export class Recorder implements Queue {
   #newBuffers: [number, SharedArrayBuffer | WebAssembly.Memory][] = [];
   #newModules: [number, Uint8Array, number | undefined][] = [];
   #staging: Staging[] = [];
-  /** Copies of arrays that are not shared. */
-  readonly #copies = new Map<FloatArray, Place>();
+  /** Where the job's arrays lie. */
+  readonly #places = new Map<FloatArray, Place>();
   /** Results of each chunk that belong to such arrays. */
   #results: { array: FloatArray; first: number; count: number }[][] = [];
   #at = 0;
@@ -81,7 +83,7 @@ export class Recorder implements Queue {
       this.#knownBytes = 0;
       this.#reset = true;
     }
-    this.#copies.clear();
+    this.#places.clear();
     this.#results = [];
     if (this.#staging.length > MOST_STAGING) {
       const bytes = this.#staging.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
@@ -113,7 +115,7 @@ export class Recorder implements Queue {
   /** Copies the results of a chunk that a worker did to arrays that are not shared. */
   collect(chunk: number): void {
     for (const { array, first, count } of this.#results[chunk]) {
-      array.set(viewOf(array, this.#placeOf(array, first), count), first);
+      array.set(viewOf(array, this.#placeOf(array), first, count), first);
     }
   }
 
@@ -124,7 +126,8 @@ export class Recorder implements Queue {
     if (modules === undefined) this.#modules.set(key, modules = new WeakMap());
     let known = modules.get(module);
     if (known === undefined) {
-      known = { id: nextId++, names: Object.keys(module.join(weights)) };
+      const names = Object.keys(module.join(weights));
+      known = { id: nextId++, functions: new Map(names.map((name, i) => [name, i])) };
       modules.set(module, known);
       this.#newModules.push([known.id, module.bytes, buffer && this.#idOf(buffer)]);
       this.#knownBytes += MODULE_BYTES;
@@ -134,17 +137,15 @@ export class Recorder implements Queue {
   }
 
   load(at: number, array: FloatArray, first: number, end: number): void {
-    const place = this.#placeOf(array, first);
-    if (!isShared(array)) viewOf(array, place, end - first).set(array.subarray(first, end));
-    const bytes = (end - first) * array.BYTES_PER_ELEMENT;
-    this.#write(COMMAND.load, at, this.#idOf(place.buffer), place.offset, bytes);
+    const place = this.#placeOf(array), size = array.BYTES_PER_ELEMENT;
+    if (place.isCopy) viewOf(array, place, first, end - first).set(array.subarray(first, end));
+    this.#write(COMMAND.load, at, place.id, place.offset + first * size, (end - first) * size);
   }
 
   store(array: FloatArray, first: number, count: number, at: number): void {
-    const place = this.#placeOf(array, first);
-    if (!isShared(array)) this.#results.at(-1)!.push({ array, first, count });
-    const bytes = count * array.BYTES_PER_ELEMENT;
-    this.#write(COMMAND.store, this.#idOf(place.buffer), place.offset, at, bytes);
+    const place = this.#placeOf(array), size = array.BYTES_PER_ELEMENT;
+    if (place.isCopy) this.#results.at(-1)!.push({ array, first, count });
+    this.#write(COMMAND.store, place.id, place.offset + first * size, at, count * size);
   }
 
   loadRows(
@@ -156,15 +157,22 @@ export class Recorder implements Queue {
     rows: number,
   ): void {
     if (width === pitch) return this.load(at, array, first, first + rows * width);
-    const place = this.#placeOf(array, first), size = array.BYTES_PER_ELEMENT;
-    if (!isShared(array)) {
-      const count = (rows - 1) * pitch + width, copy = viewOf(array, place, count);
+    const place = this.#placeOf(array), size = array.BYTES_PER_ELEMENT;
+    if (place.isCopy) {
+      const count = (rows - 1) * pitch + width, copy = viewOf(array, place, first, count);
       for (let i = 0; i < count; i += pitch) {
         copy.set(array.subarray(first + i, first + i + width), i);
       }
     }
-    const id = this.#idOf(place.buffer);
-    this.#write(COMMAND.loadRows, at, id, place.offset, pitch * size, width * size, rows);
+    this.#write(
+      COMMAND.loadRows,
+      at,
+      place.id,
+      place.offset + first * size,
+      pitch * size,
+      width * size,
+      rows,
+    );
   }
 
   storeRows(
@@ -176,14 +184,21 @@ export class Recorder implements Queue {
     at: number,
   ): void {
     if (width === pitch) return this.store(array, first, rows * width, at);
-    const place = this.#placeOf(array, first), size = array.BYTES_PER_ELEMENT;
-    if (!isShared(array)) {
+    const place = this.#placeOf(array), size = array.BYTES_PER_ELEMENT;
+    if (place.isCopy) {
       for (let i = 0; i < rows; i++) {
         this.#results.at(-1)!.push({ array, first: first + i * pitch, count: width });
       }
     }
-    const id = this.#idOf(place.buffer);
-    this.#write(COMMAND.storeRows, id, place.offset, at, pitch * size, width * size, rows);
+    this.#write(
+      COMMAND.storeRows,
+      place.id,
+      place.offset + first * size,
+      at,
+      pitch * size,
+      width * size,
+      rows,
+    );
   }
 
   clear(at: number, bytes: number): void {
@@ -191,9 +206,10 @@ export class Recorder implements Queue {
   }
 
   call(name: string, ...args: number[]): void {
-    const { id, names } = this.#module!;
-    this.#write(COMMAND.call, id, names.indexOf(name), args.length);
-    this.#write(...args);
+    const { id, functions } = this.#module!, { length } = args;
+    this.#write(COMMAND.call, id, functions.get(name)!, length);
+    const to = this.#room(length), { stream } = this.#team;
+    for (let i = 0; i < length; i++) stream[to + i] = args[i];
   }
 
   isSet(flag: number, done: number): boolean {
@@ -201,13 +217,17 @@ export class Recorder implements Queue {
     return false;
   }
 
-  /** Where a number of an array is in a shared buffer. */
-  #placeOf(array: FloatArray, index: number): Place {
-    const bytes = index * array.BYTES_PER_ELEMENT;
-    if (isShared(array)) return { buffer: array.buffer, offset: array.byteOffset + bytes };
-    let copy = this.#copies.get(array);
-    if (copy === undefined) this.#copies.set(array, copy = this.#stage(array.byteLength));
-    return { buffer: copy.buffer, offset: copy.offset + bytes };
+  /** Where an array begins in a shared buffer. */
+  #placeOf(array: FloatArray): Place {
+    let place = this.#places.get(array);
+    if (place === undefined) {
+      const { buffer, byteOffset } = array;
+      place = buffer instanceof SharedArrayBuffer
+        ? { buffer, id: this.#idOf(buffer), offset: byteOffset, isCopy: false }
+        : this.#stage(array.byteLength);
+      this.#places.set(array, place);
+    }
+    return place;
   }
 
   /** Bytes for a copy. */
@@ -220,7 +240,7 @@ export class Recorder implements Queue {
     }
     const { buffer, used: offset } = staging;
     staging.used += size;
-    return { buffer, offset };
+    return { buffer, id: this.#idOf(buffer), offset, isCopy: true };
   }
 
   #idOf(buffer: SharedArrayBuffer): number {
@@ -234,23 +254,41 @@ export class Recorder implements Queue {
     return id;
   }
 
-  #write(...numbers: number[]): void {
+  /** Writes a command, which has two arguments or more. */
+  #write(command: number, a: number, b: number, c?: number, d?: number, e?: number, f?: number) {
     const { stream } = this.#team;
-    if (this.#at + numbers.length > stream.length) {
-      throw new NoRoom(`A job takes more than ${stream.length} numbers`);
-    }
-    for (const number of numbers) stream[this.#at++] = number;
+    const count = c === undefined ? 3 : d === undefined ? 4 : e === undefined ? 5 : 7;
+    const to = this.#room(count);
+    stream[to] = command;
+    stream[to + 1] = a;
+    stream[to + 2] = b;
+    if (c === undefined) return;
+    stream[to + 3] = c;
+    if (d === undefined) return;
+    stream[to + 4] = d;
+    if (e === undefined || f === undefined) return;
+    stream[to + 5] = e;
+    stream[to + 6] = f;
+  }
+
+  /** Where so many numbers go. */
+  #room(count: number): number {
+    const to = this.#at, { length } = this.#team.stream;
+    if (to + count > length) throw new NoRoom(`A job takes more than ${length} numbers`);
+    this.#at = to + count;
+    return to;
   }
 }
 
-/** Whether threads can be given an array's buffer. */
-function isShared(array: FloatArray): array is FloatArray & { buffer: SharedArrayBuffer } {
-  return array.buffer instanceof SharedArrayBuffer;
-}
-
 /** Numbers of a shared buffer, of an array's dtype. */
-function viewOf(like: FloatArray, { buffer, offset }: Place, count: number): FloatArray {
-  return like.BYTES_PER_ELEMENT === 4
-    ? new Float32Array(buffer, offset, count)
-    : new Float64Array(buffer, offset, count);
+function viewOf(
+  { BYTES_PER_ELEMENT: size }: FloatArray,
+  { buffer, offset }: Place,
+  first: number,
+  count: number,
+): FloatArray {
+  const start = offset + first * size;
+  return size === 4
+    ? new Float32Array(buffer, start, count)
+    : new Float64Array(buffer, start, count);
 }
