@@ -46,7 +46,7 @@ export type {
   PoolParams,
 } from "./kernels/shape.ts";
 export type { Arithmetic, Explanation, KernelChoice } from "./kernels/select.ts";
-export { registerKernels, useArithmetic, useKernels } from "./kernels/select.ts";
+export { registerKernels, useArithmetic, useKernels, useVectorPairs } from "./kernels/select.ts";
 export type { ThreadOptions, Threads } from "./kernels/threads/use.ts";
 export { useThreads } from "./kernels/threads/use.ts";
 export { warmConv } from "./kernels/warm.ts";

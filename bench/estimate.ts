@@ -18,7 +18,7 @@ import {
   scheduleConv,
   weightOptions,
 } from "../kernels/simd/schedule.ts";
-import { vectors } from "../kernels/simd/vector.ts";
+import { vectors, vectorsIn } from "../kernels/simd/vector.ts";
 import type { DType } from "../kernels/tensor.ts";
 import type { Direction, Workload } from "./peers/peer.ts";
 
@@ -65,15 +65,15 @@ export function estimateConv(
   // As the kernels do: a 1x1 kernel that takes every position.
   const isFlat = KH * KW * strideY * strideX === 1 && pad === 0;
   const flat = isFlat ? { ...shape, H: 1, W: H * W, OH: 1, OW: H * W } : shape;
-  const vector = vectors[dtype], together = panelImages(vector);
+  const vector = vectorsIn(dtype, features().pairs);
   const schedule = scheduleConv(flat, vector, features());
   if (schedule.forward.algorithm === "depthwise") return undefined;
   const forward = forwardPass(flat), gradient = gradientPass(flat);
   const by = (options: Options, pass: Pass): CostBy => (algorithm) =>
     options[algorithm].costOf(pass, vector);
   if (direction === "fwd") {
-    return imagesCost(by(imageOptions, forward), together, schedule.forward, N);
+    return imagesCost(by(imageOptions, forward), panelImages(vector), schedule.forward, N);
   }
-  return imagesCost(by(imageOptions, gradient), together, schedule.dx, N) +
-    weightsCost(by(weightOptions, forward), together, schedule.dw, N);
+  return imagesCost(by(imageOptions, gradient), panelImages(vector), schedule.dx, N) +
+    weightsCost(by(weightOptions, forward), panelImages(vectors[dtype]), schedule.dw, N);
 }

@@ -12,7 +12,15 @@ import type { GeneratedAveragePool, GeneratedConv, GeneratedPool } from "./gener
 import { addKernels } from "./generated/tier.ts";
 import type { KernelInfo, Tier } from "./kernel.ts";
 import { beginCall } from "./scratch.ts";
-import { type Arithmetic, currentArithmetic, hasSimd, setArithmetic } from "./simd/features.ts";
+import {
+  type Arithmetic,
+  currentArithmetic,
+  hasPairs,
+  hasSimd,
+  probePairs,
+  setArithmetic,
+  setPairs,
+} from "./simd/features.ts";
 import { interpreter } from "./simd/interpreter.ts";
 import { setInterpreter } from "./simd/memory.ts";
 import type { DType } from "./tensor.ts";
@@ -127,6 +135,40 @@ export function useArithmetic(arithmetic: Arithmetic): Disposable {
   return { [Symbol.dispose]: () => void setArithmetic(previous) };
 }
 
+/**
+ * Sets whether kernels are made for pairs of vectors from now on. WebAssembly's vectors have 16 bytes; V8 runs
+ * two neighboring ones as one of 32 if it is started with `--experimental-wasm-revectorize` and the processor
+ * has AVX2, which makes convolutions and fully-connected layers up to twice as fast. Without that, kernels for
+ * pairs are a third slower than the others.
+ *
+ * Node shows its command line, so that nothing needs to be set there: the first layer that runs finds out, by
+ * timing a product for some milliseconds, whether pairs pay. Chromium needs `--js-flags` with the same, and
+ * this call. Deno checks the bounds of every access by itself, which keeps pairs apart: there they need
+ * `--v8-flags=--experimental-wasm-revectorize,--no-wasm-bounds-checks`, which turns those checks off for all
+ * WebAssembly of the program.
+ *
+ * Other kernels have other last bits: sums may have another order. Under reproducible arithmetic there are no
+ * pairs.
+ *
+ * @example
+ * ```ts
+ * import { useVectorPairs } from "@cnn-layers/cnn-layers";
+ *
+ * useVectorPairs();
+ * ```
+ *
+ * @param pairs Whether pairs are used. Default: whether they are faster, which is timed.
+ * @returns A Disposable that restores what was in force.
+ * @throws {TypeError} If it is neither true nor false nor left out.
+ */
+export function useVectorPairs(pairs?: boolean): Disposable {
+  if (pairs !== undefined && typeof pairs !== "boolean") {
+    throw new ArgumentTypeError(`pairs must be true or false: received ${describe(pairs)}`);
+  }
+  const previous = setPairs(pairs ?? probePairs());
+  return { [Symbol.dispose]: () => void setPairs(previous) };
+}
+
 /** Forgets every choice made: needed when the tiers' answers may have changed. */
 export function forgetChoices(): void {
   asked.clear();
@@ -169,8 +211,8 @@ function hashOf(facts: readonly unknown[]): number {
 
 /**
  * A tier's answer for a geometry, remembered. Every geometry of one kind lists its fields in the same
- * order. The arithmetic is asked too, so that a block with another finds its kernels again, and whether the
- * host has vectors, as interpreted kernels have a memory of their own. Every call comes here: comparing
+ * order. The arithmetic is asked too, so that a block with another finds its kernels again, whether vectors
+ * come in pairs, and whether the host has any, as interpreted kernels have a memory of their own. Every call comes here: comparing
  * numbers is faster than joining them into a key.
  */
 function answerOf<O extends Operation>(
@@ -180,7 +222,7 @@ function answerOf<O extends Operation>(
   dtype: DType,
 ): Answer<KernelOf<O>> {
   const facts: unknown[] = Object.values(shape);
-  facts.push(tier, offers.operation, dtype, currentArithmetic(), hasSimd());
+  facts.push(tier, offers.operation, dtype, currentArithmetic(), hasSimd(), hasPairs());
   const hash = hashOf(facts);
   let found = asked.get(hash);
   if (found === undefined || !areSame(found.facts, facts)) {

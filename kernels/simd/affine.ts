@@ -48,13 +48,13 @@ import {
   writeTransposed,
   writeUnpack,
 } from "./emit_affine.ts";
-import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
+import { tileBytes, tileWidth } from "./emit_product.ts";
 import { type Features, hasSimd } from "./features.ts";
 import { runJob } from "./job.ts";
 import { compile, type Module, type Region, reserve } from "./memory.ts";
 import { COPIES, PRODUCTS } from "./program.ts";
 import type { Queue } from "./queue.ts";
-import { type Vector, vectors } from "./vector.ts";
+import { type Vector, vectorsIn } from "./vector.ts";
 
 /** A fully-connected kernel, and where its data lie in the memory. */
 export interface SimdAffine extends WeightedKernel {
@@ -65,13 +65,13 @@ export interface SimdAffine extends WeightedKernel {
 /** Steps of a block: enough to pay for the loads and stores of C, few enough for B's panel to stay near. */
 const FEWEST_STEPS = 128;
 /** The tile where B is packed. */
-const PACKED: FewTile = { rows: ROWS, width: TILE_VECTORS };
+const PACKED: FewTile = { rows: ROWS, width: 0 };
 
 /** The modules by dtype and tile, without and with relaxed multiply-add, interpreted or not. */
 const modules = new Map<string, Module>();
 
 function moduleFor(vector: Vector, fused: boolean, { way, tile }: Plan): Module {
-  const key = [vector.dtype, fused, hasSimd(), way, tile.rows, tile.width].join();
+  const key = [vector.dtype, vector.pairs, fused, hasSimd(), way, tile.rows, tile.width].join();
   let module = modules.get(key);
   if (module === undefined) {
     module = compile(assembleAffine(vector, fused, way, tile), layout);
@@ -110,7 +110,7 @@ function assembleAffine(vector: Vector, fused: boolean, way: Plan["way"], tile: 
   }
   pack("A", tile.rows, a, packedA, MOST.a);
   if (way === "packed") {
-    pack("B", TILE_VECTORS * vector.lanes, b, packedB, MOST.b);
+    pack("B", tileWidth(vector), b, packedB, MOST.b);
     const product = func("product", 8).reads(packedA, MOST.a).reads(packedB, MOST.b);
     writeProduct(product.writes(c, MOST.c), vector, fused);
   } else {
@@ -126,8 +126,9 @@ function assembleAffine(vector: Vector, fused: boolean, way: Plan["way"], tile: 
 }
 
 /** What a block takes in the memory, where it lies in whole strips and panels. */
-function blockBytes({ rows, columns, steps }: Blocks, bytes: number): BlockBytes {
-  const r = roundUp(rows, ROWS), c = roundUp(columns, TILE_BYTES / bytes);
+function blockBytes({ rows, columns, steps }: Blocks, vector: Vector): BlockBytes {
+  const { bytes } = vector;
+  const r = roundUp(rows, ROWS), c = roundUp(columns, tileWidth(vector));
   return { a: r * steps * bytes, b: c * steps * bytes, c: r * c * bytes, bias: c * bytes };
 }
 
@@ -135,8 +136,9 @@ function blockBytes({ rows, columns, steps }: Blocks, bytes: number): BlockBytes
  * How a product is cut. Copies of whole rows are cheapest: of B's rows where it lies as it is, of its
  * columns where it is transposed.
  */
-function cut([I, J, K]: Sizes, bytes: number, transposedB: boolean): Blocks {
-  const width = TILE_BYTES / bytes;
+function cut([I, J, K]: Sizes, vector: Vector, transposedB: boolean): Blocks {
+  const { bytes } = vector;
+  const width = tileWidth(vector);
   // As many as fit beside some steps, and beside a strip's rows of C.
   const mostColumns = (steps: number) =>
     roundDown(Math.floor(BLOCK / (Math.max(steps, ROWS) * bytes)), width);
@@ -147,7 +149,7 @@ function cut([I, J, K]: Sizes, bytes: number, transposedB: boolean): Blocks {
   const mostRows = roundDown(Math.floor(BLOCK / (Math.max(depth, columns) * bytes)), ROWS);
   const rows = roundUp(evenly(I, mostRows), ROWS);
   const blocks = { rows, columns: Math.min(J, columns), steps: depth };
-  const needed = blockBytes(blocks, bytes);
+  const needed = blockBytes(blocks, vector);
   for (const name of ["a", "b", "c", "bias"] as const) {
     if (needed[name] <= MOST[name]) continue;
     const most = `more than ${MOST[name]}`;
@@ -162,7 +164,7 @@ function multiply(vector: Vector, fused: boolean, product: Product): void {
   if (I === 0) return;
   // Steps are cut alike in every part, so that sums have one order.
   const plan = planFew(product, vector) ??
-    { way: "packed", tile: PACKED, blocks: cut(sizes, vector.bytes, b.transposed) };
+    { way: "packed", tile: PACKED, blocks: cut(sizes, vector, b.transposed) };
   const module = moduleFor(vector, fused, plan);
   const byRows = plan.way === "packed" && I >= J;
   const run = {
@@ -172,7 +174,7 @@ function multiply(vector: Vector, fused: boolean, product: Product): void {
   }[plan.way];
   runJob({
     cost: (byRows ? J : I) * K / (PRODUCTS * vector.lanes),
-    together: byRows ? ROWS : TILE_BYTES / vector.bytes,
+    together: byRows ? ROWS : tileWidth(vector),
     // Each packs the whole of the other matrix.
     callCost: (byRows ? J : I) * K / COPIES,
     prepare(queue) {
@@ -205,7 +207,7 @@ function runPacked(
   [firstColumn, endColumn]: Range,
 ): void {
   const { bytes } = vector;
-  const width = TILE_BYTES / bytes;
+  const width = tileWidth(vector);
   const long = K > vector.mostTerms;
   // What is packed: a block is not packed again while it is the one in use.
   let packedA = "", packedB = "";
@@ -244,7 +246,7 @@ function runPacked(
         const blocksAt = [regions.packedA, regions.packedB, regions.c];
         queue.call("product", ...blocksAt, strips, panels, steps, onto, plus);
       }
-      const unpack = relu ? "unpackRelu" : "unpack", panelBytes = strips * ROWS * TILE_BYTES;
+      const unpack = relu ? "unpackRelu" : "unpack", panelBytes = strips * ROWS * tileBytes(vector);
       const { c, out: result, bias: biasAt } = regions;
       queue.call(unpack, c, result, columns * bytes, rows, panels, panelBytes, biasAt);
       queue.storeRows(out, i * J + j, J, columns, rows, result);
@@ -263,13 +265,13 @@ function runPacked(
 export function simdAffine(
   { D, M }: AffineShape,
   dtype: DType,
-  { fused, reason }: Features,
+  { fused, pairs, reason }: Features,
 ): Answer<SimdAffine> {
   const refusal = reserve(layout.size);
   if (refusal !== undefined) return { reason: refusal };
-  const vector = vectors[dtype];
+  const vector = vectorsIn(dtype, pairs);
   const kernel: SimdAffine = {
-    name: `affine-${D}x${M}-${dtype === "float32" ? "f32" : "f64"}-simd`,
+    name: `affine-${D}x${M}-${dtype === "float32" ? "f32" : "f64"}${pairs ? "-pairs" : ""}-simd`,
     tier: "simd",
     regions: layout.regions,
     forward(N, x, w, out, { bias, relu = false }) {

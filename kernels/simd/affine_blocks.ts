@@ -15,7 +15,7 @@ export const BLOCK: number = 1 << 19;
 /** The most steps of a block. */
 export const MOST_STEPS = 1024;
 /** Bytes beyond a block's end that are written in vain, as packing works in whole vectors. */
-const SLACK = 128;
+const SLACK = 256;
 
 /** How B is taken: packed, row by row, or as rows of its transpose. */
 export type Way = "packed" | "streams" | "dots";

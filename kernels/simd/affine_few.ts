@@ -18,7 +18,7 @@ import {
   roundUp,
   stage,
 } from "./affine_blocks.ts";
-import { TILE_BYTES } from "./emit_product.ts";
+import { tileBytes } from "./emit_product.ts";
 import type { Queue } from "./queue.ts";
 import type { Vector } from "./vector.ts";
 
@@ -79,11 +79,12 @@ export function runDots(
 /** Columns of few rows of C, as rows of B go by. */
 export function runStreams(
   queue: Queue,
-  { bytes, mostTerms }: Vector,
+  vector: Vector,
   { sizes: [I, J, K], a, b, bias, out, relu }: Product,
   { tile: { rows, width }, blocks }: Plan,
   [first, end]: Range,
 ): void {
+  const { bytes, mostTerms } = vector, tileRow = tileBytes(vector);
   const { a: aAt, packedA, b: bAt, c, out: outAt } = regions;
   const strips = Math.ceil(I / rows);
   for (let j = first; j < end; j += blocks.columns) {
@@ -109,7 +110,7 @@ export function runStreams(
       const unpack = isLast && relu ? "unpackRelu" : "unpack";
       for (let i = 0, at = 0; i < I; i++, at += pitchC) {
         const to = outAt + at;
-        queue.call(unpack, c + at, to, pitchC, 1, pitchC / TILE_BYTES, TILE_BYTES, to);
+        queue.call(unpack, c + at, to, pitchC, 1, pitchC / tileRow, tileRow, to);
       }
     }
     for (let i = 0; i < I; i++) queue.store(out, i * J + j, columns, outAt + i * pitchC);

@@ -14,7 +14,13 @@ import { meetingsOf, type Pass } from "../passes.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import { batchedCost, nanosecondsOf } from "./costs.ts";
 import { writeTranspose, writeTransposed } from "./emit_affine.ts";
-import { productLocals, TILE_BYTES, TILE_VECTORS, writeProductTile } from "./emit_product.ts";
+import {
+  productLocals,
+  tileBytes,
+  tileVectors,
+  tileWidth,
+  writeProductTile,
+} from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import { PackedWeights } from "./packed_weights.ts";
 import type { ImageProgram } from "./program.ts";
@@ -33,9 +39,9 @@ const WEIGHT_BYTES = 1 << 18;
 const FEWEST_STEPS = 64;
 const MOST_STEPS = 1024;
 
-/** Images of a panel: two vectors. */
-export function panelImages({ lanes }: Vector): number {
-  return TILE_VECTORS * lanes;
+/** Images of a panel: the vectors of a tile. */
+export function panelImages(vector: Vector): number {
+  return tileWidth(vector);
 }
 
 /** A tap at a position: the number of the tap, and where it reads and writes in a plane. */
@@ -58,8 +64,8 @@ export function productsOf({ rows, columns }: Pass): Product[] {
 }
 
 /** The bytes of a panel of some numbers an image. */
-export function panelBytes(numbers: number): number {
-  return skewed(numbers * TILE_BYTES);
+export function panelBytes(vector: Vector, numbers: number): number {
+  return skewed(numbers * tileBytes(vector));
 }
 
 /** Plans a pass. */
@@ -68,9 +74,10 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
   const { bytes, lanes } = vector;
   const P = rows.target.size * columns.target.size, Q = rows.source.size * columns.source.size;
   const taps = rows.taps.length * columns.taps.length;
+  const tileRow = tileBytes(vector);
   const together = panelImages(vector);
   const sourceSize = groups * inputs * Q, targetSize = groups * outputs * P;
-  const xPanel = panelBytes(sourceSize), outPanel = panelBytes(targetSize);
+  const xPanel = panelBytes(vector, sourceSize), outPanel = panelBytes(vector, targetSize);
   const panels = Math.min(MOST_PANELS, Math.max(1, Math.floor(CHUNK_BYTES / (xPanel + outPanel))));
   const images = panels * together;
   /** Numbers from one image of the results to the next: whole vectors. */
@@ -80,7 +87,7 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
   const skips = !pass.gradient && products.length < taps * P;
   const steps = Math.floor(WEIGHT_BYTES / (outputs * bytes));
   const runs = evenRuns(inputs, Math.max(FEWEST_STEPS, Math.min(MOST_STEPS, steps)));
-  const blocks = filterBlocks(outputs);
+  const blocks = filterBlocks(outputs, vector.pairs);
 
   const layout = new Layout();
   const staged = layout.region("images", images * sourceSize * bytes);
@@ -104,14 +111,14 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
       let input = 0;
       for (const steps of pieces(runs)) {
         const raw = rawWeights + (group * weights.group + input * weights.input) * bytes;
-        const b = x + (group * inputs + input) * Q * TILE_BYTES;
-        const c = out + group * outputs * P * TILE_BYTES;
+        const b = x + (group * inputs + input) * Q * tileRow;
+        const c = out + group * outputs * P * tileRow;
         for (const [i, { tap, from, to }] of products.entries()) {
           if (i === 0 || products[i - 1].tap !== tap) {
             if (i > 0) at += outputs * steps * bytes;
             packings.push([raw + tap * bytes, packedWeights + at, steps]);
           }
-          list.set([at, b + from * TILE_BYTES, c + to * TILE_BYTES, steps], entry);
+          list.set([at, b + from * tileRow, c + to * tileRow, steps], entry);
           entry += 4;
         }
         if (products.length > 0) at += outputs * steps * bytes;
@@ -125,7 +132,7 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
   function writeProduct(f: Func, packed: PackedWeights): void {
     const [a, b, c, steps, count] = [0, 1, 2, 3, 4];
     const [cAt, strip] = f.locals("i32", 2);
-    const locals = productLocals(f, Math.max(...blocks.map(({ size }) => size)));
+    const locals = productLocals(f, vector, Math.max(...blocks.map(({ size }) => size)));
     packed.readBy(f);
     f.reads(x, panels * xPanel).writes(out, panels * outPanel);
     f.countDown(count, count, () => {
@@ -133,10 +140,10 @@ export function planBatched(pass: Pass, vector: Vector, fused: boolean): Plan<Im
       for (const { size, times } of blocks) {
         f.repeat(strip, times, () => {
           f.get(b).set(locals.b);
-          const sizes = { rows: size, step: Q * TILE_BYTES, row: P * TILE_BYTES };
+          const sizes = { rows: size, step: Q * tileRow, row: P * tileRow };
           const tile = { ...sizes, aMemory: packed.memory };
           writeProductTile(f, vector, fused, tile, locals, cAt, steps);
-          f.advance(cAt, size * P * TILE_BYTES);
+          f.advance(cAt, size * P * tileRow);
         });
       }
       f.advance(b, xPanel).advance(c, outPanel);
@@ -269,7 +276,7 @@ interface Finish {
 
 /** Applies the epilogue to a panel of sums, and transposes it into images: (from, to). */
 function writeFinish(f: Func, vector: Vector, { planes, P, pitch, bias, relu }: Finish): void {
-  const { bytes, lanes } = vector;
+  const { bytes, lanes } = vector, tileRow = tileBytes(vector);
   const [from, to] = [0, 1];
   const [at, plane, place, biasAt] = f.locals("i32", 4);
   const biases = f.local("v128");
@@ -278,7 +285,7 @@ function writeFinish(f: Func, vector: Vector, { planes, P, pitch, bias, relu }: 
     f.repeat(plane, planes, () => {
       if (bias !== undefined) f.get(biasAt).at(vector.loadSplat).set(biases);
       f.repeat(place, P, () => {
-        for (let v = 0; v < TILE_VECTORS; v++) {
+        for (let v = 0; v < tileVectors(vector); v++) {
           f.get(at).get(at).at("v128.load", v * 16);
           if (bias !== undefined) f.get(biases).op(vector.add);
           if (relu) {
@@ -287,22 +294,22 @@ function writeFinish(f: Func, vector: Vector, { planes, P, pitch, bias, relu }: 
           }
           f.at("v128.store", v * 16);
         }
-        f.advance(at, TILE_BYTES);
+        f.advance(at, tileRow);
       });
       f.advance(biasAt, bytes);
     });
   }
   const square = f.locals("v128", lanes), mixed = f.locals("v128", lanes);
   f.repeat(place, Math.ceil(planes * P / lanes), () => {
-    for (let v = 0; v < TILE_VECTORS; v++) {
+    for (let v = 0; v < tileVectors(vector); v++) {
       for (let i = 0; i < lanes; i++) {
-        f.get(from).at("v128.load", i * TILE_BYTES + v * 16).set(square[i]);
+        f.get(from).at("v128.load", i * tileRow + v * 16).set(square[i]);
       }
       const transposed = writeTranspose(f, square, mixed);
       for (let i = 0; i < lanes; i++) {
         f.get(to).get(transposed[i]).at("v128.store", (v * lanes + i) * pitch);
       }
     }
-    f.advance(from, lanes * TILE_BYTES).advance(to, 16);
+    f.advance(from, lanes * tileRow).advance(to, 16);
   });
 }

@@ -11,7 +11,7 @@ import { Assembly, type Func } from "./assembler.ts";
 import { panelBytes, panelImages, type Product, productsOf } from "./batched.ts";
 import { batchedCost, nanosecondsOf } from "./costs.ts";
 import { writeTransposed } from "./emit_affine.ts";
-import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
+import { tileBytes, tileVectors } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import type { WeightProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
@@ -22,7 +22,7 @@ import { multiplyAdd, noteFinite, pushZero, type Vector, vectors } from "./vecto
 /** Filters, and channels, of a tile. */
 const TILE = 3;
 /** Bytes that a tile's rows of all panels should take: they stay in the first-level cache. */
-const TILE_PANELS_BYTES = 1 << 15;
+const PANELS_BYTES = 1 << 15;
 const MOST_PANELS = 32;
 
 /** Products of one tap that are summed up in registers before they are added in float64. */
@@ -52,16 +52,16 @@ export function planBatchedWeights(
   const { bytes, mostTerms } = vector;
   const P = rows.target.size * columns.target.size, Q = rows.source.size * columns.source.size;
   const taps = rows.taps.length * columns.taps.length;
-  const together = panelImages(vector);
+  const together = panelImages(vector), tileRow = tileBytes(vector);
   const xSize = groups * inputs * Q, doutSize = groups * outputs * P;
-  const xPanel = panelBytes(xSize), doutPanel = panelBytes(doutSize);
-  const tileBytes = TILE * (P + Q) * TILE_BYTES;
-  const panels = Math.max(1, Math.min(MOST_PANELS, Math.floor(TILE_PANELS_BYTES / tileBytes)));
+  const xPanel = panelBytes(vector, xSize), doutPanel = panelBytes(vector, doutSize);
+  const bothBytes = TILE * (P + Q) * tileRow;
+  const panels = Math.max(1, Math.min(MOST_PANELS, Math.floor(PANELS_BYTES / bothBytes)));
   const images = panels * together;
   const products = productsOf(pass);
   // A product with padding is a term of the definition: it matters if dout is not finite.
   const skips = products.length < taps * P;
-  const most = Math.max(1, Math.min(mostTerms, 4096) / (panels * TILE_VECTORS) | 0);
+  const most = Math.max(1, Math.min(mostTerms, 4096) / (panels * tileVectors(vector)) | 0);
   const entries = entriesOf(products, most);
   const filter = inputs * taps;
   const filterRuns = evenRuns(outputs, TILE), channelRuns = evenRuns(inputs, TILE);
@@ -97,12 +97,12 @@ export function planBatchedWeights(
         f.get(at).at("i32.load", 4).get(doutAt).op("i32.add").set(doutPart);
         f.advance(at, 8);
         f.countDown(panel, count, () => {
-          for (let v = 0; v < TILE_VECTORS; v++) {
+          for (let v = 0; v < tileVectors(vector); v++) {
             for (let c = 0; c < channels; c++) {
-              f.get(xPart).at("v128.load", c * Q * TILE_BYTES + v * 16).set(inputs[c]);
+              f.get(xPart).at("v128.load", c * Q * tileRow + v * 16).set(inputs[c]);
             }
             for (let i = 0; i < filters; i++) {
-              f.get(doutPart).at("v128.load", i * P * TILE_BYTES + v * 16).set(value);
+              f.get(doutPart).at("v128.load", i * P * tileRow + v * 16).set(value);
               for (let c = 0; c < channels; c++) {
                 const sum = sums[i * channels + c];
                 multiplyAdd(f, vector, fused, sum, () => f.get(value), () => f.get(inputs[c]));
@@ -131,16 +131,16 @@ export function planBatchedWeights(
       f.countDown(panel, 0, () => {
         pushZero(f);
         f.set(sum);
-        f.repeat(place, P * TILE_VECTORS, () => {
+        f.repeat(place, P * tileVectors(vector), () => {
           f.get(sum).get(part).at("v128.load").op(vector.add).set(sum);
           f.advance(part, 16);
         });
         writeTotal(f, vector, sum, total);
-        f.advance(part, doutPanel - P * TILE_BYTES);
+        f.advance(part, doutPanel - P * tileRow);
       });
       f.get(total).at("v128.load64_splat").set(sum);
       noteFinite(f, vectors.float64, sum, notFinite);
-      f.advance(at, P * TILE_BYTES).advance(total, 8);
+      f.advance(at, P * tileRow).advance(total, 8);
     });
     f.const(nonFiniteFlag).get(notFinite).at("v128.store");
   }
@@ -182,13 +182,13 @@ export function planBatchedWeights(
           for (const [k, { size, times }] of filterRuns.entries()) {
             chunk.repeat(i, times, () => {
               chunk.get(xAt).get(doutAt).get(totalAt).get(0).call(tiles[k]);
-              chunk.advance(doutAt, size * P * TILE_BYTES).advance(totalAt, size * filter * 8);
+              chunk.advance(doutAt, size * P * tileRow).advance(totalAt, size * filter * 8);
             });
           }
-          chunk.advance(xAt, channels * Q * TILE_BYTES).advance(totalGroup, channels * taps * 8);
+          chunk.advance(xAt, channels * Q * tileRow).advance(totalGroup, channels * taps * 8);
         });
       }
-      chunk.advance(doutGroup, outputs * P * TILE_BYTES);
+      chunk.advance(doutGroup, outputs * P * tileRow);
       chunk.advance(totalGroup, (outputs - 1) * filter * 8);
     });
     const module = compile(assembly, layout);
@@ -199,7 +199,7 @@ export function planBatchedWeights(
       list.set([products.length, tap * 8], word);
       word += 2;
       for (const { from, to } of products) {
-        list.set([from * TILE_BYTES, to * TILE_BYTES], word);
+        list.set([from * tileRow, to * tileRow], word);
         word += 2;
       }
     }

@@ -29,7 +29,7 @@ import {
   type WeightProgram,
   weightRun,
 } from "./program.ts";
-import { vectors } from "./vector.ts";
+import { vectorsIn } from "./vector.ts";
 import { planWinograd } from "./winograd.ts";
 import { forwardGrid, imageVectors } from "./winograd_tiles.ts";
 import { planWinogradWeights } from "./winograd_weights.ts";
@@ -152,7 +152,7 @@ export function simdConv(
   const reason = refusal(given);
   if (reason !== undefined) return { reason };
   const shape = flattened(given);
-  const vector = vectors[dtype];
+  const vector = vectorsIn(dtype, features.pairs);
   const { fused } = features;
   const { C, H, W, F, OH, OW } = shape;
   const schedule = ownSchedule ?? scheduleConv(shape, vector, features);
@@ -227,7 +227,9 @@ export function simdConv(
     few: fewBy === "gemm" ? few : undefined,
   }, {
     batched: () => {
-      const { size, run } = weightAttempt(planBatchedWeights(forward, vector, fused));
+      const { size, run } = weightAttempt(
+        planBatchedWeights(forward, vectorsIn(dtype, false), fused),
+      );
       return { size, run: (N, ...args) => N >= batched! && run(N, ...args) };
     },
     gemm: gemmWeights,
@@ -253,7 +255,9 @@ export function simdConv(
   const gradientRuns = [...gradientAttempts.map(({ run }) => run), naive];
   const special = [...algorithms].sort().map((name) => `-${name}`).join("");
   const kernel: WeightedKernel = {
-    name: `conv-${convLabel(given)}-${dtype === "float32" ? "f32" : "f64"}${special}-simd`,
+    name: `conv-${convLabel(given)}-${dtype === "float32" ? "f32" : "f64"}${special}${
+      vector.pairs ? "-pairs" : ""
+    }-simd`,
     tier: "simd",
     forward(N, x, w, out, epilogue) {
       runImages(forwardRuns, forwardSizes, N, x, w, out, epilogue);

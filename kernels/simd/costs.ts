@@ -6,7 +6,7 @@
  */
 
 import { meetingsOf, type Pass, type Phase, phasesOf } from "../passes.ts";
-import type { Vector } from "./vector.ts";
+import { lanesTogether, type Vector } from "./vector.ts";
 import { forwardGrid, tileProducts, weightGrid, winogradCost } from "./winograd_tiles.ts";
 
 /** What a call costs: once, to pack its weights or if they are packed already, and for each image. */
@@ -56,11 +56,13 @@ function weightsOf({ rows, columns, inputs, outputs, groups }: Pass): number {
   return groups * inputs * outputs * rows.taps.length * columns.taps.length;
 }
 
-/** Direct sums: a row's last vector counts as whole. */
-export function directCost(pass: Pass, { lanes }: Vector): Cost {
+/** Direct sums: a row's last vector, or pair, counts as whole. */
+export function directCost(pass: Pass, vector: Vector): Cost {
   const { inputs, outputs, groups } = pass;
   let vectors = 0;
-  eachPhase(pass, (y, x, taps) => vectors += taps * y.count * Math.ceil(x.count / lanes));
+  eachPhase(pass, (y, x, taps) => {
+    vectors += taps * y.count * Math.ceil(x.count / lanesTogether(vector, x.count));
+  });
   const taps = pass.rows.taps.length * pass.columns.taps.length;
   return {
     call: (3 + 6 / taps) * weightsOf(pass),
@@ -69,10 +71,10 @@ export function directCost(pass: Pass, { lanes }: Vector): Cost {
   };
 }
 
-/** Products of matrices: strips of five positions, panels of two vectors of filters. */
-export function gemmCost(pass: Pass, { lanes }: Vector): Cost {
+/** Products of matrices: strips of five positions, panels of two vectors or pairs of filters. */
+export function gemmCost(pass: Pass, vector: Vector): Cost {
   const { inputs, outputs, groups } = pass;
-  const panels = Math.ceil(outputs / (2 * lanes));
+  const panels = Math.ceil(outputs / (2 * lanesTogether(vector)));
   let image = 0;
   eachPhase(pass, (y, x, taps) => {
     const positions = Math.ceil(y.count * x.count / 5) * 5, steps = taps * inputs;
@@ -94,10 +96,11 @@ export function batchedServes({ rows, columns }: Pass): boolean {
 }
 
 /** Sums with images in the lanes: nothing is multiplied with padding. */
-export function batchedCost(pass: Pass, { lanes }: Vector): Cost {
+export function batchedCost(pass: Pass, vector: Vector): Cost {
   const { rows, columns, inputs, outputs, groups } = pass;
   const products = meetingsOf(rows).length * meetingsOf(columns).length;
-  const image = 1.08 * products * groups * (inputs + 7) * outputs / lanes + copyCost(pass);
+  const image = 1.08 * products * groups * (inputs + 7) * outputs / lanesTogether(vector) +
+    copyCost(pass);
   return { call: 3 * weightsOf(pass), prepared: LOAD_COST * weightsOf(pass), image };
 }
 
@@ -124,9 +127,10 @@ export function directWeightsCost(pass: Pass, vector: Vector): Cost {
   return { call, prepared: call, image: (isBound ? 1.7 : 1.1) * image };
 }
 
-/** A product of matrices of a weight gradient: strips of five filters, panels of two vectors of taps. */
-export function gemmWeightsCost(pass: Pass, { lanes }: Vector): Cost {
+/** A product of matrices of a weight gradient: strips of five filters, panels of two vectors or pairs of taps. */
+export function gemmWeightsCost(pass: Pass, vector: Vector): Cost {
   const { rows, columns, inputs, outputs } = pass;
+  const lanes = lanesTogether(vector);
   const panels = Math.ceil(inputs * rows.taps.length * columns.taps.length / (2 * lanes));
   // For a position products, packing dout, and im2col.
   const position = Math.ceil(outputs / 5) * 10 * panels + 2 * outputs + 3 * lanes * panels;

@@ -38,7 +38,7 @@ export function planDirect(
   schedule: Schedule,
 ): Plan<ImageProgram> {
   const { rows, columns, groups, inputs, outputs, weights } = pass;
-  const { bytes, lanes } = vector;
+  const { bytes } = vector;
   const layout = new Layout();
   const batch = groupBatch(pass, vector);
   const parts = groups / batch;
@@ -60,7 +60,7 @@ export function planDirect(
       vector,
       fused,
       channels: inputs,
-      tiles: convTiles(sum.count, sum.rows, sum.columns, lanes, schedule.tile),
+      tiles: convTiles(sum.count, sum.rows, sum.columns, vector, schedule.tile),
       input: sum.input,
       output: sum.output,
       taps: unrolled

@@ -8,7 +8,7 @@
 import type { Pass } from "../passes.ts";
 import { Assembly } from "./assembler.ts";
 import { directWeightsCost, nanosecondsOf } from "./costs.ts";
-import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
+import { layoutPairs, writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import { groupBatch, sourceShape } from "./pass_layout.ts";
 import { movedBy, padded } from "./planes.ts";
@@ -53,6 +53,7 @@ export function planDirectWeights(
   const tiles = schedule.algorithm === "depthwise"
     ? depthwiseWeightTiles(taps)
     : weightTiles(outputs, inputs, taps, x.planes.plane, neighbors && lanes === 4, schedule.tile);
+  const pairs = layoutPairs(layout, vector, [tiles]);
   const filter = inputs * rows.taps.length * columns.taps.length;
   const blocks = Array(groups).fill(tiles.blocks).flat();
   const sums = layoutSums(layout, "sums", blocks, filter);
@@ -87,6 +88,7 @@ export function planDirectWeights(
       columns: OW,
       images: { x: x.step.planes, dout: dout.step.planes, most: images },
       sums: sums.vectors,
+      pairs,
       moved: {
         x: (batch - 1) * inputs * x.planes.plane,
         dout: (batch - 1) * outputs * dout.planes.plane,

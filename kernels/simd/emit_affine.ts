@@ -5,7 +5,7 @@
  */
 
 import type { Func, Local } from "./assembler.ts";
-import { productLocals, TILE_BYTES, writeProductTile } from "./emit_product.ts";
+import { productLocals, tileBytes, writeProductTile } from "./emit_product.ts";
 import { multiplyAdd, pushZero, type Vector } from "./vector.ts";
 
 /** Rows of a tile: one strip of A. */
@@ -106,16 +106,17 @@ export function writeTranspose(f: Func, square: Local[], mixed: Local[]): Local[
 /** The product of packed blocks. C is stored by panels, in each the rows one after the other. */
 export function writeProduct(f: Func, vector: Vector, fused: boolean): void {
   const [a, b, c, strips, panels, steps, onto, plus] = f.params.keys();
-  const strip = f.local("i32"), locals = productLocals(f, ROWS);
-  const tile = { rows: ROWS, step: TILE_BYTES, row: TILE_BYTES };
+  const strip = f.local("i32"), locals = productLocals(f, vector, ROWS);
+  const tileRow = tileBytes(vector);
+  const tile = { rows: ROWS, step: tileRow, row: tileRow };
   f.countDown(panels, panels, () => {
     f.get(strips).set(strip).get(a).set(locals.a);
     f.countDown(strip, strip, () => {
       f.get(b).set(locals.b);
       writeProductTile(f, vector, fused, tile, locals, c, steps, plus, onto);
-      f.advance(c, ROWS * TILE_BYTES);
+      f.advance(c, ROWS * tileRow);
     });
-    f.get(b).get(steps).const(TILE_BYTES).op("i32.mul").op("i32.add").set(b);
+    f.get(b).get(steps).const(tileRow).op("i32.mul").op("i32.add").set(b);
   });
 }
 
@@ -275,11 +276,11 @@ export function writeUnpack(
   relu: boolean,
 ): void {
   const [c, to, pitch, rows, panels, panelBytes, bias] = [0, 1, 2, 3, 4, 5, 6];
-  const [panel, source, target, biasAt] = f.locals("i32", 4);
+  const [panel, source, target, biasAt] = f.locals("i32", 4), tileRow = tileBytes(vector);
   f.countDown(rows, rows, () => {
     f.get(c).set(source).get(to).set(target).get(panels).set(panel).get(bias).set(biasAt);
     f.countDown(panel, panel, () => {
-      for (let at = 0; at < TILE_BYTES; at += 16) {
+      for (let at = 0; at < tileRow; at += 16) {
         f.get(target).get(source).at("v128.load", at).get(biasAt).at("v128.load", at);
         f.op(vector.add);
         if (relu) {
@@ -289,9 +290,9 @@ export function writeUnpack(
         f.at("v128.store", at);
       }
       f.advanceBy(source, panelBytes);
-      f.advance(target, TILE_BYTES).advance(biasAt, TILE_BYTES);
+      f.advance(target, tileRow).advance(biasAt, tileRow);
     });
-    f.advance(c, TILE_BYTES);
+    f.advance(c, tileRow);
     f.advanceBy(to, pitch);
   });
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Assembly, Func } from "./assembler.ts";
+import type { Assembly, Func, Local } from "./assembler.ts";
 import type { ColumnTile, TileBlock } from "./tiles.ts";
 import { type Planes, spanOf } from "./planes.ts";
 import { multiplyAdd, pushSum, pushZero, splatLane, takeOver, type Vector } from "./vector.ts";
@@ -106,7 +106,7 @@ function writeBlock(f: Func, conv: TapConv, { size: block, rows: rowTiles }: Til
   const sums = f.locals("v128", block * vectorsMost);
   const inputs = f.locals("v128", vectorsMost);
   const [packed, weight] = f.locals("v128", 2);
-  const [x, w, wEnd, wRowEnd, column, y] = f.locals("i32", 6);
+  const [x, outAt, w, wEnd, wRowEnd, column, y] = f.locals("i32", 7);
 
   const tapCount = taps.length * tapRows.times;
   // Sums of many terms are totals of shorter ones, as long as the weights up to `wPartEnd`.
@@ -126,13 +126,14 @@ function writeBlock(f: Func, conv: TapConv, { size: block, rows: rowTiles }: Til
       const shared = block > 1;
       if (shared) offsets.forEach((_, v) => load(v).set(inputs[v]));
       for (let i = 0; i < block; i++, index++) {
-        if (conv.fused) {
+        if (conv.fused && !vector.pairs) {
           // One load serves several weights.
           const lane = index % lanes;
           if (lane === 0) f.get(w).at("v128.load", index * bytes, weightsMemory).set(packed);
           splatLane(f, vector, packed, lane);
         } else {
-          // Multiply and add apart are twice the arithmetic: here a load each is cheaper.
+          // Multiply and add apart are twice the arithmetic: here a load each is cheaper. Pairs are made of
+          // such loads alone.
           f.get(w).at(vector.loadSplat, index * bytes, weightsMemory);
         }
         f.set(weight);
@@ -206,12 +207,13 @@ function writeBlock(f: Func, conv: TapConv, { size: block, rows: rowTiles }: Til
     const places = Array.from({ length: rows }, (_, row) => row).flatMap((row) =>
       tile.columns.map((column) => ({ row, column: column * bytes }))
     );
-    const pushAddress = (base: number) => {
+    const start = (base: Local, to: Local) => {
       f.get(base);
       if (looped) f.get(column).op("i32.add");
+      f.set(to);
     };
-    pushAddress(xRow);
-    f.set(x).get(wBlock).set(w);
+    start(xRow, x);
+    f.get(wBlock).set(w);
     const count = block * places.length;
     for (const sum of [...sums.slice(0, count), ...totals.slice(0, count)]) {
       pushZero(f);
@@ -220,12 +222,12 @@ function writeBlock(f: Func, conv: TapConv, { size: block, rows: rowTiles }: Til
     if (long) startPart();
     writeChannels(places.map(({ row, column }) => row * input.row + column));
     for (const [i, total] of totals.slice(0, count).entries()) takeOver(f, vector, total, sums[i]);
+    start(out, outAt);
     for (let i = 0; i < block; i++) {
       // The bias comes last, as in the definition: its rounding is the definition's too.
       if (conv.bias !== undefined) f.get(bias).at(vector.loadSplat, i * bytes).set(weight);
       for (const [v, { row, column }] of places.entries()) {
-        pushAddress(out);
-        f.get(sums[i * places.length + v]);
+        f.get(outAt).get(sums[i * places.length + v]);
         if (conv.bias !== undefined) f.get(weight).op(vector.add);
         if (conv.relu) {
           pushZero(f);

@@ -8,7 +8,7 @@
 import type { Epilogue } from "../epilogue.ts";
 import type { Assembly, Func, Local } from "./assembler.ts";
 import { writeTranspose } from "./emit_affine.ts";
-import { productLocals, TILE_BYTES, TILE_VECTORS, writeProductTile } from "./emit_product.ts";
+import { productLocals, tileBytes, tileWidth, writeProductTile } from "./emit_product.ts";
 import { type GemmSum, STRIP, TABLE_WORDS } from "./gemm.ts";
 import type { Planes } from "./planes.ts";
 import { pushZero, type Vector } from "./vector.ts";
@@ -103,17 +103,18 @@ export function writeProduct(
   { assembly, vector, fused, sum, strips, products, weightsMemory: bMemory }: GemmContext,
   name: string,
 ): Func {
+  const tileRow = tileBytes(vector);
   const panelFunc = assembly.func(`${name}Panel`, ["i32", "i32", "i32", "i32"]);
   {
     const f = panelFunc;
     const [b, c, steps, onto] = [0, 1, 2, 3];
-    const strip = f.local("i32"), locals = productLocals(f, STRIP);
+    const strip = f.local("i32"), locals = productLocals(f, vector, STRIP);
     f.const(strips).set(locals.a);
     f.repeat(strip, sum.strips, () => {
       f.get(b).set(locals.b);
-      const tile = { rows: STRIP, step: TILE_BYTES, row: TILE_BYTES, bMemory };
+      const tile = { rows: STRIP, step: tileRow, row: tileRow, bMemory };
       writeProductTile(f, vector, fused, tile, locals, c, steps, onto);
-      f.advance(c, STRIP * TILE_BYTES);
+      f.advance(c, STRIP * tileRow);
     });
   }
   const f = assembly.func(name, ["i32", "i32", "i32"]);
@@ -122,8 +123,8 @@ export function writeProduct(
   f.const(products).set(c);
   f.repeat(panel, sum.panels, () => {
     f.get(b).get(c).get(steps).get(onto).call(panelFunc);
-    f.get(b).get(steps).const(TILE_BYTES).op("i32.mul").op("i32.add").set(b);
-    f.advance(c, sum.strips * STRIP * TILE_BYTES);
+    f.get(b).get(steps).const(tileRow).op("i32.mul").op("i32.add").set(b);
+    f.advance(c, sum.strips * STRIP * tileRow);
   });
   return f;
 }
@@ -135,7 +136,7 @@ export function writeFinish(
   { bias, relu = false }: Epilogue,
 ): Func {
   const { bytes, lanes } = vector;
-  const width = TILE_VECTORS * lanes;
+  const width = tileWidth(vector), tileRow = tileBytes(vector);
   const f = assembly.func(name, ["i32", "i32"]);
   const [moved, biasMoved] = [0, 1];
   const [panel, from, to, biasAt, row, rowAt, left] = f.locals("i32", 7);
@@ -152,7 +153,7 @@ export function writeFinish(
     for (let i = 0; i < lanes; i++) {
       // Without taps there are no products.
       if (sum.offsets.length === 0) pushZero(f);
-      else f.get(at).at("v128.load", i * TILE_BYTES + half * 16);
+      else f.get(at).at("v128.load", i * tileRow + half * 16);
       f.set(square[i]);
     }
     return writeTranspose(f, square, mixed);
@@ -195,19 +196,19 @@ export function writeFinish(
       const whole = Math.floor(columns / lanes), rest = columns % lanes;
       f.repeat(left, whole, () => {
         writePositions(filters, lanes);
-        f.advance(at, lanes * TILE_BYTES).advance(outAt, 16);
+        f.advance(at, lanes * tileRow).advance(outAt, 16);
       });
       // The last vector starts earlier where it can.
       if (rest > 0) {
         if (whole > 0) {
-          f.advance(at, (rest - lanes) * TILE_BYTES).advance(outAt, (rest - lanes) * bytes);
+          f.advance(at, (rest - lanes) * tileRow).advance(outAt, (rest - lanes) * bytes);
         }
         writePositions(filters, whole > 0 ? lanes : rest);
       }
-      f.advance(from, columns * TILE_BYTES).advance(rowAt, sum.output.row);
+      f.advance(from, columns * tileRow).advance(rowAt, sum.output.row);
     });
     const block = sum.strips * STRIP - sum.blockRows * sum.columns;
-    f.advance(from, block * TILE_BYTES);
+    f.advance(from, block * tileRow);
     f.advance(to, filters * sum.output.plane).advance(biasAt, filters * bytes);
   }
 

@@ -1,5 +1,6 @@
 /**
- * The register tile of a matrix product: some rows of A, packed together, times two vectors of B's columns.
+ * The register tile of a matrix product: some rows of A, packed together, times two vectors of B's columns,
+ * or two pairs of vectors.
  *
  * @module
  */
@@ -8,9 +9,20 @@ import type { Func, Local } from "./assembler.ts";
 import { multiplyAdd, pushZero, splatLane, type Vector } from "./vector.ts";
 
 /** Vectors of a tile. */
-export const TILE_VECTORS = 2;
+export function tileVectors({ pairs }: Vector): number {
+  return pairs ? 4 : 2;
+}
+
+/** Numbers of a row of a tile. */
+export function tileWidth(vector: Vector): number {
+  return tileVectors(vector) * vector.lanes;
+}
+
 /** Bytes of a row of a tile. */
-export const TILE_BYTES: number = TILE_VECTORS * 16;
+export function tileBytes(vector: Vector): number {
+  return tileVectors(vector) * 16;
+}
+
 /** Steps of the inner loop that are written out. */
 const UNROLL = 4;
 
@@ -41,12 +53,12 @@ export interface ProductLocals {
 }
 
 /** Makes the locals for tiles of so many rows. */
-export function productLocals(f: Func, rows: number): ProductLocals {
+export function productLocals(f: Func, vector: Vector, rows: number): ProductLocals {
   const [packed, weight] = f.locals("v128", 2);
   const [a, b, end, wholeEnd] = f.locals("i32", 4);
   return {
-    sums: f.locals("v128", rows * TILE_VECTORS),
-    columns: f.locals("v128", TILE_VECTORS),
+    sums: f.locals("v128", rows * tileVectors(vector)),
+    columns: f.locals("v128", tileVectors(vector)),
     packed,
     weight,
     a,
@@ -81,27 +93,29 @@ export function writeProductTile(
   plus?: Local,
   onto?: Local,
 ): void {
-  const { bytes, lanes } = vector;
+  const { bytes, lanes, pairs } = vector;
+  const width = tileVectors(vector);
   const aStep = rows * bytes;
 
   function writeSteps(count: number): void {
     for (let k = 0; k < count; k++) {
-      for (let v = 0; v < TILE_VECTORS; v++) {
+      for (let v = 0; v < width; v++) {
         f.get(b).at("v128.load", k * step + v * 16, bMemory).set(columns[v]);
       }
       for (let i = 0; i < rows; i++) {
         const index = k * rows + i;
-        if (fused) {
+        if (fused && !pairs) {
           // One load serves as many values as it has lanes.
           if (index % lanes === 0) f.get(a).at("v128.load", index * bytes, aMemory).set(packed);
           splatLane(f, vector, packed, index % lanes);
         } else {
-          // Multiply and add apart are twice the arithmetic: here a load each is cheaper.
+          // Multiply and add apart are twice the arithmetic: here a load each is cheaper. Pairs are made of
+          // such loads alone.
           f.get(a).at(vector.loadSplat, index * bytes, aMemory);
         }
         f.set(weight);
-        for (let v = 0; v < TILE_VECTORS; v++) {
-          const sum = sums[i * TILE_VECTORS + v];
+        for (let v = 0; v < width; v++) {
+          const sum = sums[i * width + v];
           multiplyAdd(f, vector, fused, sum, () => f.get(weight), () => f.get(columns[v]));
         }
       }
@@ -119,8 +133,8 @@ export function writeProductTile(
     });
   }
 
-  const used = sums.slice(0, rows * TILE_VECTORS);
-  const place = (i: number) => Math.floor(i / TILE_VECTORS) * row + (i % TILE_VECTORS) * 16;
+  const used = sums.slice(0, rows * width);
+  const place = (i: number) => Math.floor(i / width) * row + (i % width) * 16;
   const clear = () => {
     for (const sum of used) {
       pushZero(f);

@@ -8,9 +8,18 @@
  */
 
 import type { Assembly, Func, Local } from "./assembler.ts";
+import type { Layout } from "./memory.ts";
 import type { WeightTiles } from "./tiles.ts";
 import { type Moved, type Planes, spanOf } from "./planes.ts";
-import { multiplyAdd, pushMask, pushSum, pushZero, takeOut, type Vector } from "./vector.ts";
+import {
+  multiplyAdd,
+  pushMask,
+  pushSum,
+  pushZero,
+  takeOut,
+  takeOutPairs,
+  type Vector,
+} from "./vector.ts";
 
 /** Sums over y, x of dout[f](y, x) * x[c](y, x + tap), for every filter, channel and tap. */
 export interface WeightSums {
@@ -32,6 +41,8 @@ export interface WeightSums {
   readonly sums: number;
   /** Whether sums are whole before they are added to the vectors, as those of many terms always are. */
   readonly apart?: boolean;
+  /** Where a tile's sums are put as pairs before they are added, if rows are long enough for pairs. */
+  readonly pairs?: number;
   /**
    * The most that parameters of the function, before, add to x's and dout's starts; and the least and most
    * that one adds to sums' start, for each region of sums.
@@ -46,6 +57,25 @@ export interface WeightSums {
 /** Vectors of a row, or of several, that are multiplied in straight code. */
 const STRAIGHT = 16;
 const UNROLL = 8;
+
+/** Where the sums of any of some tiles are put as pairs, if vectors come in pairs. */
+export function layoutPairs(
+  layout: Layout,
+  { pairs }: Vector,
+  tiles: readonly WeightTiles[],
+): number | undefined {
+  return pairs ? layout.region("pairs of sums", Math.max(...tiles.map(pairBytes))) : undefined;
+}
+
+/** Bytes of a tile's sums as pairs. */
+function pairBytes({ blocks, channels }: WeightTiles): number {
+  return 32 * Math.max(...blocks.map(({ size }) => size)) * mostTaps(channels);
+}
+
+/** The most taps of a group. */
+function mostTaps(channels: WeightTiles["channels"]): number {
+  return Math.max(...channels.flatMap(({ groups }) => groups.map((group) => group.length)));
+}
 
 /** Writes the sums as a function that calls another for each block of filters: see `writeConv`. */
 export function writeWeightSums(assembly: Assembly, name: string, job: WeightSums): Func {
@@ -96,6 +126,7 @@ function stateExtents(f: Func, job: WeightSums, filterSums: number): void {
   const doutMost = moved.dout + (images.most - 1) * images.dout;
   f.reads(x.start, spanOf(x, channels, rows, width) + lastTap + behind + xMost);
   f.reads(dout.start, spanOf(dout, filters, rows, width) + doutMost);
+  if (job.pairs !== undefined) f.writes(job.pairs, pairBytes(tiles));
   for (const [least, most] of moved.sums) {
     f.writes(job.sums + least, most - least + filters * filterSums * 16);
   }
@@ -106,26 +137,26 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
   const { vector, fused, tiles, x, dout, rows, columns, images } = job;
   const { bytes, lanes } = vector;
   const [xTap, dBlock, sumAt, imageCount] = [0, 1, 2, 3];
-  const groupMost = Math.max(
-    ...tiles.channels.flatMap(({ groups }) => groups.map((group) => group.length)),
-  );
-  const sums = f.locals("v128", block * groupMost);
-  const douts = f.locals("v128", block);
-  const [low, high, value] = f.locals("v128", 3);
+  // A pair's two vectors have sums of their own. A row shorter than a pair has no place for one.
+  const paired = job.pairs !== undefined && columns >= 2 * lanes;
+  const halves = paired ? [0, 1] : [0], width = halves.length * lanes;
+  const sums = f.locals("v128", block * mostTaps(tiles.channels) * halves.length);
+  const douts = f.locals("v128", block * halves.length);
+  const [low, high, ...values] = f.locals("v128", 2 + halves.length);
   const [xAt, dAt, dEnd, xPart, dPart, part, c, tapRow, image] = f.locals("i32", 9);
   const [longPart, dPartEnd] = f.locals("i32", 2);
 
-  const whole = Math.floor(columns / lanes);
-  const rest = columns % lanes;
+  const whole = Math.floor(columns / width);
+  const rest = columns % width;
   // Sums of many terms are taken out to the vectors after some rows, and within rows that are too long.
   const { mostTerms } = vector;
   const long = rows * (whole + 1) > mostTerms;
-  const apart = long || job.apart;
+  const apart = long || paired || job.apart;
   const partRows = Math.max(1, Math.floor(mostTerms / (whole + 1)));
   // The last vector of a row starts earlier where it can; lanes that are counted already, or that lie
   // after the row, are masked in both factors, as even zero times infinity would be NaN.
-  const tail = Math.max(0, columns - lanes);
-  const tailLanes: [number, number] = columns >= lanes ? [lanes - rest, lanes] : [0, columns];
+  const tail = Math.max(0, columns - width);
+  const tailLanes = columns >= width ? [width - rest, width] : [0, columns];
 
   /** The products of one vector of dout's row for a block of filters and a group of taps. */
   function writeVector(
@@ -137,31 +168,40 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
     masked: boolean,
     shifted: boolean,
   ): void {
-    const mask = () => {
-      pushMask(f, vector, ...tailLanes);
+    const mask = (half: number) => {
+      const [from, to] = tailLanes.map((lane) => Math.max(0, lane - half * lanes));
+      pushMask(f, vector, Math.min(from, lanes), Math.min(to, lanes));
       f.op("v128.and");
     };
     if (shifted) f.get(xBase).at("v128.load", xOffset + group[0] + 16).set(high);
     for (let i = 0; i < block; i++) {
-      f.get(dBase).at("v128.load", dOffset + i * dout.plane);
-      if (masked) mask();
-      f.set(douts[i]);
+      for (const half of halves) {
+        f.get(dBase).at("v128.load", dOffset + i * dout.plane + half * 16);
+        if (masked) mask(half);
+        f.set(douts[i * halves.length + half]);
+      }
     }
     for (const [tap, offset] of group.entries()) {
-      let input = value;
+      let [input] = values;
       if (shifted && tap === 0) input = low;
       else if (shifted && tap === lanes) input = high;
       else if (shifted) {
         const shift = Array.from({ length: lanes }, (_, lane) => tap + lane);
-        f.get(low).get(high).shuffle(shift).set(value);
+        f.get(low).get(high).shuffle(shift).set(input);
       } else {
-        f.get(xBase).at("v128.load", xOffset + offset);
-        if (masked) mask();
-        f.set(value);
+        for (const half of halves) {
+          f.get(xBase).at("v128.load", xOffset + offset + half * 16);
+          if (masked) mask(half);
+          f.set(values[half]);
+        }
       }
       for (let i = 0; i < block; i++) {
-        const sum = sums[tap * block + i];
-        multiplyAdd(f, vector, fused, sum, () => f.get(douts[i]), () => f.get(input));
+        for (const half of halves) {
+          const sum = sums[(tap * block + i) * halves.length + half];
+          const factor = half === 0 ? input : values[half];
+          const other = douts[i * halves.length + half];
+          multiplyAdd(f, vector, fused, sum, () => f.get(other), () => f.get(factor));
+        }
       }
     }
     if (shifted) f.get(high).set(low);
@@ -170,40 +210,35 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
   /** A row of dout times the rows of x below its taps. */
   function writeRow(group: readonly number[], xOffset: number, dOffset: number) {
     // Neighboring taps share their loads: the vectors between are shuffled together.
-    const shifted = tiles.shifted && group.length > 1;
+    const shifted = tiles.shifted && group.length > 1 && !paired;
     const start = (base: Local, offset: number) => {
       if (shifted) f.get(base).at("v128.load", offset + group[0]).set(low);
     };
     if (whole <= STRAIGHT) {
       start(xAt, xOffset);
       for (let v = 0; v < whole; v++) {
-        writeVector(group, xAt, xOffset + v * 16, dAt, dOffset + v * 16, false, shifted);
+        const at = v * width * bytes;
+        writeVector(group, xAt, xOffset + at, dAt, dOffset + at, false, shifted);
       }
     } else {
       f.get(xAt).set(xPart).get(dAt).set(dPart);
       start(xPart, xOffset);
       const several = (count: number) => {
         for (let v = 0; v < count; v++) {
-          writeVector(
-            group,
-            xPart,
-            xOffset + v * 16,
-            dPart,
-            dOffset + v * 16,
-            false,
-            shifted,
-          );
+          const at = v * width * bytes;
+          writeVector(group, xPart, xOffset + at, dPart, dOffset + at, false, shifted);
         }
       };
       const repeat = (times: number) =>
         f.repeat(part, times, () => {
           several(UNROLL);
-          f.advance(xPart, UNROLL * 16).advance(dPart, UNROLL * 16);
+          const step = UNROLL * width * bytes;
+          f.advance(xPart, step).advance(dPart, step);
         });
       const times = Math.floor(whole / UNROLL), partTimes = Math.floor(mostTerms / UNROLL);
       f.repeat(longPart, Math.floor(times / partTimes), () => {
         repeat(partTimes);
-        takeOut(f, vector, sums.slice(0, block * group.length), sumAt);
+        takeOutTile(block * group.length);
       });
       repeat(times % partTimes);
       several(whole % UNROLL);
@@ -214,9 +249,16 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
     }
   }
 
+  /** Adds so many sums to their vectors. */
+  function takeOutTile(count: number): void {
+    const tile = sums.slice(0, count * halves.length);
+    if (paired) takeOutPairs(f, vector, tile, sumAt, job.pairs!);
+    else takeOut(f, vector, tile, sumAt);
+  }
+
   function writeTile(group: readonly number[]): void {
     const count = block * group.length;
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < count * halves.length; i++) {
       if (apart) pushZero(f);
       else f.get(sumAt).at("v128.load", i * 16);
       f.set(sums[i]);
@@ -237,7 +279,7 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
         f.advance(dAt, together * dout.row);
         if (long) {
           f.get(dPartEnd).get(dAt).op("i32.lt_u").if(() => {
-            takeOut(f, vector, sums.slice(0, count), sumAt);
+            takeOutTile(count);
             startPart();
           });
         }
@@ -256,7 +298,7 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
         f.get(image).const(-1).op("i32.add").tee(image).branchIf(0);
       });
     }
-    if (apart) takeOut(f, vector, sums.slice(0, count), sumAt);
+    if (apart) takeOutTile(count);
     else for (let i = 0; i < count; i++) f.get(sumAt).get(sums[i]).at("v128.store", i * 16);
     f.advance(sumAt, count * 16);
   }

@@ -5,6 +5,7 @@
  */
 
 import { Assembly } from "./assembler.ts";
+import { timePairs } from "./pairs.ts";
 
 /** How kernels may compute: see `useArithmetic`. */
 export type Arithmetic = "fast" | "reproducible";
@@ -17,6 +18,8 @@ export interface Features {
   readonly interpreted: boolean;
   /** Whether multiply-add may be one relaxed instruction, rounded once where the host can. */
   readonly fused: boolean;
+  /** Whether the engine runs two neighboring vectors as one of 32 bytes. */
+  readonly pairs: boolean;
   /** Whether faster algorithms with other intermediate sums may be used, such as Winograd's. */
   readonly reassociate: boolean;
   /** Why so. */
@@ -51,19 +54,61 @@ export function hasSimd(): boolean {
   return known.simd === true;
 }
 
+/** Whether kernels are for pairs of vectors; undefined before that has been found out. */
+let paired: boolean | undefined;
+
+/** Sets whether kernels that are chosen from now on are for pairs, and returns what was set before. */
+export function setPairs(pairs: boolean | undefined): boolean | undefined {
+  const previous = paired;
+  paired = pairs;
+  return previous;
+}
+
+/** Whether kernels chosen now are for pairs of vectors. */
+export function hasPairs(): boolean {
+  if (arithmetic === "reproducible" || !hasSimd() || !known.fused) return false;
+  return paired ??= isToldToPair() && timePairs();
+}
+
+/** Whether pairs are faster here, which is timed. */
+export function probePairs(): boolean {
+  return hasSimd() && known.fused && timePairs();
+}
+
+/** Whether the program's command line turns pairs on. Not every host shows that. */
+function isToldToPair(): boolean {
+  const { process } = globalThis as { process?: { execArgv?: readonly string[] } };
+  return process?.execArgv?.some((word) => word.endsWith("-wasm-revectorize")) ?? false;
+}
+
 /** What the kernels may use now. */
 export function features(): Features {
   const simd = hasSimd();
   if (arithmetic === "reproducible") {
     const how = simd ? "SIMD" : `interpreted, as ${known.simd}`;
     const reason = `${how}, reproducible arithmetic`;
-    return { simd: true, interpreted: !simd, fused: false, reassociate: false, reason };
+    return {
+      simd: true,
+      interpreted: !simd,
+      fused: false,
+      pairs: false,
+      reassociate: false,
+      reason,
+    };
   }
   const { fused } = known;
   const reason = simd
     ? `SIMD ${fused ? "with" : "without"} relaxed multiply-add`
     : String(known.simd);
-  return { simd, interpreted: false, fused, reassociate: simd, reason };
+  const pairs = hasPairs();
+  return {
+    simd,
+    interpreted: false,
+    fused,
+    pairs,
+    reassociate: simd,
+    reason: pairs ? `${reason} in pairs` : reason,
+  };
 }
 
 /** The probes: a module is made, not only validated, as a page's policy may forbid just that. */

@@ -19,7 +19,7 @@ import { Assembly, type Func } from "./assembler.ts";
 import { gemmCost, nanosecondsOf } from "./costs.ts";
 import { writeTransposed } from "./emit_affine.ts";
 import { writeFinish, writeProduct, writeStrips } from "./emit_gemm.ts";
-import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
+import { tileBytes, tileVectors, tileWidth } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import { PackedWeights } from "./packed_weights.ts";
 import {
@@ -65,7 +65,7 @@ export const TABLE_WORDS: number = STRIP + 1;
 export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<ImageProgram> {
   const { rows, columns, groups, inputs, outputs, weights } = pass;
   const { bytes, lanes } = vector;
-  const width = TILE_VECTORS * lanes;
+  const width = tileWidth(vector), tileRow = tileBytes(vector);
   const layout = new Layout();
   const batch = groupBatch(pass, vector);
   const parts = groups / batch;
@@ -80,12 +80,12 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
       sum.taps.map((tap) => ky * sum.tapRow + tap)
     );
     const panels = Math.ceil(sum.count / width);
-    const most = Math.max(1, Math.floor(PANEL_BYTES / (Math.max(1, taps) * TILE_BYTES)));
+    const most = Math.max(1, Math.floor(PANEL_BYTES / (Math.max(1, taps) * tileRow)));
     const blocks = Math.ceil(sum.rows / Math.max(1, Math.floor(MOST_POSITIONS / sum.columns)));
     const blockRows = Math.ceil(sum.rows / blocks);
     const strips = Math.ceil(blockRows * sum.columns / STRIP);
     const before = weightsBefore;
-    weightsBefore += panels * inputs * taps * TILE_BYTES;
+    weightsBefore += panels * inputs * taps * tileRow;
     return {
       ...sum,
       offsets,
@@ -104,14 +104,14 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
   const rawWeights = layout.region("weights", rawBytes);
   const packedBytes = groups * weightsBefore;
   // Transposing continues to a whole vector of steps.
-  const packedWeights = layout.region("packed weights", packedBytes + lanes * TILE_BYTES);
+  const packedWeights = layout.region("packed weights", packedBytes + lanes * tileRow);
   const biases = layout.region("biases", groups * outputs * phaseCount * bytes);
   const nonFiniteFlag = pass.gradient ? layout.region("non-finite flag", 16) : undefined;
   const steps = (sum: GemmSum) => sum.channels[0].size * sum.offsets.length;
   const stripBytes = most((sum) => sum.strips * steps(sum)) * STRIP * bytes;
   const packedStrips = layout.region("strips", stripBytes);
-  const productBytes = most((sum) => sum.panels * sum.strips) * STRIP * TILE_BYTES;
-  const products = layout.region("products", productBytes + lanes * TILE_BYTES);
+  const productBytes = most((sum) => sum.panels * sum.strips) * STRIP * tileRow;
+  const products = layout.region("products", productBytes + lanes * tileRow);
   const groupStep = { weights: weightsBefore, biases: outputs * phaseCount * bytes };
 
   /** Writes the sums of one group: parameters move the source, the target, weights and biases. */
@@ -152,7 +152,7 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
           f.get(channelAt).const(size).call(parts!.strips);
           f.get(b).const(count).get(first).call(parts!.product);
           f.advance(channelAt, size * source.planes.plane);
-          f.advance(b, sum.panels * count * TILE_BYTES);
+          f.advance(b, sum.panels * count * tileRow);
           f.const(1).set(first);
         });
       }
@@ -222,7 +222,7 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
   function writePacking(assembly: Assembly, name: string, sum: GemmSum): void {
     if (!pass.gradient) {
       const f = assembly.func(name, ["i32", "i32", "i32", "i32", "i32"]);
-      f.reads(rawWeights, rawBytes).writes(packedWeights, packedBytes + lanes * TILE_BYTES);
+      f.reads(rawWeights, rawBytes).writes(packedWeights, packedBytes + lanes * tileRow);
       return writeTransposed(f, vector, width);
     }
     const f = assembly.func(name, Array<"i32">(2 + width).fill("i32"));
@@ -233,18 +233,18 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
     f.const(nonFiniteFlag!).at("v128.load").set(notFinite);
     f.countDown(count, count, () => {
       for (const [i, offset] of offsets.entries()) {
-        for (let half = 0; half < TILE_VECTORS; half++) {
+        for (let half = 0; half < tileVectors(vector); half++) {
           f.get(from[half * lanes]).at(vector.loadSplat, offset).set(values);
           for (let lane = 1; lane < lanes; lane++) {
             f.get(from[half * lanes + lane]).get(values).laneAt(vector.loadLane, lane, offset);
             f.set(values);
           }
           noteFinite(f, vector, values, notFinite);
-          f.get(to).get(values).at("v128.store", i * TILE_BYTES + half * 16);
+          f.get(to).get(values).at("v128.store", i * tileRow + half * 16);
         }
       }
       for (const pointer of from) f.advance(pointer, weights.input * bytes);
-      f.advance(to, offsets.length * TILE_BYTES);
+      f.advance(to, offsets.length * tileRow);
     });
     f.const(nonFiniteFlag!).get(notFinite).at("v128.store");
   }
@@ -270,10 +270,10 @@ export function planGemm(pass: Pass, vector: Vector, fused: boolean): Plan<Image
               const tap = y.taps[0].k * KW + x.taps[0].k - tapsOf(sum)[0];
               return from + ((output % outputs) * weights.output + tap) * bytes;
             });
-            list.push([`pack${i}`, to + panel * steps * TILE_BYTES, channels, ...places]);
+            list.push([`pack${i}`, to + panel * steps * tileRow, channels, ...places]);
           }
           from += channels * weights.input * bytes;
-          to += sum.panels * steps * TILE_BYTES;
+          to += sum.panels * steps * tileRow;
         }
       }
     }

@@ -12,7 +12,7 @@ import { zerosOf } from "../tensor.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import { gemmWeightsCost, nanosecondsOf } from "./costs.ts";
 import { ROWS, writeProduct, writeTranspose, writeTransposed, writeUnpack } from "./emit_affine.ts";
-import { TILE_BYTES, TILE_VECTORS } from "./emit_product.ts";
+import { tileBytes, tileVectors, tileWidth } from "./emit_product.ts";
 import { runJob } from "./job.ts";
 import { compile, Layout } from "./memory.ts";
 import { divisorWithin, sourceShape } from "./pass_layout.ts";
@@ -46,7 +46,7 @@ export function planGemmWeights(
   const { bytes, lanes } = vector;
   const OH = rows.positions, OW = columns.positions, P = OH * OW;
   const taps = rows.taps.length * columns.taps.length;
-  const width = TILE_VECTORS * lanes;
+  const width = tileWidth(vector), tileRow = tileBytes(vector);
   const channels = channelBlock(pass, vector), blocks = inputs / channels;
   const sums = channels * taps;
   // A panel of ones is for the biases.
@@ -54,17 +54,17 @@ export function planGemmWeights(
   const layout = new Layout();
   const stride = columns.sourceStep;
   const x = padded(layout, vector, "x", sourceShape(pass, channels));
-  const doutBytes = strips * ROWS * P * bytes, productBytes = strips * ROWS * TILE_BYTES;
+  const doutBytes = strips * ROWS * P * bytes, productBytes = strips * ROWS * tileRow;
   const dout = layout.region("dout", doutBytes + 16);
   // Transposing continues to a whole vector of steps.
   const packedDout = layout.region("packed dout", doutBytes + ROWS * 16);
-  const inputBytes = panels * P * TILE_BYTES;
-  const packedInputs = layout.region("packed inputs", inputBytes + P * TILE_BYTES);
+  const inputBytes = panels * P * tileRow;
+  const packedInputs = layout.region("packed inputs", inputBytes + P * tileRow);
   const ones = packedInputs + inputBytes;
   const products = layout.region("products", (panels + 1) * productBytes);
-  const outBytes = (outputs - 1) * sums * bytes + panels * TILE_BYTES;
-  const out = layout.region("out", Math.max(outBytes, outputs * bytes + TILE_BYTES));
-  const zeros = layout.region("zeros", panels * TILE_BYTES);
+  const outBytes = (outputs - 1) * sums * bytes + panels * tileRow;
+  const out = layout.region("out", Math.max(outBytes, outputs * bytes + tileRow));
+  const zeros = layout.region("zeros", panels * tileRow);
   const table = layout.region("taps", panels * width * 4);
 
   /** Where each column of the second matrix begins; those after the last one read as it does. */
@@ -98,12 +98,12 @@ export function planGemmWeights(
 
     /** Some positions from the pointers on, `at` positions further. */
     function writePositions(at: number): void {
-      for (let half = 0; half < TILE_VECTORS; half++) {
+      for (let half = 0; half < tileVectors(vector); half++) {
         for (let lane = 0; lane < lanes; lane++) {
           f.get(from[half * lanes + lane]).at("v128.load", at * bytes).set(square[lane]);
         }
         for (const [i, value] of writeTranspose(f, square, mixed).entries()) {
-          f.get(to).get(value).at("v128.store", (at + i) * TILE_BYTES + half * 16);
+          f.get(to).get(value).at("v128.store", (at + i) * tileRow + half * 16);
         }
       }
     }
@@ -111,7 +111,7 @@ export function planGemmWeights(
     function writePosition(at: number): void {
       for (let i = 0; i < width; i++) {
         f.get(to).get(from[i]).at(vector.loadScalar, at * bytes);
-        f.at(vector.storeScalar, at * TILE_BYTES + i * bytes);
+        f.at(vector.storeScalar, at * tileRow + i * bytes);
       }
     }
 
@@ -124,12 +124,12 @@ export function planGemmWeights(
         f.repeat(column, whole, () => {
           writePositions(0);
           for (const pointer of from) f.advance(pointer, 16);
-          f.advance(to, lanes * TILE_BYTES);
+          f.advance(to, lanes * tileRow);
         });
         for (let i = 0; i < rest; i++) writePosition(i);
         const row = rows.sourceStep * x.planes.row - whole * 16;
         for (const pointer of from) f.advance(pointer, row);
-        f.advance(to, rest * TILE_BYTES);
+        f.advance(to, rest * tileRow);
       });
       f.advance(entry, width * 4);
     });
@@ -146,12 +146,12 @@ export function planGemmWeights(
     const pack = func("pack", 5).reads(dout, doutBytes + 16);
     writeTransposed(pack.writes(packedDout, doutBytes + ROWS * 16), vector, ROWS);
     const product = func("product", 8).reads(packedDout, doutBytes);
-    product.reads(packedInputs, inputBytes + P * TILE_BYTES);
+    product.reads(packedInputs, inputBytes + P * tileRow);
     writeProduct(product.writes(products, (panels + 1) * productBytes), vector, fused);
     const unpack = func("unpack", 7).reads(products, (panels + 1) * productBytes);
-    unpack.reads(zeros, panels * TILE_BYTES);
+    unpack.reads(zeros, panels * tileRow);
     writeUnpack(
-      unpack.writes(out, Math.max(outBytes, outputs * bytes + TILE_BYTES)),
+      unpack.writes(out, Math.max(outBytes, outputs * bytes + tileRow)),
       vector,
       false,
     );
@@ -168,7 +168,7 @@ export function planGemmWeights(
           queue.use(module);
           queue.load(table, places, 0, places.length);
           queue.load(ones, allOnes, 0, allOnes.length);
-          queue.clear(zeros, panels * TILE_BYTES);
+          queue.clear(zeros, panels * tileRow);
           x.clear(queue);
           return true;
         },

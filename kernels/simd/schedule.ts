@@ -23,7 +23,7 @@ import {
 import type { Features } from "./features.ts";
 import { gemmServesWeights } from "./gemm_weights.ts";
 import { DEPTHWISE_STRIDE, DEPTHWISE_TAPS, MAX_UNROLLED_TAPS, type Tile } from "./tiles.ts";
-import type { Vector } from "./vector.ts";
+import { lanesTogether, type Vector } from "./vector.ts";
 import { winogradPays, winogradServes, winogradServesWeights } from "./winograd_tiles.ts";
 
 /** How sums are formed. */
@@ -68,7 +68,11 @@ export const weightOptions: Options = {
     serves: (pass, { reassociate }) => reassociate && gemmServesWeights(pass),
     costOf: gemmWeightsCost,
   },
-  batched: { serves: batchedServes, costOf: batchedCost },
+  batched: {
+    serves: batchedServes,
+    // Its sums are those of both vectors: there are no pairs.
+    costOf: (pass, vector) => batchedCost(pass, { ...vector, pairs: false }),
+  },
   winograd: {
     serves: (pass, { reassociate }) =>
       reassociate && winogradServes(pass) && winogradServesWeights(pass),
@@ -148,7 +152,7 @@ function batchedFrom(
 ): number | undefined {
   if (!batched.serves(pass, features)) return undefined;
   const fewest = fewestImages(batched.costOf(pass, vector), other);
-  return fewest && Math.max(vector.lanes, fewest);
+  return fewest && Math.max(lanesTogether(vector), fewest);
 }
 
 /** What products of matrices must save of a weight gradient of one image: about two microseconds. */

@@ -42,12 +42,16 @@ export const RESIDENT_TAPS = 9;
 
 /** Filters of a convolution's tile: five and two vectors of outputs is the best that fits. */
 const FILTERS = 5;
+/** The same beside two pairs of vectors. */
+const PAIRED_FILTERS = 6;
 
 /**
  * Cuts filters into fives and a rest; a rest of one makes two threes with the last five. Even pieces would
- * often be fours, whose eight sums leave the multipliers no slack: they run a tenth slower than fives.
+ * often be fours, whose eight sums leave the multipliers no slack: they run a tenth slower than fives. Beside
+ * pairs all do alike.
  */
-export function filterBlocks(filters: number): Run[] {
+export function filterBlocks(filters: number, pairs: boolean): Run[] {
+  if (pairs) return evenRuns(filters, PAIRED_FILTERS);
   const rest = filters % FILTERS;
   const fives = (filters - rest) / FILTERS;
   const runs = rest === 1 && fives > 0
@@ -56,8 +60,11 @@ export function filterBlocks(filters: number): Run[] {
   return runs.filter(({ times }) => times > 0);
 }
 
-/** Vectors of a tile for 1, 2, ... filters. A single filter's inputs need no registers of their own. */
-const VECTORS = [[7, 8, 6], [4], [3], [2], [2]];
+/**
+ * Vectors, or pairs of vectors, of a tile for 1, 2, ... filters. A single filter's inputs need no registers of
+ * their own.
+ */
+const VECTORS = [[7, 8, 6], [4], [3], [2], [2], [2]];
 
 /** The size of a register tile. */
 export interface Tile {
@@ -90,16 +97,31 @@ export function convTiles(
   filters: number,
   rows: number,
   columns: number,
-  lanes: number,
+  { lanes, pairs }: { readonly lanes: number; readonly pairs: boolean },
   tile?: Tile,
 ): TileBlock[] {
-  const blocks = tile === undefined ? filterBlocks(filters) : evenRuns(filters, tile.filters);
+  // A row shorter than a pair has no place for one.
+  const paired = pairs && columns >= 2 * lanes;
+  const blocks = tile === undefined
+    ? filterBlocks(filters, paired)
+    : evenRuns(filters, tile.filters);
   return blocks.map((run) => {
     const [best] = (tile === undefined ? VECTORS[run.size - 1] : [tile.width])
-      .map((vectors) => rowTiles(run.size, vectors, rows, columns, lanes))
+      .map((vectors) => rowTiles(run.size, vectors, rows, columns, paired ? 2 * lanes : lanes))
       .sort((a, b) => a.cost - b.cost);
-    return { ...run, rows: best.tiles };
+    return { ...run, rows: paired ? inPairs(best.tiles, lanes) : best.tiles };
   });
+}
+
+/** Writes tiles of pairs, whose columns are where pairs start, as tiles of vectors. */
+function inPairs(rows: readonly RowTile[], lanes: number): RowTile[] {
+  return rows.map(({ tiles, ...rest }) => ({
+    ...rest,
+    tiles: tiles.map(({ columns, times }) => ({
+      columns: columns.flatMap((column) => [column, column + lanes]),
+      times,
+    })),
+  }));
 }
 
 /** An estimate of a tile's time, in cycles a weight: arithmetic and loads, or the multipliers' latency. */

@@ -16,6 +16,8 @@ export interface Vector {
   readonly bytes: 4 | 8;
   /** Numbers in a vector. */
   readonly lanes: 4 | 2;
+  /** Whether the engine runs two neighboring vectors as one: see features.ts. */
+  readonly pairs: boolean;
   /**
    * Terms that a lane adds up in a row before that sum is added to another: with more, rounding would
    * cost digits.
@@ -47,6 +49,7 @@ export const vectors: Readonly<Record<DType, Vector>> = {
     dtype: "float32",
     bytes: 4,
     lanes: 4,
+    pairs: false,
     mostTerms: 4096,
     add: "f32x4.add",
     sub: "f32x4.sub",
@@ -69,6 +72,7 @@ export const vectors: Readonly<Record<DType, Vector>> = {
     dtype: "float64",
     bytes: 8,
     lanes: 2,
+    pairs: false,
     mostTerms: Infinity,
     add: "f64x2.add",
     sub: "f64x2.sub",
@@ -88,6 +92,16 @@ export const vectors: Readonly<Record<DType, Vector>> = {
     storeScalar: "f64.store",
   },
 };
+
+/** Numbers that run as one: those of a pair, unless there are fewer. */
+export function lanesTogether({ lanes, pairs }: Vector, numbers: number = Infinity): number {
+  return pairs && numbers >= 2 * lanes ? 2 * lanes : lanes;
+}
+
+/** The vectors of a dtype, in pairs or one by one. */
+export function vectorsIn(dtype: DType, pairs: boolean): Vector {
+  return pairs ? { ...vectors[dtype], pairs } : vectors[dtype];
+}
 
 /**
  * Writes sum += a * b for vectors.
@@ -139,6 +153,34 @@ export function takeOut(f: Func, vector: Vector, sums: readonly Local[], to: Loc
     f.get(to).get(to).at("v128.load", i * 16).get(sum).op(vector.add).at("v128.store", i * 16);
     pushZero(f);
     f.set(sum);
+  }
+}
+
+/**
+ * Writes for each pair of sums: vector number i from an address on += both; then both = 0. Pairs go through
+ * the memory at another address, as engines make pairs of what is stored side by side.
+ */
+export function takeOutPairs(
+  f: Func,
+  vector: Vector,
+  sums: readonly Local[],
+  to: Local,
+  through: number,
+): void {
+  for (const [i, sum] of sums.entries()) {
+    f.const(through).get(sum).at("v128.store", i * 16);
+  }
+  for (const sum of sums) {
+    pushZero(f);
+    f.set(sum);
+  }
+  for (let i = 0; i < sums.length / 2; i++) {
+    f.get(to).get(to).at("v128.load", i * 16);
+    for (const half of [0, 16]) {
+      f.const(through).at("v128.load", i * 32 + half);
+      if (half > 0) f.op(vector.add);
+    }
+    f.op(vector.add).at("v128.store", i * 16);
   }
 }
 

@@ -103,7 +103,7 @@ export function planWinograd(
   };
 
   const products = productSize(grid, vector);
-  const tiles = convTiles(filters, products.rows, products.columns, lanes, schedule.tile);
+  const tiles = convTiles(filters, products.rows, products.columns, vector, schedule.tile);
 
   function make({ relu = false }: Epilogue, inPlace = false): ImageProgram {
     const assembly = new Assembly();

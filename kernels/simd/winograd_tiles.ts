@@ -15,7 +15,7 @@
 
 import type { Pass } from "../passes.ts";
 import type { Layout } from "./memory.ts";
-import type { Vector } from "./vector.ts";
+import { lanesTogether, type Vector } from "./vector.ts";
 
 /** Transformed numbers of a tile: 4x4. */
 const PLANES = 16;
@@ -237,7 +237,8 @@ export function winogradCost(vector: Vector, pass: Pass): number {
   const { KH, KW } = sizesOf(pass);
   const { outputs, inputs, blocks } = forwardGrid(vector, pass);
   const products = tileProducts(KH, KW) * filters * channels;
-  const cost = outputs.rows * outputs.vectors * (products + TRANSFORM_COST * filters) +
+  const multiply = products * vector.lanes / lanesTogether(vector);
+  const cost = outputs.rows * outputs.vectors * (multiply + TRANSFORM_COST * filters) +
     inputs.rows * inputs.vectors * TRANSFORM_COST * channels;
   return blocks * cost;
 }
@@ -246,7 +247,7 @@ export function winogradCost(vector: Vector, pass: Pass): number {
 export function winogradPays(vector: Vector, pass: Pass): boolean {
   const { inputs: channels, outputs: filters } = pass;
   const { KH, KW, OH, OW } = sizesOf(pass);
-  const direct = KH * KW * filters * channels * OH * Math.ceil(OW / vector.lanes);
+  const direct = KH * KW * filters * channels * OH * Math.ceil(OW / lanesTogether(vector, OW));
   return 1.15 * winogradCost(vector, pass) < direct;
 }
 

@@ -10,7 +10,7 @@
 import type { Pass } from "../passes.ts";
 import { Assembly } from "./assembler.ts";
 import { nanosecondsOf, winogradWeightsCost } from "./costs.ts";
-import { writeBiasSums, writeWeightSums } from "./emit_weights.ts";
+import { layoutPairs, writeBiasSums, writeWeightSums } from "./emit_weights.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
 import { movedBy, padded, spanOf } from "./planes.ts";
 import type { WeightProgram } from "./program.ts";
@@ -73,6 +73,7 @@ export function planWinogradWeights(
   const sums = planes.map(({ products }, i) =>
     layoutSums(layout, `sums ${i}`, tiles[i].blocks, C * products)
   );
+  const pairs = layoutPairs(layout, vector, tiles);
   const gradients = layout.region("gradients", F * C * KH * KW * 8);
   const biasSums = layoutSums(layout, "bias sums", [{ size: 1, times: 1 }], F);
   const nonFiniteFlag = layout.region("non-finite flag", 16);
@@ -107,6 +108,7 @@ export function planWinogradWeights(
           ...productSize(grid, vector),
           sums: sums[0].vectors,
           apart: terms > vector.mostTerms,
+          pairs,
           moved: {
             x: alike[alike.length - 1] * tilesIn.step,
             dout: alike[alike.length - 1] * tilesOut.step,

@@ -22,7 +22,7 @@ import {
   scheduleConv,
   weightOptions,
 } from "../../kernels/simd/schedule.ts";
-import { vectors } from "../../kernels/simd/vector.ts";
+import { vectorsIn } from "../../kernels/simd/vector.ts";
 import type { DType } from "../../kernels/tensor.ts";
 import { ask } from "../../kernels/tier.ts";
 import { explainConv } from "../../nn/layers/conv.ts";
@@ -128,7 +128,7 @@ function schedulesOf(
   images: number,
   dtype: DType,
 ): ScheduleReport[] {
-  const schedules = scheduleConv(shape, vectors[dtype], features());
+  const schedules = scheduleConv(shape, vectorsIn(dtype, features().pairs), features());
   return (["forward", "dx", "dw"] as const).map((direction) => {
     const schedule = schedules[direction];
     const costs = schedule.algorithm === "depthwise"
@@ -155,7 +155,9 @@ function costsOf(
     const algorithm = name as Algorithm;
     // What is never scheduled says little about some images that do not fill the lanes.
     const isShown = algorithm !== "batched" || batched !== undefined;
-    return isShown && serves(pass, features()) ? [[algorithm, costOf(pass, vectors[dtype])]] : [];
+    return isShown && serves(pass, features())
+      ? [[algorithm, costOf(pass, vectorsIn(dtype, features().pairs))]]
+      : [];
   });
 }
 

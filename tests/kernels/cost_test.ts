@@ -171,7 +171,7 @@ describe("Schedules", () => {
     runs.map(({ size, times }) => `${times} of ${size}`).join(", ");
 
   it("of convolutions take five filters at a time, and a rest that fills the multipliers", () => {
-    const blocks = (F: number) => sizes(convTiles(F, 32, 32, 4));
+    const blocks = (F: number) => sizes(convTiles(F, 32, 32, { lanes: 4, pairs: false }));
     assertEquals(blocks(32), "6 of 5, 1 of 2");
     assertEquals(blocks(64), "12 of 5, 1 of 4");
     assertEquals(blocks(5), "1 of 5");
@@ -184,7 +184,10 @@ describe("Schedules", () => {
   it("of convolutions keep 8 to 15 sums in registers where a map is wide", () => {
     for (const lanes of [2, 4]) {
       const vectors = [1, 2, 3, 4, 5].map((F) => {
-        const [{ rows: [{ rows, tiles: [{ columns }] }] }] = convTiles(F, 32, 32, lanes);
+        const [{ rows: [{ rows, tiles: [{ columns }] }] }] = convTiles(F, 32, 32, {
+          lanes,
+          pairs: false,
+        });
         return rows * columns.length;
       });
       assertEquals(vectors, [8, 4, 3, 2, 2]);
@@ -194,7 +197,7 @@ describe("Schedules", () => {
   it("of convolutions cover every output once, or again at a row's end", () => {
     for (const [rows, columns] of [[1, 100], [7, 7], [3, 3], [28, 28], [2, 1]]) {
       for (const lanes of [2, 4]) {
-        for (const block of convTiles(7, rows, columns, lanes)) {
+        for (const block of convTiles(7, rows, columns, { lanes, pairs: false })) {
           const covered = new Set<number>();
           let y = 0;
           for (const { rows: height, times, tiles } of block.rows) {

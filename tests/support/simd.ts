@@ -5,7 +5,7 @@ import type { ConvShape } from "../../kernels/shape.ts";
 import { simdConv } from "../../kernels/simd/conv.ts";
 import { features } from "../../kernels/simd/features.ts";
 import { type Schedule, scheduleConv } from "../../kernels/simd/schedule.ts";
-import { vectors } from "../../kernels/simd/vector.ts";
+import { vectorsIn } from "../../kernels/simd/vector.ts";
 import type { DType } from "../../kernels/tensor.ts";
 
 /** A kernel whose every pass has its schedule changed. */
@@ -14,7 +14,7 @@ export function rescheduled(
   dtype: DType,
   change: Partial<Schedule>,
 ): WeightedKernel {
-  const { forward, dx, dw } = scheduleConv(shape, vectors[dtype], features());
+  const { forward, dx, dw } = scheduleConv(shape, vectorsIn(dtype, features().pairs), features());
   const { kernel, reason } = simdConv(shape, dtype, features(), {
     forward: { ...forward, ...change },
     dx: { ...dx, ...change },

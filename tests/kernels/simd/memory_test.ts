@@ -32,7 +32,7 @@ import {
 } from "../../../kernels/simd/program.ts";
 import * as simdTier from "../../../kernels/simd/tier.ts";
 import { convTiles } from "../../../kernels/simd/tiles.ts";
-import { vectors } from "../../../kernels/simd/vector.ts";
+import { vectors, vectorsIn } from "../../../kernels/simd/vector.ts";
 import { scheduleConv } from "../../../kernels/simd/schedule.ts";
 import { winogradServes } from "../../../kernels/simd/winograd_tiles.ts";
 import { planGemm } from "../../../kernels/simd/gemm.ts";
@@ -84,9 +84,17 @@ function inDirtyMemory(layout: Layout, pass: () => void): void {
 }
 
 describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
-  for (const dtype of ["float32", "float64"] as const) {
-    it(`rely on nothing and write nothing outside their regions, ${dtype}`, () => {
-      const vector = vectors[dtype];
+  for (
+    const [dtype, pairs] of [
+      ["float32", false],
+      ["float32", true],
+      ["float64", false],
+      ["float64", true],
+    ] as const
+  ) {
+    const how = `${dtype}${pairs ? " in pairs" : ""}`;
+    it(`rely on nothing and write nothing outside their regions, ${how}`, () => {
+      const vector = vectorsIn(dtype, pairs);
       let winogradRuns = 0, depthwiseRuns = 0;
       const check = (shape: ConvShape) => {
         const { C, H, W, F, KH, KW, OH, OW, groups } = shape;
@@ -94,7 +102,7 @@ describe(`SIMD kernels in the shared memory, seed ${SEED}`, () => {
         const dout = ramp(F * OH * OW, dtype), bias = ramp(F, dtype);
         const naive = naiveConv(shape);
         const { fused } = features();
-        const schedule = scheduleConv(shape, vector, features());
+        const schedule = scheduleConv(shape, vector, { ...features(), pairs });
         const forward = forwardPass(shape), gradient = gradientPass(shape);
         const empty = (like: FloatArray) => like.slice().fill(NaN);
 
@@ -270,7 +278,7 @@ describe("Layout", () => {
           vector,
           fused: false,
           channels: 3,
-          tiles: convTiles(4, 5, 9, vector.lanes),
+          tiles: convTiles(4, 5, 9, vector),
           input: {
             start: layout.region("in", input * bytes),
             plane: 7 * 11 * bytes,
