@@ -122,18 +122,34 @@ export function shiftImage(
   [C, H, W]: readonly [number, number, number],
   { dy, dx, mirrored, reflect }: Shift,
 ): void {
+  // Column x comes from start + step * x, which is inside from the first x to before the end.
+  const step = mirrored ? -1 : 1, start = mirrored ? W - 1 + dx : dx;
+  const first = clamp(mirrored ? dx : -dx, 0, W), end = clamp(mirrored ? W + dx : W - dx, first, W);
+  const writeEdge = (row: number, source: number, x: number, end: number) => {
+    for (; x < end; x++) {
+      const column = start + step * x;
+      to[row + x] = reflect ? from[source + reflected(column, W)] : 0;
+    }
+  };
   for (let c = 0; c < C; c++) {
     for (let y = 0; y < H; y++) {
       const sourceRow = reflect ? reflected(y + dy, H) : y + dy;
       const row = (c * H + y) * W, source = (c * H + sourceRow) * W;
-      const rowInside = sourceRow >= 0 && sourceRow < H;
-      for (let x = 0; x < W; x++) {
-        const place = (mirrored ? W - 1 - x : x) + dx;
-        const column = reflect ? reflected(place, W) : place;
-        to[row + x] = rowInside && column >= 0 && column < W ? from[source + column] : 0;
+      if (sourceRow < 0 || sourceRow >= H) {
+        writeEdge(row, source, 0, W);
+        continue;
       }
+      for (let x = first, i = source + start + step * x; x < end; x++, i += step) {
+        to[row + x] = from[i];
+      }
+      writeEdge(row, source, 0, first);
+      writeEdge(row, source, end, W);
     }
   }
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), most);
 }
 
 /** A place beyond an edge, reflected at the edge pixel. */

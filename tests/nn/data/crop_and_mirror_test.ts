@@ -1,5 +1,6 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { shiftImage } from "../../../nn/data/crop_and_mirror.ts";
 import { cropAndMirror, RandomState, tensor, zeros } from "../../../mod.ts";
 
 describe("cropAndMirror()", () => {
@@ -32,6 +33,32 @@ describe("cropAndMirror()", () => {
       else assertEquals(image, "1,2,3,4,5,6,7,8");
     }
     assertAlmostEquals(mirrored, 500, 60);
+  });
+
+  it("takes each pixel from where its definition says, by any shift", () => {
+    const reflected = (i: number, size: number) => i < 0 ? -i : i < size ? i : 2 * (size - 1) - i;
+    for (const [C, H, W] of [[2, 3, 3], [1, 5, 4], [3, 4, 7]] as const) {
+      const from = count(C * H * W);
+      for (
+        const [mirrored, reflect] of [[false, false], [false, true], [true, false], [true, true]]
+      ) {
+        const most = reflect ? Math.min(H, W) - 1 : 9;
+        for (let dy = -most; dy <= most; dy++) {
+          for (let dx = -most; dx <= most; dx++) {
+            const to = from.map(() => -1);
+            shiftImage(from, to, [C, H, W], { dy, dx, mirrored, reflect });
+            const expected = from.map((_, i) => {
+              const x = i % W, row = Math.floor(i / W) % H + dy, c = Math.floor(i / (H * W));
+              const column = (mirrored ? W - 1 - x : x) + dx;
+              const [ry, rx] = reflect ? [reflected(row, H), reflected(column, W)] : [row, column];
+              const isInside = ry >= 0 && ry < H && rx >= 0 && rx < W;
+              return isInside ? from[(c * H + ry) * W + rx] : 0;
+            });
+            assertEquals(to, expected, `${[dy, dx]} ${mirrored} ${reflect}`);
+          }
+        }
+      }
+    }
   });
 
   it("serves both dtypes and all sizes in turn, without rounding", () => {
