@@ -81,6 +81,8 @@ export interface NormKernel extends KernelInfo {
    * from them, as it would lose digits. In float64 sums of float32 values it loses none that x has.
    */
   moments?(x: FloatArray, sums: Float64Array, squares: Float64Array): void;
+  /** Batch normalization as a whole, where that is faster. */
+  readonly channels?: ChannelNorm;
   /** sums = the sum of each plane's squares of x - mean. */
   squares(x: FloatArray, mean: Float64Array, sums: Float64Array): void;
   /** out = (x - mean) * scale + shift, or 0 if relu says so where that is negative. */
@@ -109,6 +111,41 @@ export interface NormKernel extends KernelInfo {
     slope: Float64Array,
     shift: Float64Array,
     dx: FloatArray,
+  ): void;
+}
+
+/** Batch normalization of images (N, C, P), whose channels gamma tells. */
+export interface ChannelNorm {
+  /** Whether it serves arrays. */
+  serves(arrays: readonly FloatArray[]): boolean;
+  /**
+   * Computes statistics, each channel's mean, variance and 1 / deviation, and then out.
+   *
+   * @returns Whether all statistics are finite: if not, it is another kernel's turn.
+   */
+  forward(
+    x: FloatArray,
+    gamma: Float64Array,
+    beta: Float64Array,
+    eps: number,
+    relu: boolean,
+    out: FloatArray,
+    statistics: readonly [mean: Float64Array, variance: Float64Array, inverseStd: Float64Array],
+  ): boolean;
+  /**
+   * Computes the gradients of gamma and beta, and then dx, which may be dout.
+   *
+   * @param count Values that share statistics; Infinity if they do not depend on x.
+   */
+  backward(
+    x: FloatArray,
+    dout: FloatArray,
+    mean: Float64Array,
+    inverseStd: Float64Array,
+    gamma: Float64Array,
+    count: number,
+    dx: FloatArray,
+    gradients: readonly [gamma: Float64Array, beta: Float64Array],
   ): void;
 }
 

@@ -5,10 +5,11 @@
  * @module
  */
 
-import { allocate, type DType, dtypeOf, type FloatArray } from "../kernels/tensor.ts";
+import { arrayInMemory, memoryOf } from "../kernels/simd/shared_copies.ts";
+import { allocate, areShared, type DType, dtypeOf, type FloatArray } from "../kernels/tensor.ts";
 
-/** The length of the smallest array that is kept. */
-const LEAST = 1 << 14;
+/** The length of the smallest array that is kept, and of the smallest that may be a memory of its own. */
+const LEAST = 1 << 14, MEMORY = 1 << 16;
 
 /** Arrays of one type and length have one key. */
 const keyOf = (dtype: DType, length: number) => dtype === "float32" ? length : -length;
@@ -24,6 +25,8 @@ export class Workspace {
   readonly #used = new Set<FloatArray>();
   /** Arrays that were kept, and may come back. */
   readonly #kept = new WeakSet<FloatArray>();
+  /** The sizes of such arrays, which stay such as can be sent to another thread. */
+  readonly #left = new Set<number>();
   /** Whether gradients are such arrays too. */
   #lendsGradients = false;
 
@@ -44,11 +47,18 @@ export class Workspace {
   /** An array: of zeros, or with anything in it. */
   take(dtype: DType, length: number, zeros: boolean): FloatArray {
     const key = keyOf(dtype, length);
-    const again = this.#free.get(key)?.pop() ?? this.#last.get(key)?.pop();
+    const again = this.#free.get(key)?.pop() ?? this.#lasting(key, this.#last.get(key)?.pop());
     if (zeros) again?.fill(0);
     const array = again ?? allocate(dtype, length, true);
     this.#used.add(array);
     return array;
+  }
+
+  /** An array of the last iteration, or in its place one that kernels can use without copies. */
+  #lasting(key: number, array?: FloatArray): FloatArray | undefined {
+    if (array === undefined || array.length < MEMORY || areShared()) return array;
+    if (this.#left.has(key) || memoryOf(array.buffer) !== undefined) return array;
+    return arrayInMemory(dtypeOf(array), array.length) ?? array;
   }
 
   /** An array for a gradient: with anything in it, or a new one of zeros. */
@@ -81,7 +91,11 @@ export class Workspace {
 
   /** Ends an iteration: all arrays may be taken again but those that are kept. */
   end(kept: readonly FloatArray[]): void {
-    for (const array of kept) if (this.#used.delete(array)) this.#kept.add(array);
+    for (const array of kept) {
+      if (!this.#used.delete(array)) continue;
+      this.#kept.add(array);
+      this.#left.add(keyOf(dtypeOf(array), array.length));
+    }
     for (const array of this.#used) this.release(array);
     this.#last.clear();
     for (const [key, arrays] of this.#free) this.#last.set(key, arrays);

@@ -1,8 +1,8 @@
 /**
  * A WebAssembly assembler: functions written instruction by instruction, in stack order, into bytes.
  *
- * It knows the few instructions of opcodes.ts, by the names of the specification, and one imported memory, or
- * two. It checks nothing: the WebAssembly compiler does.
+ * It knows the few instructions of opcodes.ts, by the names of the specification, and imported memories: the
+ * kernels', number 0, and those that arrays are, from 1. It checks nothing: the WebAssembly compiler does.
  *
  * @module
  */
@@ -97,7 +97,7 @@ class Bytes {
   }
 }
 
-/** The number of the memory in which packed weights are read where they lie; all else is in memory 0. */
+/** The number of the memory in which packed weights are read where they lie. */
 export const WEIGHTS = 1;
 
 /** A part of a memory that a function may read, or write. */
@@ -197,21 +197,24 @@ export class Func {
 
   /** A load or store at the address on the stack plus an offset; nothing is said of alignment. */
   at(name: MemoryOp, offset = 0, index = 0): this {
-    this.touched.add(index);
     this.#code.code(memory[name]);
-    if (index === 0) this.#code.byte(0);
-    else this.#code.bytes([OTHER_MEMORY, index]);
-    this.#code.unsigned(offset);
-    return this;
+    return this.#place(offset, index);
   }
 
   /** A load or store of one lane at the address on the stack plus an offset. */
-  laneAt(name: MemoryLaneOp, index: number, offset = 0): this {
-    this.touched.add(0);
+  laneAt(name: MemoryLaneOp, lane: number, offset = 0, index = 0): this {
     this.#code.code(memoryLane[name]);
-    this.#code.byte(0);
+    this.#place(offset, index);
+    this.#code.byte(lane);
+    return this;
+  }
+
+  /** An offset in the memory of a number. */
+  #place(offset: number, index: number): this {
+    this.touched.add(index);
+    if (index === 0) this.#code.byte(0);
+    else this.#code.bytes([OTHER_MEMORY, index]);
     this.#code.unsigned(offset);
-    this.#code.byte(index);
     return this;
   }
 
@@ -321,11 +324,17 @@ export class Func {
 }
 
 /**
- * A module: functions, each exported under its name, and the memory "m" imported from "e"; and "w" if a
- * function loads weights from a memory of their own.
+ * A module: functions, each exported under its name, and the memory "m" imported from "e"; and "1", "2" and
+ * so on, as far as functions touch them.
  */
 export class Assembly {
   readonly #funcs: Func[] = [];
+  readonly #shared: boolean;
+
+  /** @param shared Whether the memories beside the kernels' are shared. Default: if the host shares any. */
+  constructor(shared: boolean = sharesMemory()) {
+    this.#shared = shared;
+  }
 
   /** The functions so far. */
   get funcs(): readonly Func[] {
@@ -339,7 +348,7 @@ export class Assembly {
     return func;
   }
 
-  /** The module as WebAssembly.Module takes it; the weights' memory is shared if the host shares any. */
+  /** The module as WebAssembly.Module takes it. */
   bytes(): Uint8Array<ArrayBuffer> {
     const out = new Bytes();
     out.bytes([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
@@ -359,16 +368,17 @@ export class Assembly {
         types.byte(0);
       }
     });
-    const hasWeights = funcs.some(({ touched }) => touched.has(WEIGHTS));
-    section(2, hasWeights ? 2 : 1, (imports) => {
+    const last = Math.max(0, ...funcs.flatMap(({ touched }) => [...touched]));
+    section(2, 1 + last, (imports) => {
       imports.text("e");
       imports.text("m");
       imports.bytes([2, 0, 1]);
-      if (!hasWeights) return;
-      imports.text("e");
-      imports.text("w");
-      // From one page to all that there can be.
-      imports.bytes([2, sharesMemory() ? 3 : 1, 1, 0x80, 0x80, 4]);
+      for (let i = 1; i <= last; i++) {
+        imports.text("e");
+        imports.text(`${i}`);
+        // From one page to all that there can be.
+        imports.bytes([2, this.#shared ? 3 : 1, 1, 0x80, 0x80, 4]);
+      }
     });
     section(3, funcs.length, (types) => {
       for (const { index } of funcs) types.unsigned(index);

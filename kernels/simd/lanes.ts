@@ -16,6 +16,13 @@ export type Value = readonly Local[];
 /** Locals that hold constants. */
 export type Constants = Map<number | "-0", Local>;
 
+/** Where an array lies: from a pointer on, so many bytes further, in a memory. Default: the kernels'. */
+export interface Place {
+  readonly pointer: Local;
+  readonly start: number;
+  readonly memory?: number;
+}
+
 /** Writes steps on some numbers at once, from and to arrays of a dtype. */
 export class Lanes {
   readonly #f: Func;
@@ -109,30 +116,30 @@ export class Lanes {
     return Array<Local>(this.#count).fill(local);
   }
 
-  /** Neighbors from an address in a local, plus an offset. Empty lanes are 0. */
-  load(address: Local, offset = 0): Value {
+  /** Neighbors from an address in a local, plus an offset, in a memory. Empty lanes are 0. */
+  load(address: Local, offset = 0, from = 0): Value {
     const { bytes, loadLane } = this.#stored, { lanes } = this.#vector, f = this.#f;
     const isWider = this.#vector.bytes > bytes;
     return this.#each((i) => {
       f.get(address);
       const at = offset + i * lanes * bytes;
-      if (this.numbers === 1) f.vector(new Uint8Array(16)).laneAt(loadLane, 0, at);
-      else f.at(isWider ? "v128.load64_splat" : "v128.load", at);
+      if (this.numbers === 1) f.vector(new Uint8Array(16)).laneAt(loadLane, 0, at, from);
+      else f.at(isWider ? "v128.load64_splat" : "v128.load", at, from);
       if (isWider) f.op("f64x2.promote_low_f32x4");
     });
   }
 
-  /** Stores neighbors from an address in a local, plus an offset. */
-  store(address: Local, value: Value, offset = 0): void {
+  /** Stores neighbors from an address in a local, plus an offset, in a memory. */
+  store(address: Local, value: Value, offset = 0, to = 0): void {
     const { bytes, storeLane } = this.#stored, { lanes } = this.#vector, f = this.#f;
     const isWider = this.#vector.bytes > bytes;
     for (const [i, local] of value.entries()) {
       f.get(address).get(local);
       if (isWider) f.op("f32x4.demote_f64x2_zero");
       const at = offset + i * lanes * bytes;
-      if (this.numbers === 1) f.laneAt(storeLane, 0, at);
-      else if (isWider) f.laneAt("v128.store64_lane", 0, at);
-      else f.at("v128.store", at);
+      if (this.numbers === 1) f.laneAt(storeLane, 0, at, to);
+      else if (isWider) f.laneAt("v128.store64_lane", 0, at, to);
+      else f.at("v128.store", at, to);
     }
   }
 

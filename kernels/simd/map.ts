@@ -1,6 +1,6 @@
 /**
- * Operations element by element, two vectors at a time. Arrays are copied into the memory in blocks that
- * the cache holds.
+ * Operations element by element, two vectors at a time: in place where arrays are memories of their own.
+ * Others are copied into the memory in blocks that the cache holds.
  *
  * @module
  */
@@ -11,9 +11,10 @@ import type { DType } from "../tensor.ts";
 import type { Answer } from "../tier.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import type { Features } from "./features.ts";
-import { type Constants, Lanes } from "./lanes.ts";
-import { compile, Layout, type Module, reserve } from "./memory.ts";
+import { type Constants, Lanes, type Place } from "./lanes.ts";
+import { compile, inMemories, Layout, type Module, reserve } from "./memory.ts";
 import { runJob } from "./job.ts";
+import { addressOf } from "./queue.ts";
 import { type Vector, vectors } from "./vector.ts";
 
 /** Vectors of a step. */
@@ -39,22 +40,38 @@ export function simdMap(
   const totals = layout.region("sums", Math.max(1, sums) * 8);
   const missing = reserve(layout.size);
   if (missing !== undefined) return { reason: missing };
-  let module: Module | undefined;
+  let copying: Module | undefined;
+  const inPlace: Partial<Record<"shared" | "own", Module>> = {};
 
+  /** The module that runs on blocks in the memory. */
   function assemble(): Module {
     const assembly = new Assembly();
-    const f = assembly.func("map", ["i32"]);
-    writeMap(f, map, vector, computed, { at, set, totals });
+    const f = assembly.func("map", ["i32"]), pointer = f.local("i32");
+    const places = at.map((start) => ({ pointer, start }));
+    writeMap(f, map, vector, computed, { at: places, set, totals });
     for (const start of at) f.writes(start, BLOCK * bytes);
     f.reads(set, settings * 8).writes(totals, sums * 8);
     return compile(assembly, layout);
+  }
+
+  /** The same on memories that arrays are: a parameter says where in each. */
+  function assembleInPlace(shared: boolean): Module {
+    const assembly = new Assembly(shared);
+    const f = assembly.func("map", ["i32", ...at.map(() => "i32" as const)]);
+    const places = at.map((_, i) => ({ pointer: 1 + i, start: 0, memory: 1 + i }));
+    writeMap(f, map, vector, computed, { at: places, set, totals });
+    f.reads(set, settings * 8);
+    return compile(assembly, layout, null);
   }
 
   const kernel: MapKernel = {
     name: `${name}-${dtype === "float32" ? "f32" : "f64"}-simd`,
     tier: "simd",
     run(data, values = []) {
-      const used = module ??= assemble(), [{ length }] = data;
+      const used = copying ??= assemble(), [{ length }] = data;
+      // Sums are of blocks.
+      const kind = sums > 0 ? undefined : inMemories(data);
+      const direct = kind && (inPlace[kind] ??= assembleInPlace(kind === "shared"));
       const blocks = Math.ceil(length / BLOCK);
       const blockSums = sums > 0 ? new Float64Array(sums * blocks) : undefined;
       runJob({
@@ -66,7 +83,16 @@ export function simdMap(
           return true;
         },
         run(queue, from, to) {
-          for (let first = from; first < to; first += BLOCK) {
+          let first = from;
+          if (direct && to - from >= step) {
+            const steps = Math.floor((to - from) / step);
+            queue.use(direct, data);
+            queue.call("map", steps, ...data.map((array) => addressOf(array, from)));
+            first += steps * step;
+            // What is left is less than a step.
+            if (first < to) queue.use(used);
+          }
+          for (; first < to; first += BLOCK) {
             const end = Math.min(to, first + BLOCK);
             for (let i = 0; i < at.length; i++) {
               if (arrays[i] !== "write") queue.load(at[i], data[i], first, end);
@@ -97,12 +123,12 @@ export function simdMap(
 
 /** Where the regions lie. */
 interface Places {
-  readonly at: readonly number[];
+  readonly at: readonly Place[];
   readonly set: number;
   readonly totals: number;
 }
 
-/** Writes a map over a number of steps. */
+/** Writes a map over a number of steps. Pointers are 0, or parameters. */
 function writeMap(
   f: Func,
   map: NumberMap,
@@ -113,7 +139,7 @@ function writeMap(
   const constants: Constants = new Map();
   const step = VECTORS * computed.lanes;
   const lanes = new Lanes(f, stored, computed, step, constants);
-  const [pointer, base] = f.locals("i32", 2);
+  const base = f.local("i32"), pointers = new Set(at.map(({ pointer }) => pointer));
   f.const(set).set(base);
   const settings = Array.from(
     { length: map.settings ?? 0 },
@@ -130,15 +156,18 @@ function writeMap(
 
   const sums = Array.from({ length: map.sums ?? 0 }, () => f.local("v128"));
   const places = (access: string) => at.filter((_, i) => map.arrays[i] !== access);
-  f.const(0).set(pointer);
   f.countDown(0, 0, () => {
-    const inputs = places("write").map((start) => lanes.load(pointer, start));
+    const inputs = places("write").map(({ pointer, start, memory }) =>
+      lanes.load(pointer, start, memory)
+    );
     const outputs = map.lanes(lanes, inputs, settings);
-    for (const [i, start] of places("read").entries()) lanes.store(pointer, outputs[i], start);
+    for (const [i, { pointer, start, memory }] of places("read").entries()) {
+      lanes.store(pointer, outputs[i], start, memory);
+    }
     for (const [k, sum] of sums.entries()) {
       lanes.addTo(sum, outputs[outputs.length - sums.length + k]);
     }
-    f.advance(pointer, step * stored.bytes);
+    for (const pointer of pointers) f.advance(pointer, step * stored.bytes);
   });
   for (const [k, sum] of sums.entries()) lanes.storeTotal(totals + 8 * k, sum);
 }

@@ -12,8 +12,8 @@ import type { Epilogue } from "../epilogue.ts";
 import { type Assembly, type Func, WEIGHTS } from "./assembler.ts";
 import { hasSimd } from "./features.ts";
 import { Scratch } from "../scratch.ts";
-import type { DType, FloatArray } from "../tensor.ts";
-import { type Copies, joinCopies, memoryOf, sharesMemory, weightsArray } from "./shared_copies.ts";
+import { areShared, type DType, type FloatArray } from "../tensor.ts";
+import { type Copies, isShared, joinCopies, memoryOf, weightsArray } from "./shared_copies.ts";
 
 const PAGE = 65536;
 const INITIAL_PAGES = 32;
@@ -25,8 +25,8 @@ export const MEMORY_LIMIT: number = MAXIMUM_PAGES * PAGE;
 export type Memory = Pick<WebAssembly.Memory, "buffer" | "grow">;
 /** A module's functions by name. */
 export type Functions = Record<string, (...args: number[]) => void>;
-/** Gives the functions of a module on a memory, and on that of its weights if it reads them in place. */
-type Link = (memory: Memory, weights?: WebAssembly.Memory) => Functions;
+/** Gives the functions of a module on a memory, and on those of arrays that it uses in place. */
+type Link = (memory: Memory, others: readonly WebAssembly.Memory[]) => Functions;
 
 /** What runs assembled modules. */
 export interface Machine {
@@ -40,8 +40,9 @@ const webAssembly: Machine = {
   memory: (initial, maximum) => new WebAssembly.Memory({ initial, maximum }),
   load(bytes) {
     const module = new WebAssembly.Module(bytes);
-    return (memory, w) => {
-      const e = { m: memory as WebAssembly.Memory, ...w && { w } };
+    return (memory, others) => {
+      const e: Record<string, WebAssembly.Memory> = { m: memory as WebAssembly.Memory };
+      for (const [i, other] of others.entries()) e[i + 1] = other;
       return new WebAssembly.Instance(module, { e }).exports as Functions;
     };
   },
@@ -66,10 +67,14 @@ let memory: Memory | undefined, owner: Machine | undefined;
 let singles: Float32Array = new Float32Array(0);
 let doubles: Float64Array = new Float64Array(0);
 
+/** A module's functions on some memories, and on one more: a memory that nothing else uses is let go. */
+interface Joined {
+  functions?: Functions;
+  readonly more: WeakMap<WebAssembly.Memory, Joined>;
+}
+
 /** The functions of modules that have joined the memory: they keep it alive, and nothing else does. */
-let joined = new WeakMap<Link, Functions>();
-/** The same of modules that read weights in a memory of theirs, by that. */
-let joinedWith = new WeakMap<WebAssembly.Memory, WeakMap<Link, Functions>>();
+let joined = new WeakMap<Link, Joined>();
 /** What copies between it and shared buffers. */
 let copies = new WeakMap<ArrayBufferLike, Copies>();
 
@@ -82,7 +87,6 @@ const held = new Scratch(() => {
 function release(): void {
   memory = undefined;
   joined = new WeakMap();
-  joinedWith = new WeakMap();
   copies = new WeakMap();
   singles = new Float32Array(0);
   doubles = new Float64Array(0);
@@ -129,8 +133,8 @@ export function scratch(dtype: DType): FloatArray {
 export function copiesOf(buffer: ArrayBufferLike): Copies | undefined {
   let found = copies.get(buffer);
   if (found !== undefined) return found;
-  const shared = memoryOf(buffer);
-  if (shared === undefined || owner !== webAssembly || !sharesMemory()) return undefined;
+  const shared = isShared(buffer) ? memoryOf(buffer) : undefined;
+  if (shared === undefined || owner !== webAssembly) return undefined;
   copies.set(buffer, found = joinCopies(memory as WebAssembly.Memory, shared));
   return found;
 }
@@ -143,9 +147,9 @@ export interface Module {
   /**
    * Joins the memory: the functions by name, for one call, as another may need others.
    *
-   * @param weights What it reads in place, if it does: see {@linkcode lastingWeights}.
+   * @param arrays What it uses in place, in memories of their own. Default: nothing.
    */
-  join(weights?: FloatArray): Functions;
+  join(arrays?: readonly FloatArray[]): Functions;
 }
 
 /**
@@ -153,31 +157,36 @@ export interface Module {
  *
  * @param assembly The module.
  * @param layout What its functions need of the memory.
- * @param weights What they need of that of weights, if they read any in place. Default: nothing.
+ * @param weights What they need of that of weights, if they read any in place; null if their callers see to
+ * the arrays that they use in place. Default: nothing.
  * @returns The module.
  * @throws {Error} If a function touches bytes outside the layouts' regions, or does not say which it touches.
  */
-export function compile(assembly: Assembly, layout: Layout, weights = new Layout()): Module {
+export function compile(
+  assembly: Assembly,
+  layout: Layout,
+  weights: Layout | null = new Layout(),
+): Module {
   layout.check(assembly.funcs);
-  weights.check(assembly.funcs, WEIGHTS);
+  weights?.check(assembly.funcs, WEIGHTS);
   const { size } = layout;
   const bytes = assembly.bytes();
   const link = currentMachine().load(bytes);
   return {
     bytes,
     size,
-    join(given) {
+    join(arrays = []) {
       const missing = reserve(size);
       if (missing !== undefined) throw new Error(`This kernel ${missing}`);
-      const own = given && memoryOf(given.buffer);
-      let known: typeof joined | undefined = joined;
-      if (own !== undefined) {
-        known = joinedWith.get(own);
-        if (known === undefined) joinedWith.set(own, known = new WeakMap());
+      let found = joined.get(link);
+      if (found === undefined) joined.set(link, found = { more: new WeakMap() });
+      for (const { buffer } of arrays) {
+        const own = memoryOf(buffer)!;
+        let next = found.more.get(own);
+        if (next === undefined) found.more.set(own, next = { more: new WeakMap() });
+        found = next;
       }
-      let functions = known.get(link);
-      if (functions === undefined) known.set(link, functions = link(memory!, own));
-      return functions;
+      return found.functions ??= link(memory!, arrays.map(({ buffer }) => memoryOf(buffer)!));
     },
   };
 }
@@ -240,6 +249,22 @@ export function lastingWeights(dtype: DType, length: number): FloatArray | undef
   return currentMachine() === webAssembly
     ? weightsArray(dtype, length, WEIGHTS_START, GAP)
     : undefined;
+}
+
+/**
+ * How kernels may use arrays in place, on all threads that are in force.
+ *
+ * @param arrays The arrays.
+ * @returns Whether all are shared memories, or memories of this thread alone; undefined if they must be copied.
+ */
+export function inMemories(arrays: readonly FloatArray[]): "shared" | "own" | undefined {
+  const [{ buffer }] = arrays;
+  if (memoryOf(buffer) === undefined || currentMachine() !== webAssembly) return undefined;
+  const shared = isShared(buffer);
+  const suits = ({ buffer }: FloatArray) =>
+    memoryOf(buffer) !== undefined && isShared(buffer) === shared;
+  if (!arrays.every(suits) || !shared && areShared()) return undefined;
+  return shared ? "shared" : "own";
 }
 
 /** A pass that is planned: what it needs of the memory, and how to assemble and compile it. */

@@ -40,7 +40,7 @@ export class PackedWeights {
   /** Joins the program's module, and sees to weights that are packed already; returns whether they are. */
   use(queue: Queue, module: Module, packed: FloatArray | undefined): boolean {
     const inPlace = this.memory === WEIGHTS;
-    queue.use(module, inPlace ? packed : undefined);
+    queue.use(module, inPlace && packed ? [packed] : undefined);
     if (packed !== undefined && !inPlace) queue.load(this.at, packed, 0, packed.length);
     return packed !== undefined;
   }

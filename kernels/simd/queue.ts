@@ -10,8 +10,8 @@ import { copiesOf, type Functions, type Module, scratch } from "./memory.ts";
 
 /** Takes a driver's steps. Places in the memory are in bytes, parts of arrays in numbers. */
 export interface Queue {
-  /** Joins a module: calls are of its functions from now on. It may read weights that last in place. */
-  use(module: Module, weights?: FloatArray): void;
+  /** Joins a module, and the memories of arrays that it uses in place: calls are of its functions from now on. */
+  use(module: Module, arrays?: readonly FloatArray[]): void;
   /** Copies values of an array, from the first to before the end, into the memory. */
   load(at: number, array: FloatArray, first: number, end: number): void;
   /** Copies numbers of the array's dtype out of the memory, to where they are the first of so many. */
@@ -49,8 +49,8 @@ let functions: Functions = {};
 
 /** Runs every step at once, in the memory of this thread. */
 export const immediate: Queue = {
-  use(module, weights) {
-    functions = module.join(weights);
+  use(module, arrays) {
+    functions = module.join(arrays);
   },
   load(at, array, first, end) {
     const copies = copiesOf(array.buffer);
@@ -118,6 +118,11 @@ export const immediate: Queue = {
     return false;
   },
 };
+
+/** Where a value of an array is, in the memory that the array is. */
+export function addressOf({ byteOffset, BYTES_PER_ELEMENT }: FloatArray, index: number): number {
+  return byteOffset + index * BYTES_PER_ELEMENT;
+}
 
 /** The memory as values of an array's dtype. */
 export function scratchLike(array: FloatArray): FloatArray {

@@ -1,9 +1,9 @@
 /**
- * Buffers that are memories of their own, where the host knows modules with two memories.
+ * Buffers that are memories of their own, where the host knows modules with several memories.
  *
  * Tensors in shared memory are copied to the memory of kernels, and back, by WebAssembly: engines copy shared
  * bytes word by word elsewhere, which takes up to twice as long. Packed weights that last are not copied at
- * all: kernels load them where they lie.
+ * all, nor are arrays where kernels run in place.
  *
  * @module
  */
@@ -17,6 +17,8 @@ export interface Copies {
 }
 
 const PAGE = 65536;
+/** Bytes beyond an array that kernels may read. */
+const SLACK = 256;
 
 /**
  * (module
@@ -69,7 +71,7 @@ function ownBuffer(bytes: number, shared: boolean): ArrayBufferLike | undefined 
  * @returns The buffer; undefined if the host has none.
  */
 export function sharedBuffer(bytes: number): SharedArrayBuffer | undefined {
-  const buffer = ownBuffer(bytes, true) as SharedArrayBuffer | undefined;
+  const buffer = ownBuffer(bytes + SLACK, true) as SharedArrayBuffer | undefined;
   if (buffer !== undefined) countShared(buffer);
   return buffer;
 }
@@ -84,6 +86,25 @@ const PRESSURE = 1 / 8;
 /** Has the engine count a shared buffer. */
 export function countShared(buffer: SharedArrayBuffer): void {
   pressure.set(buffer, new ArrayBuffer(buffer.byteLength * PRESSURE));
+}
+
+/**
+ * An array of zeros that is a memory of its own, which this thread alone uses.
+ *
+ * @param dtype Its type.
+ * @param length Its length.
+ * @returns The array; undefined if the host has none.
+ */
+export function arrayInMemory(dtype: DType, length: number): FloatArray | undefined {
+  const isSingle = dtype === "float32";
+  const buffer = ownBuffer(length * (isSingle ? 4 : 8) + SLACK, false);
+  if (buffer === undefined) return undefined;
+  return isSingle ? new Float32Array(buffer, 0, length) : new Float64Array(buffer, 0, length);
+}
+
+/** Whether a buffer is shared. */
+export function isShared(buffer: ArrayBufferLike): buffer is SharedArrayBuffer {
+  return buffer[Symbol.toStringTag] === "SharedArrayBuffer";
 }
 
 /** The memory that a buffer belongs to. */

@@ -21,6 +21,8 @@ export class NoRoom extends Error {}
 interface Known {
   readonly id: number;
   readonly functions: ReadonlyMap<string, number>;
+  /** What it is on the memories of some buffers, by their numbers. */
+  readonly joined: Map<string, number>;
 }
 
 /** Where an array, or a copy of it, begins in a shared buffer, which threads know by a number. */
@@ -44,6 +46,8 @@ const STAGING = 1 << 22, ALIGNMENT = 64;
 const MOST_KNOWN = 2 ** 30;
 /** What a compiled module takes of them, about. */
 const MODULE_BYTES = 2 ** 20;
+/** What one takes of them for each of the sets of memories that it has joined, about. */
+const JOINED_BYTES = 2 ** 14;
 
 /** The most buffers for copies: more become a single one. */
 const MOST_STAGING = 4;
@@ -53,21 +57,23 @@ let nextId = 0;
 /** Writes steps into a team's stream of numbers. Threads wait meanwhile: it must be quick. */
 export class Recorder implements Queue {
   readonly #team: Team;
-  /** What workers know: modules that read weights in place by the buffer of these, others by themselves. */
-  #modules = new WeakMap<Module | SharedArrayBuffer, WeakMap<Module, Known>>();
+  /** What workers know. */
+  #modules = new WeakMap<Module, Known>();
   #buffers = new WeakMap<SharedArrayBuffer, number>();
   #knownBytes = 0;
   #reset = false;
   /** What the job uses that workers have not been sent. */
   #newBuffers: [number, SharedArrayBuffer | WebAssembly.Memory][] = [];
-  #newModules: [number, Uint8Array, number | undefined][] = [];
+  #newModules: [number, Uint8Array][] = [];
   #staging: Staging[] = [];
   /** Where the job's arrays lie. */
   readonly #places = new Map<FloatArray, Place>();
   /** Results of each chunk that belong to such arrays. */
   #results: { array: FloatArray; first: number; count: number }[][] = [];
   #at = 0;
+  /** The module in use, and what it is on the memories that it joined. */
   #module: Known | undefined;
+  #joined = 0;
 
   constructor(team: Team) {
     this.#team = team;
@@ -119,21 +125,27 @@ export class Recorder implements Queue {
     }
   }
 
-  use(module: Module, weights?: FloatArray): void {
-    // Weights that kernels can read in place are shared, where there are threads.
-    const buffer = weights?.buffer as SharedArrayBuffer | undefined, key = buffer ?? module;
-    let modules = this.#modules.get(key);
-    if (modules === undefined) this.#modules.set(key, modules = new WeakMap());
-    let known = modules.get(module);
+  use(module: Module, arrays: readonly FloatArray[] = []): void {
+    let known = this.#modules.get(module);
     if (known === undefined) {
-      const names = Object.keys(module.join(weights));
-      known = { id: nextId++, functions: new Map(names.map((name, i) => [name, i])) };
-      modules.set(module, known);
-      this.#newModules.push([known.id, module.bytes, buffer && this.#idOf(buffer)]);
+      const names = Object.keys(module.join(arrays));
+      const functions = new Map(names.map((name, i) => [name, i]));
+      this.#modules.set(module, known = { id: nextId++, functions, joined: new Map() });
+      this.#newModules.push([known.id, module.bytes]);
       this.#knownBytes += MODULE_BYTES;
     }
+    // Arrays that kernels use in place are shared, where there are threads.
+    const buffers = arrays.map(({ buffer }) => this.#idOf(buffer as SharedArrayBuffer));
+    const key = buffers.join();
+    let joined = known.joined.get(key);
+    if (joined === undefined) {
+      known.joined.set(key, joined = nextId++);
+      this.#knownBytes += JOINED_BYTES;
+    }
     this.#module = known;
-    this.#write(COMMAND.use, known.id, module.size);
+    this.#joined = joined;
+    this.#write(COMMAND.use, joined, module.size, known.id, buffers.length);
+    this.#writeAll(buffers);
   }
 
   load(at: number, array: FloatArray, first: number, end: number): void {
@@ -206,10 +218,9 @@ export class Recorder implements Queue {
   }
 
   call(name: string, ...args: number[]): void {
-    const { id, functions } = this.#module!, { length } = args;
-    this.#write(COMMAND.call, id, functions.get(name)!, length);
-    const to = this.#room(length), { stream } = this.#team;
-    for (let i = 0; i < length; i++) stream[to + i] = args[i];
+    const { functions } = this.#module!;
+    this.#write(COMMAND.call, this.#joined, functions.get(name)!, args.length);
+    this.#writeAll(args);
   }
 
   isSet(flag: number, done: number): boolean {
@@ -269,6 +280,11 @@ export class Recorder implements Queue {
     if (e === undefined || f === undefined) return;
     stream[to + 5] = e;
     stream[to + 6] = f;
+  }
+
+  #writeAll(numbers: readonly number[]): void {
+    const { length } = numbers, to = this.#room(length), { stream } = this.#team;
+    for (let i = 0; i < length; i++) stream[to + i] = numbers[i];
   }
 
   /** Where so many numbers go. */

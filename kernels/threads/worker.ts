@@ -25,8 +25,7 @@ export interface Mail {
   /** Whether everything that came before is to be forgotten. */
   readonly reset: boolean;
   readonly buffers: readonly (readonly [id: number, SharedArrayBuffer | WebAssembly.Memory])[];
-  /** With the buffer of the weights that they read in place, if they do. */
-  readonly modules: readonly (readonly [id: number, bytes: Uint8Array, weights?: number])[];
+  readonly modules: readonly (readonly [id: number, bytes: Uint8Array])[];
 }
 
 /** The places of the control block, in 32-bit words. */
@@ -60,7 +59,7 @@ export const CONTROL = {
 
 /** Commands; each is followed by its arguments. */
 export const COMMAND = {
-  /** Module, the bytes of memory that it needs. */
+  /** What it is then, the bytes of memory that it needs, module, count of buffers that it joins, buffers. */
   use: 0,
   /** Place in the memory, buffer, place in it, bytes. */
   load: 1,
@@ -68,7 +67,7 @@ export const COMMAND = {
   store: 2,
   /** Place in the memory, bytes: sets them to zero. */
   clear: 3,
-  /** Module, function, count of arguments, arguments. */
+  /** Module as it was joined, function, count of arguments, arguments. */
   call: 4,
   /** Place in the memory of a flag of 16 bytes, images done: ends the chunk if the flag is not zero. */
   endIf: 5,
@@ -107,9 +106,17 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
     let copyModule: WebAssembly.Module | undefined;
     const memory = new WebAssembly.Memory({ initial: 1, maximum: maximumPages });
     let own = new Uint8Array(memory.buffer), singles = new Float32Array(memory.buffer);
-    const modules = new Map<number, Loaded>();
+    const modules = new Map<number, WebAssembly.Module>();
+    const joined = new Map<number, Loaded>();
 
-    function use(need: number): void {
+    function use(id: number, need: number, module: number, others: Iterable<number>): void {
+      if (!joined.has(id)) {
+        const e: Record<string, WebAssembly.Memory> = { m: memory };
+        let count = 0;
+        for (const other of others) e[++count] = memories.get(other)!;
+        const { exports } = new WebAssembly.Instance(modules.get(module)!, { e });
+        joined.set(id, { exports, names: Object.keys(exports) });
+      }
       const missing = need - own.length;
       if (missing <= 0) return;
       memory.grow(Math.ceil(missing / 65536));
@@ -123,6 +130,7 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
         memories.clear();
         copies.clear();
         modules.clear();
+        joined.clear();
       }
       for (const [id, shared] of added) {
         let buffer: SharedArrayBuffer;
@@ -137,11 +145,8 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
         // Engines do not count shared bytes when they decide whether to collect.
         pressure.set(buffer, new ArrayBuffer(buffer.byteLength >> 3));
       }
-      for (const [id, bytes, weights] of more) {
-        const module = new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>);
-        const e = { m: memory, ...weights !== undefined && { w: memories.get(weights)! } };
-        const { exports } = new WebAssembly.Instance(module, { e });
-        modules.set(id, { exports, names: Object.keys(exports) });
+      for (const [id, bytes] of more) {
+        modules.set(id, new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>));
       }
     }
 
@@ -165,8 +170,8 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
         const a = stream[at + 1], b = stream[at + 2], c = stream[at + 3], d = stream[at + 4];
         switch (stream[at]) {
           case K.use:
-            use(b);
-            at += 3;
+            use(a, b, c, stream.subarray(at + 5, at + 5 + d));
+            at += 5 + d;
             break;
           case K.load:
             load(b, a, c, d);
@@ -181,7 +186,7 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
             at += 3;
             break;
           case K.call: {
-            const { exports, names } = modules.get(a)!;
+            const { exports, names } = joined.get(a)!;
             const f = exports[names[b]] as (...args: number[]) => void;
             f(...stream.subarray(at + 4, at + 4 + c));
             at += 4 + c;

@@ -178,7 +178,7 @@ function computeStatistics(
     divide(variance);
     // The mean of squares less the square of the mean, where rounding may leave less than 0.
     for (let group = 0; group < groups; group++) {
-      const square = variance[group] - mean[group] ** 2;
+      const square = variance[group] - mean[group] * mean[group];
       variance[group] = square < 0 ? 0 : square;
     }
     return;
@@ -222,7 +222,15 @@ export function normalize<A extends FloatArray>(
 ): { out: Tensor<A>; variance: Float64Array; normalized: Normalized<A> } {
   const { groups, planes, P } = layout;
   const kernel = kernelFor(layout, x);
-  const out = emptyLike(x);
+  const out = emptyLike(x), count = fixed === undefined ? planes * P : Infinity;
+  if (fixed === undefined && layout.byChannel && kernel?.channels?.serves([x.data, out.data])) {
+    const [mean, variance, inverseStd] = [0, 1, 2].map(() => new Float64Array(groups));
+    const [by, plus] = [gamma, beta].map(({ data }) => Float64Array.from(data));
+    const statistics = [mean, variance, inverseStd] as const;
+    if (kernel.channels.forward(x.data, by, plus, eps, relu, out.data, statistics)) {
+      return { out, variance, normalized: { x, gamma, mean, inverseStd, count } };
+    }
+  }
   const { mean, variance } = fixed === undefined ? statisticsOf(layout, x) : {
     mean: Float64Array.from(fixed.mean),
     variance: Float64Array.from(fixed.variance),
@@ -245,7 +253,6 @@ export function normalize<A extends FloatArray>(
       kernel.scale(part(x.data), means, scales, shifts, part(out.data), relu);
     });
   }
-  const count = fixed === undefined ? planes * P : Infinity;
   return { out, variance, normalized: { x, gamma, mean, inverseStd, count } };
 }
 
@@ -265,6 +272,14 @@ export function normalizeBackward<A extends FloatArray>(
   normalized: Normalized<A>,
   dx: Tensor<A> = emptyLike(normalized.x),
 ): NormGradients<A> {
+  const { x, gamma, mean, inverseStd, count } = normalized;
+  const channels = layout.byChannel ? kernelFor(layout, x)?.channels : undefined;
+  if (channels?.serves([x.data, dout.data, dx.data])) {
+    const [dgamma, dbeta] = [0, 1].map(() => new Float64Array(layout.C));
+    const scale = Float64Array.from(gamma.data), gradients = [dgamma, dbeta] as const;
+    channels.backward(x.data, dout.data, mean, inverseStd, scale, count, dx.data, gradients);
+    return { dx, ...parameterGradients(normalized, { gamma: dgamma, beta: dbeta }) };
+  }
   const sums = gradientSums(layout, dout, normalized);
   computeDx(layout, dout, normalized, sums, dx);
   return { dx, ...parameterGradients(normalized, sums) };
@@ -273,7 +288,7 @@ export function normalizeBackward<A extends FloatArray>(
 /** The gradients of scales and shifts. */
 export function parameterGradients<A extends FloatArray>(
   { gamma }: Normalized<A>,
-  sums: Sums,
+  sums: Pick<Sums, "gamma" | "beta">,
 ): Omit<NormGradients<A>, "dx"> {
   const dgamma = emptyLike(gamma), dbeta = emptyLike(gamma);
   dgamma.data.set(sums.gamma);

@@ -74,9 +74,25 @@ describe("assembler", () => {
       const bytes = oneInstruction((f) => f.at("v128.load", offset, WEIGHTS));
       assert(WebAssembly.validate(bytes));
       const text = disassembled(bytes);
-      assertStringIncludes(text, '(import "e" "w" (memory (;1;) 1 65536 shared))');
+      assertStringIncludes(text, '(import "e" "1" (memory (;1;) 1 65536 shared))');
       assertStringIncludes(text, `v128.load 1${offset > 0 ? ` offset=${offset}` : ""} align=1`);
       assertThrows(() => dump(bytes), RangeError, "No memory is known but the first");
+    }
+  });
+
+  it("encodes loads and stores of lanes in several memories as wabt does", () => {
+    for (const shared of [false, true]) {
+      const assembly = new Assembly(shared);
+      const f = assembly.func("f").op("unreachable");
+      f.at("v128.load", 8, 2).laneAt("v128.store32_lane", 3, 300, 1).op("unreachable");
+      const bytes = assembly.bytes(), text = disassembled(bytes);
+      assert(WebAssembly.validate(bytes));
+      for (const [i, name] of ["1", "2"].entries()) {
+        const memory = `(memory (;${i + 1};) 1 65536${shared ? " shared" : ""})`;
+        assertStringIncludes(text, `(import "e" "${name}" ${memory})`);
+      }
+      assertStringIncludes(text, "v128.load 2 offset=8 align=1");
+      assertStringIncludes(text, "v128.store32_lane 1 offset=300 align=1 3");
     }
   });
 

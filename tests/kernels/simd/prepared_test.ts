@@ -122,7 +122,7 @@ describe("A program that reads packed weights in place", () => {
     const recording: Queue = {
       ...immediate,
       use: (module, weights) => {
-        used.push(weights);
+        used.push(weights?.[0]);
         immediate.use(module, weights);
       },
       load: (_, array) => loads.push(array),
