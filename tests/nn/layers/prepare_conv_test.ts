@@ -97,7 +97,7 @@ describe("prepareConv()", () => {
     const prepared = prepareConv(xShape, w, b, params);
     const { modules } = watchWasm(() => prepared.forward(x));
     const inPlace = modules.filter((module) =>
-      WebAssembly.Module.imports(module).some(({ name }) => name === "w")
+      WebAssembly.Module.imports(module).some(({ name }) => name === "1")
     );
     const functions = inPlace.map((module) =>
       WebAssembly.Module.exports(module).map(({ name }) => name)
