@@ -12,6 +12,8 @@ import { type Cost, costOf } from "../kernels/simd/costs.ts";
 import { features } from "../kernels/simd/features.ts";
 import {
   type Algorithm,
+  areBatched,
+  batchedCount,
   imageOptions,
   type Options,
   type Schedule,
@@ -26,27 +28,25 @@ import type { Direction, Workload } from "./peers/peer.ts";
 type CostBy = (algorithm: Algorithm) => Cost;
 
 /** Images in the lanes: panels are computed whole. */
-function batchedCost(costBy: CostBy, together: number, N: number): number {
+function panelsCost(costBy: CostBy, together: number, N: number): number {
   return costOf(costBy("batched"), Math.ceil(N / together) * together);
 }
 
 /** The cost of images that are computed one by one, or a few together. */
 function imagesCost(costBy: CostBy, together: number, schedule: Schedule, N: number): number {
-  const { algorithm, batched = Infinity, few = 0 } = schedule;
-  const rest = N % together, count = 2 * rest < together ? N - rest : N;
-  if (count >= batched) {
-    const left = count < N
-      ? imagesCost(costBy, together, { ...schedule, batched: undefined }, rest)
-      : 0;
-    return batchedCost(costBy, together, count) + left;
+  const { algorithm, few = 0 } = schedule, count = batchedCount(N, schedule, together);
+  if (count > 0) {
+    const others = { ...schedule, batched: undefined };
+    const left = count < N ? imagesCost(costBy, together, others, N - count) : 0;
+    return panelsCost(costBy, together, count) + left;
   }
   return costOf(costBy(N <= few ? "gemm" : algorithm), N);
 }
 
 function weightsCost(costBy: CostBy, together: number, schedule: Schedule, N: number): number {
-  const { algorithm, batched = Infinity, few = 0, fewBy = "direct" } = schedule;
-  if (N <= few) return costOf(costBy(fewBy), N);
-  return N >= batched ? batchedCost(costBy, together, N) : costOf(costBy(algorithm), N);
+  const { algorithm, few = 0, fewBy = "direct" } = schedule;
+  if (areBatched(N, schedule, together)) return panelsCost(costBy, together, N);
+  return costOf(costBy(N <= few ? fewBy : algorithm), N);
 }
 
 /**

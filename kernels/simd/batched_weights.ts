@@ -9,7 +9,7 @@ import type { Pass } from "../passes.ts";
 import type { FloatArray } from "../tensor.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import { panelBytes, panelImages, type Product, productsOf } from "./batched.ts";
-import { batchedCost, nanosecondsOf } from "./costs.ts";
+import { batchedWeightsCost, nanosecondsOf } from "./costs.ts";
 import { writeTransposed } from "./emit_affine.ts";
 import { tileBytes, tileVectors } from "./emit_product.ts";
 import { compile, Layout, type Plan } from "./memory.ts";
@@ -221,7 +221,7 @@ export function planBatchedWeights(
     }
 
     return {
-      cost: nanosecondsOf(batchedCost(pass, vector)),
+      cost: nanosecondsOf(batchedWeightsCost(pass, vector)),
       together,
       sums: totals,
       biasSums: biasTotals,

@@ -21,7 +21,14 @@ import type { Features } from "./features.ts";
 import { planGemm } from "./gemm.ts";
 import { gemmServesWeights, planGemmWeights } from "./gemm_weights.ts";
 import { MEMORY_LIMIT, type Plan, reserve } from "./memory.ts";
-import { type Algorithm, type ConvSchedule, type Schedule, scheduleConv } from "./schedule.ts";
+import {
+  type Algorithm,
+  areBatched,
+  batchedCount,
+  type ConvSchedule,
+  type Schedule,
+  scheduleConv,
+} from "./schedule.ts";
 import {
   type ImageProgram,
   imageRun,
@@ -116,12 +123,6 @@ function withSingle(attempt: ImageAttempt, single: ImageAttempt): ImageAttempt {
   };
 }
 
-/** How many of N images lie in the lanes: too few, or a rest of few, are left to the next attempt. */
-function batchedCount(N: number, fewest: number, together: number): number {
-  const rest = N % together, count = 2 * rest < together ? N - rest : N;
-  return count < fewest ? 0 : count;
-}
-
 /** A plan of direct sums behind another attempt: it is made only if it ever runs. */
 function laterImages(plan: () => ImageAttempt): ImageAttempt {
   let made: ImageAttempt | undefined;
@@ -186,13 +187,13 @@ export function simdConv(
     return [only];
   }
   const imageAttempts = (pass: Pass, schedule: Schedule) => {
-    const { batched = 1, few = Infinity, fewPrepared = few } = schedule;
+    const { few = Infinity, fewPrepared = few } = schedule;
     const together = panelImages(vector), upTo = (most: number) => (N: number) => N > most ? 0 : N;
     return attempts<ImageAttempt>(schedule, {
       batched: () =>
         taking(
           imageAttempt(planBatched(pass, vector, fused)),
-          (N) => batchedCount(N, batched, together),
+          (N) => batchedCount(N, schedule, together),
         ),
       gemm: () => taking(imageAttempt(planGemm(pass, vector, fused)), upTo(few), upTo(fewPrepared)),
       winograd: () => {
@@ -227,10 +228,9 @@ export function simdConv(
     few: fewBy === "gemm" ? few : undefined,
   }, {
     batched: () => {
-      const { size, run } = weightAttempt(
-        planBatchedWeights(forward, vectorsIn(dtype, false), fused),
-      );
-      return { size, run: (N, ...args) => N >= batched! && run(N, ...args) };
+      const single = vectorsIn(dtype, false), together = panelImages(single);
+      const { size, run } = weightAttempt(planBatchedWeights(forward, single, fused));
+      return { size, run: (N, ...args) => areBatched(N, schedule.dw, together) && run(N, ...args) };
     },
     gemm: gemmWeights,
     winograd: () => weightAttempt(planWinogradWeights(forward, vector, fused, schedule.dw)),

@@ -127,17 +127,29 @@ export function directWeightsCost(pass: Pass, vector: Vector): Cost {
   return { call, prepared: call, image: (isBound ? 1.7 : 1.1) * image };
 }
 
+/** A weight gradient with images in the lanes: its sums are taken out of vectors in the memory. */
+export function batchedWeightsCost(pass: Pass, { lanes }: Vector): Cost {
+  const { rows, columns, inputs, outputs, groups } = pass;
+  const products = meetingsOf(rows).length * meetingsOf(columns).length;
+  const image = 1.1 * products * groups * inputs * outputs / lanes + copyCost(pass);
+  const call = 10 * weightsOf(pass);
+  return { call, prepared: call, image };
+}
+
+/** What the steps of a group cost, beside what they compute. */
+const GROUP_COST = 3000;
+
 /** A product of matrices of a weight gradient: strips of five filters, panels of two vectors or pairs of taps. */
 export function gemmWeightsCost(pass: Pass, vector: Vector): Cost {
-  const { rows, columns, inputs, outputs } = pass;
+  const { rows, columns, groups, inputs, outputs } = pass;
   const lanes = lanesTogether(vector);
   const panels = Math.ceil(inputs * rows.taps.length * columns.taps.length / (2 * lanes));
   // For a position products, packing dout, and im2col.
   const position = Math.ceil(outputs / 5) * 10 * panels + 2 * outputs + 3 * lanes * panels;
   const image = rows.positions * columns.positions * position +
-    inputs * rows.source.size * columns.source.size;
+    inputs * rows.source.size * columns.source.size + (groups > 1 ? GROUP_COST : 0);
   const call = 3 * weightsOf(pass);
-  return { call, prepared: call, image };
+  return { call, prepared: call, image: groups * image };
 }
 
 /** Bytes of sums beyond which they come from the main memory. */

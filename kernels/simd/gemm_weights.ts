@@ -25,8 +25,8 @@ const MOST_POSITIONS = 1024;
 const BLOCK = 1 << 19;
 
 /** Whether a forward pass's gradients of weights can be such a product. */
-export function gemmServesWeights({ rows, columns, groups }: Pass): boolean {
-  return groups === 1 && rows.positions * columns.positions <= MOST_POSITIONS;
+export function gemmServesWeights({ rows, columns, inputs, outputs }: Pass): boolean {
+  return inputs * outputs > 1 && rows.positions * columns.positions <= MOST_POSITIONS;
 }
 
 /** Channels whose sums are computed together: a divisor of all. */
@@ -42,7 +42,7 @@ export function planGemmWeights(
   vector: Vector,
   fused: boolean,
 ): { readonly layout: Layout; readonly make: () => WeightRun } {
-  const { rows, columns, inputs, outputs } = pass;
+  const { rows, columns, groups, inputs, outputs } = pass;
   const { bytes, lanes } = vector;
   const OH = rows.positions, OW = columns.positions, P = OH * OW;
   const taps = rows.taps.length * columns.taps.length;
@@ -163,7 +163,7 @@ export function planGemmWeights(
       if (N === 0) return false;
       const long = N * P > vector.mostTerms;
       runJob({
-        cost: N * cost / blocks,
+        cost: N * cost / (groups * blocks),
         prepare(queue) {
           queue.use(module);
           queue.load(table, places, 0, places.length);
@@ -174,15 +174,17 @@ export function planGemmWeights(
         },
         run(queue, first, end) {
           let packed = -1;
-          for (let block = first; block < end; block++) {
+          for (let part = first; part < end; part++) {
+            const group = Math.floor(part / blocks), block = part % blocks;
             const withBiases = block === 0 && db !== undefined;
             for (let n = 0; n < N; n++) {
-              if (n !== packed) {
-                queue.load(dout, douts, n * outputs * P, (n + 1) * outputs * P);
+              const planes = n * groups + group;
+              if (planes !== packed) {
+                queue.load(dout, douts, planes * outputs * P, (planes + 1) * outputs * P);
                 queue.call("pack", dout, P * bytes, packedDout, strips, P);
-                packed = n;
+                packed = planes;
               }
-              x.load(queue, xs, n * blocks + block, n * blocks + block + 1);
+              x.load(queue, xs, planes * blocks + block, planes * blocks + block + 1);
               queue.call("inputs");
               const count = panels + (withBiases ? 1 : 0), onto = long ? 0 : n, plus = long ? n : 0;
               const sizes = [strips, count, P, onto, plus];
@@ -190,16 +192,17 @@ export function planGemmWeights(
             }
             const row = sums * bytes;
             queue.call("unpack", products, out, row, outputs, panels, productBytes, zeros);
-            queue.storeRows(dw, block * sums, inputs * taps, sums, outputs, out);
+            const filter = inputs * taps, before = group * outputs * filter + block * sums;
+            queue.storeRows(dw, before, filter, sums, outputs, out);
             if (!withBiases) continue;
             // Each row's first number lies where the row after it does not write.
             const at = products + panels * productBytes;
             queue.call("unpack", at, out, bytes, outputs, 1, productBytes, zeros);
-            queue.store(db, 0, outputs, out);
+            queue.store(db, group * outputs, outputs, out);
           }
           return end;
         },
-      }, blocks);
+      }, groups * blocks);
       return true;
     };
   }

@@ -7,9 +7,11 @@
 
 import { forwardPass, gradientPass, type Pass } from "../passes.ts";
 import type { ConvShape } from "../shape.ts";
+import { panelImages } from "./batched.ts";
 import {
   batchedCost,
   batchedServes,
+  batchedWeightsCost,
   type Cost,
   costOf,
   directCost,
@@ -68,11 +70,7 @@ export const weightOptions: Options = {
     serves: (pass, { reassociate }) => reassociate && gemmServesWeights(pass),
     costOf: gemmWeightsCost,
   },
-  batched: {
-    serves: batchedServes,
-    // Its sums are those of both vectors: there are no pairs.
-    costOf: (pass, vector) => batchedCost(pass, { ...vector, pairs: false }),
-  },
+  batched: { serves: batchedServes, costOf: batchedWeightsCost },
   winograd: {
     serves: (pass, { reassociate }) =>
       reassociate && winogradServes(pass) && winogradServesWeights(pass),
@@ -85,6 +83,8 @@ export interface Choice {
   readonly algorithm: Algorithm;
   /** The fewest images that are summed up with images in the lanes, if that is ever done. */
   readonly batched?: number;
+  /** The fewest images of a rest that are, where it does not fill the lanes. Default: the same. */
+  readonly batchedRest?: number;
   /**
    * The most images that a simpler algorithm does, where this one takes longer to begin: products of matrices,
    * or direct sums of a weight gradient.
@@ -138,21 +138,47 @@ function scheduleImages(pass: Pass, vector: Vector, features: Features): Choice 
     algorithm,
     few: few === 0 ? undefined : few,
     fewPrepared: winograd && (fewestImages(winograd, gemm, "prepared") ?? 1) - 1,
-    batched: batchedFrom(options, pass, vector, features, best),
+    ...batchedChoice(options, pass, vector, features, best),
   };
 }
 
-/** The fewest images that should lie in the lanes; undefined if that does not pay. */
-function batchedFrom(
+/** From how many images on they should lie in the lanes, if that pays. */
+function batchedChoice(
   { batched }: Options,
   pass: Pass,
   vector: Vector,
   features: Features,
   other: Cost,
-): number | undefined {
-  if (!batched.serves(pass, features)) return undefined;
-  const fewest = fewestImages(batched.costOf(pass, vector), other);
-  return fewest && Math.max(lanesTogether(vector), fewest);
+): Pick<Choice, "batched" | "batchedRest"> {
+  if (!batched.serves(pass, features)) return {};
+  const cost = batched.costOf(pass, vector), together = panelImages(vector);
+  // Panels are computed whole: a rest must be worth one.
+  const panel = together * cost.image, saved = together * other.image - panel;
+  if (saved <= 0) return {};
+  const begin = cost.call - other.call;
+  const first = Math.ceil((begin + panel) / other.image);
+  const fewest = first <= together ? first : Math.ceil(begin / saved) * together;
+  const batchedRest = Math.ceil(panel / other.image);
+  return { batched: Math.max(lanesTogether(vector), fewest), batchedRest };
+}
+
+/** How many of N images lie in the lanes: too few, or a rest of few, do not. */
+export function batchedCount(
+  N: number,
+  { batched = Infinity, batchedRest = batched }: Choice,
+  together: number,
+): number {
+  const rest = N % together, count = rest < batchedRest ? N - rest : N;
+  return count < batched ? 0 : count;
+}
+
+/** Whether all of N images lie in the lanes, where it must be all or none. */
+export function areBatched(
+  N: number,
+  { batched = Infinity, batchedRest = batched }: Choice,
+  together: number,
+): boolean {
+  return N >= batched && Math.ceil(N / together) * Math.min(batchedRest, together) <= N;
 }
 
 /** What products of matrices must save of a weight gradient of one image: about two microseconds. */
@@ -174,16 +200,17 @@ function scheduleWeights(pass: Pass, vector: Vector, features: Features): Choice
   const algorithm = from === undefined && byGemm ? "gemm" : winograd ? "winograd" : "direct";
   const best = algorithm === "gemm" ? gemm : most;
   const few = algorithm === "gemm" ? 0 : (from ?? 1) - 1;
-  // Images in the lanes lose more to their sums' memory than is counted, which products do not.
-  const lost = algorithm === "gemm" ? 0.8 : 1;
-  const batched = batchedFrom(options, pass, vector, features, {
-    ...best,
-    image: lost * best.image,
-  });
+  // Its sums are those of both vectors: there are no pairs.
+  const single = { ...vector, pairs: false };
+  const many = batchedChoice(options, pass, single, features, best);
+  const some = byGemm ? batchedChoice(options, pass, single, features, gemm) : {};
+  // Images in the lanes are asked before products of matrices, but after direct sums of few images.
+  const isSooner = some.batched !== undefined && some.batched <= few;
   return {
     algorithm,
     ...few > 0 && { few, ...byGemm && { fewBy: "gemm" } },
-    batched: batched && Math.max(batched, few + 1),
+    ...many,
+    ...many.batched && { batched: isSooner ? some.batched : Math.max(many.batched, few + 1) },
   };
 }
 

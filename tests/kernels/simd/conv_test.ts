@@ -11,7 +11,12 @@ import { planDirect } from "../../../kernels/simd/direct.ts";
 import { features } from "../../../kernels/simd/features.ts";
 import { simdConv } from "../../../kernels/simd/conv.ts";
 import { imageRun } from "../../../kernels/simd/program.ts";
-import { type ConvSchedule, scheduleConv } from "../../../kernels/simd/schedule.ts";
+import {
+  areBatched,
+  batchedCount,
+  type ConvSchedule,
+  scheduleConv,
+} from "../../../kernels/simd/schedule.ts";
 import { convTiles, type Tile } from "../../../kernels/simd/tiles.ts";
 import * as simdTier from "../../../kernels/simd/tier.ts";
 import { vectors } from "../../../kernels/simd/vector.ts";
@@ -316,6 +321,27 @@ describe(`images in the lanes, over ${GEOMETRIES / 10} geometries, seed ${SEED}`
     });
   }
 
+  it("are whole panels, and rests that are worth one", () => {
+    const choice = { algorithm: "gemm", batched: 6, batchedRest: 5 } as const;
+    const counts = [0, 5, 6, 8, 12, 13, 16, 17].map((N) => batchedCount(N, choice, 8));
+    assertEquals(counts, [0, 0, 6, 8, 8, 13, 16, 16]);
+    // Weight gradients take all images or none: those of a last panel may make up for its lanes.
+    const takenWhole = [0, 5, 6, 9, 10, 15, 17].filter((N) => areBatched(N, choice, 8));
+    assertEquals(takenWhole, [6, 10, 15, 17]);
+    assert(!areBatched(100, { algorithm: "gemm" }, 8));
+    assertEquals(batchedCount(100, { algorithm: "gemm" }, 8), 0);
+  });
+
+  it("never leave more than half of the lanes empty where products of matrices serve as well", () => {
+    const shape = convShape([1, 256, 14, 14], [512, 256, 3, 3], { stride: 2, pad: 1 });
+    for (const dtype of dtypes) {
+      const { forward, dx } = scheduleConv(shape, vectors[dtype], features());
+      for (const { batched = Infinity, batchedRest = Infinity } of [forward, dx]) {
+        assert(Math.min(batched, batchedRest) > vectors[dtype].lanes, `${batched}, ${batchedRest}`);
+      }
+    }
+  });
+
   it("are chosen for narrow maps, and only where many images come", () => {
     const shape = convShape([1, 64, 3, 3], [64, 64, 3, 3], { pad: 1 });
     assertMatch(simdKernel(shape, "float32").name, /-batched-/);
@@ -327,7 +353,7 @@ describe(`images in the lanes, over ${GEOMETRIES / 10} geometries, seed ${SEED}`
 });
 
 describe(`products of matrices, over ${GEOMETRIES / 5} geometries, seed ${SEED}`, () => {
-  /** A kernel whose passes are products of matrices; the weights' gradient, where there are no groups. */
+  /** A kernel whose passes are products of matrices. */
   function gemmKernel(shape: ConvShape, dtype: DType): WeightedKernel {
     const gemm = {
       algorithm: "gemm",
