@@ -35,6 +35,7 @@ import {
 import type { DType, Explanation, Tensor, Tier } from "../../mod.ts";
 import { affineKernels } from "../../kernels/operations.ts";
 import { explain as explainKernel } from "../../kernels/select.ts";
+import { bindAffine as keepAffine } from "../../nn/layers/bound_kernel.ts";
 import type { Job, Peer, Results, Workload } from "./peer.ts";
 import { cast, runnable } from "./peer.ts";
 
@@ -82,19 +83,23 @@ export function ours(tier: Tier, dtype: DType): Peer {
   };
 }
 
-/** Convolutions with weights packed beforehand: forward passes alone. */
+/** Convolutions and fully-connected layers with weights packed beforehand: forward passes alone. */
 export function prepared(dtype: DType): Peer {
   return {
     name: "cnn-layers prepared",
     dtype,
     prepare({ workload, direction, N, ...job }) {
       const { kind, w: wShape, x: [, ...image] } = workload;
-      if (kind !== "conv" || wShape === undefined || direction === "bwd") {
+      const isPrepared = kind === "conv" || kind === "affine";
+      if (!isPrepared || wShape === undefined || direction === "bwd") {
         return Promise.resolve(undefined);
       }
       const x = tensor(cast(job.x, dtype), [N, ...image]), w = tensor(cast(job.w, dtype), wShape);
-      const b = tensor(cast(job.b, dtype), [wShape[0]]);
-      const { forward } = prepareConv(x.shape, w, b, parameters(workload).convParam);
+      const b = tensor(cast(job.b, dtype), [job.b.length]);
+      const [D, M] = wShape;
+      const forward = kind === "conv"
+        ? prepareConv(x.shape, w, b, parameters(workload).convParam).forward
+        : keepAffine({ D, M }, w.data, { bias: b.data }).run;
       let last: Results = {};
       return Promise.resolve(runnable(() => {
         last = { out: forward(x).data };

@@ -6,7 +6,7 @@
  * keeps a tile of a strip's rows and a panel's vectors in registers: of five rows and two vectors, 10 sums,
  * 2 vectors of B, and one or two of A, each of whose numbers multiplies a whole row of the tile.
  *
- * Products of few rows go other ways: affine_few.ts.
+ * Products of few rows go other ways: affine_few.ts, and affine_prepared.ts with weights that last.
  *
  * Source of the scheme: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.
  *
@@ -36,6 +36,7 @@ import {
   stage,
 } from "./affine_blocks.ts";
 import { planFew, runDots, runStreams } from "./affine_few.ts";
+import { prepareAffine } from "./affine_prepared.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import {
   type FewTile,
@@ -278,6 +279,10 @@ export function simdAffine(
       const a = { data: x, columns: D, transposed: false };
       const b = { data: w, columns: M, transposed: false };
       multiply(vector, fused, { sizes: [N, M, D], a, b, bias, out, relu });
+    },
+    prepare(w, epilogue) {
+      const few = prepareAffine({ D, M }, vector, fused, w, epilogue);
+      return (N, x, out) => few?.(N, x, out) || kernel.forward(N, x, w, out, epilogue);
     },
     backwardData(N, dout, w, dx) {
       const a = { data: dout, columns: M, transposed: false };

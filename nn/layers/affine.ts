@@ -21,6 +21,7 @@ import { explain, select } from "../../kernels/select.ts";
 import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
 import { checkBatch, checkCache } from "../checks.ts";
 import { emptyLike } from "../tensor.ts";
+import { bindAffine, preparedPass } from "./bound_kernel.ts";
 import { type BackwardOptions, type Gradients, type OptionalDx, runBackward } from "./gradients.ts";
 import { type LayerDefinition, layerOf, type LayerPlan } from "./layer.ts";
 
@@ -168,7 +169,11 @@ export function affine(outputs: number): LayerDefinition {
   const M = outputs;
   return layerOf("affine", [M], (inShape, { dtype }) => {
     const D = sizeOf(inShape);
-    const forward = (relu: boolean): LayerPlan["forward"] => (x, { W, b }) => {
+    const forward = (relu: boolean): LayerPlan["forward"] => (x, { W, b }, { prepared }) => {
+      if (prepared !== undefined) {
+        const epilogue = { bias: b.data, relu };
+        return preparedPass(prepared, x, W, () => bindAffine({ D, M }, W.data, epilogue));
+      }
       const { out, cache } = runAffineForward(x, W, b, relu);
       return {
         out,

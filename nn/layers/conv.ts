@@ -25,7 +25,7 @@ import { convParams, convShape } from "../../kernels/shape.ts";
 import { dtypeOf, show, sizeOf } from "../../kernels/tensor.ts";
 import { checkBoolean, checkCache, option, readOptions, unchecked, whole } from "../checks.ts";
 import { emptyLike } from "../tensor.ts";
-import { bindConv } from "./prepare_conv.ts";
+import { bindConv, preparedPass } from "./bound_kernel.ts";
 import {
   type BackwardOptions,
   checkBiases,
@@ -406,13 +406,10 @@ export function planConv(
     (x, { W, b = null }, run) => {
       const { prepared } = run;
       if (prepared !== undefined) {
-        let bound = prepared.get(W);
-        if (bound === undefined) {
+        return preparedPass(prepared, x, W, () => {
           const [w, bias] = scaled(W.data, b?.data, scalesOf?.(run));
-          bound = bindConv(shape, w, bias, relu).run;
-          prepared.set(W, bound);
-        }
-        return { out: bound(x), backward: () => ({}) };
+          return bindConv(shape, w, { bias, relu });
+        });
       }
       const { out, cache } = runConvForward(fastConv, x, W, b, convParam, relu);
       return {

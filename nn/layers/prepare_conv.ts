@@ -6,12 +6,9 @@
 
 import { checkTensor, checkTensorShape } from "../../kernels/check.ts";
 import { ArgumentTypeError } from "../../kernels/errors.ts";
-import { convKernels } from "../../kernels/operations.ts";
-import { beginCall } from "../../kernels/scratch.ts";
-import { select } from "../../kernels/select.ts";
-import { type ConvParams, type ConvShape, convShape } from "../../kernels/shape.ts";
+import { type ConvParams, convShape } from "../../kernels/shape.ts";
 import { dtypeOf, type FloatArray, show, type Tensor } from "../../kernels/tensor.ts";
-import { emptyLike } from "../tensor.ts";
+import { bindConv } from "./bound_kernel.ts";
 import { checkBiases } from "./gradients.ts";
 
 /** A convolution that keeps its weights, packed as its kernel needs them. */
@@ -27,29 +24,6 @@ export interface PreparedConv<A extends FloatArray = FloatArray> {
    * @throws {RangeError} If its images do not have the size that was prepared.
    */
   forward(x: Tensor<A>): Tensor<A>;
-}
-
-/** A kernel with weights and an epilogue that are no longer written to. */
-export function bindConv(
-  shape: ConvShape,
-  w: FloatArray,
-  bias: FloatArray | undefined,
-  relu: boolean,
-): { readonly name: string; readonly run: <A extends FloatArray>(x: Tensor<A>) => Tensor<A> } {
-  const epilogue = { bias, relu };
-  const kernel = select(convKernels, shape, dtypeOf(w), epilogue);
-  const forward = kernel.prepare?.(w, epilogue) ??
-    ((N, x, out) => kernel.forward(N, x, w, out, epilogue));
-  return {
-    name: kernel.name,
-    run(x) {
-      beginCall();
-      const N = x.shape[0];
-      const out = emptyLike(x, [N, shape.F, shape.OH, shape.OW]);
-      forward(N, x.data, out.data);
-      return out;
-    },
-  };
 }
 
 /**
@@ -88,7 +62,7 @@ export function prepareConv<A extends FloatArray>(
   checkTensor("w", w, 4);
   const shape = convShape(xShape, w.shape, convParam);
   checkBiases(b, { w }, shape.F, `one bias a filter of w ${show(w.shape)}`);
-  const { name, run } = bindConv(shape, w.data.slice(), b?.data.slice(), false);
+  const { name, run } = bindConv(shape, w.data.slice(), { bias: b?.data.slice() });
   const { C, H, W } = shape, dtype = dtypeOf(w.data);
   return {
     name,

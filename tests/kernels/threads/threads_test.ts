@@ -34,6 +34,7 @@ import {
   useThreads,
 } from "../../../mod.ts";
 import { addPenalty } from "../../../kernels/maps/penalty.ts";
+import { bindAffine } from "../../../nn/layers/bound_kernel.ts";
 import { setJobRunner } from "../../../kernels/simd/job.ts";
 import { chunkSize, threadedRunner } from "../../../kernels/threads/run.ts";
 import { Team } from "../../../kernels/threads/team.ts";
@@ -72,6 +73,11 @@ const layers: Readonly<Record<string, (draw: Draw) => Results>> = {
       const prepared = prepareConv(x.shape, w, b, { pad: 1, stride });
       return [prepared.forward(x), prepared.forward(x)];
     });
+  },
+  "fully-connected layers of few rows that read prepared weights in place"(draw) {
+    const w = draw(700, 900), bias = draw(900).data;
+    const { run } = bindAffine({ D: 700, M: 900 }, w.data, { bias });
+    return [4, 7].map((N) => run(draw(N, 700)));
   },
   "a depthwise convolution"(draw) {
     const x = draw(30, 16, 20, 20), w = draw(16, 1, 3, 3), b = draw(16);

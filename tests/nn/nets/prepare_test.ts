@@ -16,9 +16,10 @@ import {
   residual,
   sequential,
   type Tensor,
+  tensor,
   zeros,
 } from "../../../mod.ts";
-import { watchArrays } from "../../support/watch.ts";
+import { watchArrays, watchWasm } from "../../support/watch.ts";
 
 const block = (filters: number) => sequential(conv(filters, { bias: false }), batchnorm(), relu());
 
@@ -171,6 +172,27 @@ describe("Net.prepare()", () => {
       const x = new RandomState(N).randn([N, 3, 12, 12], "float32");
       assertScores(server.predict(x), net.predict(x));
     }
+  });
+
+  it("keeps the weights of fully-connected layers packed, and reads them in place", () => {
+    const net = new Net({
+      inputDim: [700],
+      layers: [affine(90), relu(), affine(70)],
+      dtype: "float32",
+      random: new RandomState(1),
+    });
+    const server = net.prepare(), x = new RandomState(2).randn([9, 700], "float32");
+    const expected = net.predict(x);
+    for (const { data } of Object.values(net.params)) data.fill(7);
+    const one = tensor(x.data.slice(0, 700), [1, 700]);
+    const { modules } = watchWasm(() => server.predict(one));
+    const isInPlace = (module: WebAssembly.Module) =>
+      WebAssembly.Module.imports(module).some(({ name }) => name === "1");
+    // The second layer's are few.
+    assertEquals(modules.filter(isInPlace).length, 1);
+    assertScores(server.predict(one), tensor(expected.data.slice(0, 70), [1, 70]));
+    assertScores(server.predict(x), expected);
+    assertEquals(watchWasm(() => server.predict(one)).modules.length, 0);
   });
 
   it("does not see later training: neither parameters nor running statistics", () => {
