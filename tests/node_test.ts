@@ -1,7 +1,8 @@
 import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
 import { bundles } from "./support/bundles.ts";
-import { nodeVersion, runInNode } from "./support/node.ts";
+import { isAtLeast, node, nodeVersion, runInNode } from "./support/node.ts";
+import { assertPairs, PAIRS_FLAG, PAIRS_SCRIPT } from "./support/pairs.ts";
 import { TRAINING_HASH, type TrainingReport } from "./support/reproducible.ts";
 import type { TierReport } from "./support/tiers.ts";
 
@@ -64,4 +65,25 @@ describe("The bundle under Node", () => {
       assertEquals(hash, TRAINING_HASH);
     });
   }
+});
+
+/** Node 24 strips types by itself, has the flag, and knows `using`. */
+const NEW = 24;
+const skip = !isAtLeast(version, NEW);
+if (skip) console.log(`Tests of the sources in Node are skipped: they need ${NEW} or newer`);
+
+describe(`The sources under Node, from ${NEW} on`, () => {
+  it("run as they are", { skip }, async () => {
+    const mod = new URL("../mod.ts", import.meta.url).href;
+    const printed = await runInNode(`
+      import { convForward, full } from "${mod}";
+      const { out } = convForward(full([1, 1, 3, 3], 1), full([1, 1, 3, 3], 1), null, { pad: 1 });
+      console.log(out.data.join());
+    `);
+    assertEquals(printed.trim(), "4,6,4,6,9,6,4,6,4");
+  });
+
+  it("run on pairs of vectors in every thread, by the flag alone", { skip }, async () => {
+    await assertPairs(await node(PAIRS_FLAG, PAIRS_SCRIPT));
+  });
 });

@@ -15,6 +15,18 @@ export async function nodeVersion(): Promise<string | undefined> {
   }
 }
 
+/** Whether Node's version, such as "v24.1.0", is at least a major one. */
+export function isAtLeast(version: string | undefined, major: number): boolean {
+  return Number(/^v(\d+)/.exec(version ?? "")?.[1] ?? 0) >= major;
+}
+
+/** Runs Node, and returns what it prints. */
+export async function node(...args: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command("node", { args }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout);
+}
+
 /** Runs a module in Node beside files of the names given, and returns what it prints. */
 export async function runInNode(
   program: string,
@@ -25,11 +37,7 @@ export async function runInNode(
     for (const [name, text] of Object.entries({ ...files, "main.mjs": program })) {
       await Deno.writeTextFile(`${directory}/${name}`, text);
     }
-    const { success, stdout, stderr } = await new Deno.Command("node", {
-      args: [`${directory}/main.mjs`],
-    }).output();
-    if (!success) throw new Error(new TextDecoder().decode(stderr));
-    return new TextDecoder().decode(stdout);
+    return await node(`${directory}/main.mjs`);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

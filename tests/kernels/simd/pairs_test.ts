@@ -19,6 +19,7 @@ import {
   wideGeometries,
   winogradGeometries,
 } from "../../support/conv_cases.ts";
+import { assertPairs, PAIRS_FLAG, PAIRS_SCRIPT } from "../../support/pairs.ts";
 import { rescheduled } from "../../support/simd.ts";
 
 const dtypes: readonly DType[] = ["float32", "float64"];
@@ -138,6 +139,15 @@ describe("useVectorPairs()", () => {
     using _pairs = useVectorPairs(true);
     using _ = useArithmetic("reproducible");
     assertMatch(name(), /f64-simd$/);
+  });
+
+  it("finds pairs faster in every thread where Deno is started with V8's flags", async () => {
+    const flags = `--v8-flags=${PAIRS_FLAG},--no-wasm-bounds-checks`;
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", flags, PAIRS_SCRIPT, "--ask"],
+    }).output();
+    assert(success, new TextDecoder().decode(stderr));
+    await assertPairs(new TextDecoder().decode(stdout));
   });
 
   it("times products where nothing is said, and finds the same each time", () => {
