@@ -181,6 +181,8 @@ function checkLayers(
 
 /** The nodes and constants of a graph, in order. */
 class Builder implements OnnxGraph {
+  readonly #state: Readonly<Record<string, Tensor>>;
+  readonly #exporters: Readonly<Record<string, LayerExporter>>;
   readonly constants = new Map<string, TensorProto>();
   readonly #nodes: NodeProto[] = [];
   readonly #taken = new Set([INPUT, OUTPUT]);
@@ -188,19 +190,22 @@ class Builder implements OnnxGraph {
   #bytes = 0;
 
   constructor(
-    readonly state: Readonly<Record<string, Tensor>>,
-    readonly exporters: Readonly<Record<string, LayerExporter>>,
-  ) {}
+    state: Readonly<Record<string, Tensor>>,
+    exporters: Readonly<Record<string, LayerExporter>>,
+  ) {
+    this.#state = state;
+    this.#exporters = exporters;
+  }
 
   add(layer: PlannedLayer, input: string, inShape: readonly number[]): string {
     const around = this.#path;
     this.#path = layer.path;
     const { type } = layer.layer, names = layer.names;
     const tensors = Object.fromEntries(
-      Object.entries(names).map(([local, name]) => [local, this.state[name]]),
+      Object.entries(names).map(([local, name]) => [local, this.#state[name]]),
     );
-    const constants = lazily(names, (name) => this.#float(name, this.state[name]));
-    const output = this.exporters[type](
+    const constants = lazily(names, (name) => this.#float(name, this.#state[name]));
+    const output = this.#exporters[type](
       {
         layer,
         input,

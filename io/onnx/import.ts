@@ -111,6 +111,7 @@ interface Known {
 
 /** Reads a graph node by node. */
 class Reader {
+  readonly #graph: Graph;
   readonly #known = new Map<string, Known>();
   readonly #constants: Map<string, Constant>;
   /** The layer of a step, which an Add after it may give a bias. */
@@ -118,7 +119,8 @@ class Reader {
   readonly #nodes: readonly GraphNode[];
   readonly #taken = new Map<string, number>();
 
-  constructor(readonly graph: Graph) {
+  constructor(graph: Graph) {
+    this.#graph = graph;
     const { inputDim, input, constants } = graph;
     this.#constants = constants;
     this.#known.set(input, {
@@ -136,7 +138,7 @@ class Reader {
       this.#checkOutputs(node);
       this.#readNode(node);
     }
-    const { output, input, nodes } = this.graph;
+    const { output, input, nodes } = this.#graph;
     const last = this.#known.get(output);
     const where = nodes.at(-1)?.attributes.refuse;
     if (last === undefined || last.padding !== undefined) {
@@ -198,7 +200,7 @@ class Reader {
 
   /** A layer after a value. */
   #add(node: GraphNode, { value, shape }: Known, imported: Imported): void {
-    const plan = attempt(node, () => imported.layer.plan(shape, new NetPlanner(this.graph.dtype)));
+    const plan = attempt(node, () => imported.layer.plan(shape, new NetPlanner(this.#graph.dtype)));
     const wanted: Readonly<Record<string, { readonly shape: readonly number[] }>> = {
       ...plan.params,
       ...plan.state,
@@ -219,7 +221,7 @@ class Reader {
 
   /** Reads a node's constants and attributes; what has not been read at the end is refused. */
   #read<T>(node: GraphNode, { shape, padding }: Known, reader: (node: LayerNode) => T): T {
-    const { opset, batch } = this.graph;
+    const { opset, batch } = this.#graph;
     const unread = new Map([...node.inputs.entries()].slice(1).filter(([, name]) => name !== ""));
     const optional = (i: number, kind?: ConstantKind) => {
       const name = node.inputs[i] ?? "";
@@ -238,7 +240,7 @@ class Reader {
   #constant({ attributes }: GraphNode, name: string, kind?: ConstantKind): Constant {
     const found = this.#constants.get(name);
     if (found === undefined) return attributes.refuse(`takes ${name}, where a constant is read`);
-    const type = kind === "sizes" ? "I64" : this.graph.dtype === "float64" ? "F64" : "F32";
+    const type = kind === "sizes" ? "I64" : this.#graph.dtype === "float64" ? "F64" : "F32";
     if (found.type === type || kind === "any") return found;
     return attributes.refuse(`has a constant of ${found.type}, where ${type} is read`);
   }
@@ -295,7 +297,7 @@ class Reader {
     const [first, ...others] = outputs;
     const isFree = opType === "Dropout" || opType === "MaxPool";
     const isNeeded = (name: string) =>
-      name !== "" && (!isFree || this.#taken.has(name) || name === this.graph.output);
+      name !== "" && (!isFree || this.#taken.has(name) || name === this.#graph.output);
     const needed = others.find(isNeeded);
     if (needed !== undefined) {
       attributes.refuse(`gives ${needed} as well, where one output is read`);

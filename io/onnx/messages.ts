@@ -181,6 +181,8 @@ export function checkKnown(what: string, message: Message): void {
 
 /** A node of a file whose attributes are read one by one. What is left at the end is refused. */
 export class Attributes {
+  /** Throws what is wrong with the node. */
+  readonly refuse: (what: string) => never;
   readonly #left: Map<string, AttributeProto>;
 
   /**
@@ -189,8 +191,9 @@ export class Attributes {
    */
   constructor(
     attributes: readonly AttributeProto[],
-    readonly refuse: (what: string) => never,
+    refuse: (what: string) => never,
   ) {
+    this.refuse = refuse;
     this.#left = new Map(attributes.map((attribute) => [attribute.name, attribute]));
     if (this.#left.size < attributes.length) refuse("has an attribute twice");
   }

@@ -38,10 +38,12 @@ export function rewritten(graph: Graph): readonly GraphNode[] {
 
 /** Who gives and who takes the values of a graph. */
 class Search {
+  readonly graph: Graph;
   readonly #givers = new Map<string, GraphNode>();
   readonly #takers = new Map<string, GraphNode[]>();
 
-  constructor(readonly graph: Graph) {
+  constructor(graph: Graph) {
+    this.graph = graph;
     for (const node of graph.nodes) {
       for (const name of node.outputs) this.#givers.set(name, node);
       for (const name of node.inputs) {

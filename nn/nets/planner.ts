@@ -32,6 +32,8 @@ export function isLayer(value: unknown): value is LayerDefinition {
  * next one if their name is taken.
  */
 export class NetPlanner implements Planner {
+  readonly dtype: DType;
+  readonly prepares: boolean;
   /** The parameters by name, in order. */
   readonly params: Record<string, ParameterPlan> = {};
   /** What layers keep beside them, by name. */
@@ -41,7 +43,10 @@ export class NetPlanner implements Planner {
   #path = "layers";
   #number = 0;
 
-  constructor(readonly dtype: DType, readonly prepares = false) {}
+  constructor(dtype: DType, prepares = false) {
+    this.dtype = dtype;
+    this.prepares = prepares;
+  }
 
   get path(): string {
     return this.#path;

@@ -91,8 +91,10 @@ describe("frozen", () => {
   /** A net that computes no gradient for what is frozen, and tells what it was asked. */
   class Sparing implements Model<Float64Array> {
     asked: string[] = [];
+    readonly net: LinearNet;
     readonly params: LinearNet["params"];
-    constructor(readonly net: LinearNet) {
+    constructor(net: LinearNet) {
+      this.net = net;
       this.params = net.params;
     }
     loss(x: Tensor<Float64Array>): Tensor<Float64Array>;

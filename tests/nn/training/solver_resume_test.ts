@@ -453,8 +453,10 @@ describe("Solver.resume()", () => {
 
   it("takes tensors of whatever class", () => {
     class Matrix {
+      readonly shape: readonly number[];
       readonly #data: Float64Array;
-      constructor({ data }: Tensor<Float64Array>, readonly shape: readonly number[]) {
+      constructor({ data }: Tensor<Float64Array>, shape: readonly number[]) {
+        this.shape = shape;
         this.#data = data;
       }
       get data(): Float64Array {
