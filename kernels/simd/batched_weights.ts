@@ -17,7 +17,7 @@ import type { WeightProgram } from "./program.ts";
 import type { Queue } from "./queue.ts";
 import { writeTotal } from "./weights.ts";
 import { evenRuns } from "./tiles.ts";
-import { multiplyAdd, noteFinite, pushZero, type Vector, vectors } from "./vector.ts";
+import { addPairs, multiplyAdd, noteFinite, pushZero, type Vector, vectors } from "./vector.ts";
 
 /** Filters, and channels, of a tile. */
 const TILE = 3;
@@ -45,9 +45,11 @@ function entriesOf(products: readonly Product[], most: number): Entry[] {
 /** Plans dw and db for a forward pass. */
 export function planBatchedWeights(
   pass: Pass,
-  vector: Vector,
+  { pairs, ...single }: Vector,
   fused: boolean,
 ): Plan<WeightProgram> {
+  // Two vectors of images are a panel here, and they are the pair: each has sums of its own.
+  const vector: Vector = { ...single, pairs: false }, halves = pairs ? [0, 1] : [0];
   const { rows, columns, groups, inputs, outputs } = pass;
   const { bytes, mostTerms } = vector;
   const P = rows.target.size * columns.target.size, Q = rows.source.size * columns.source.size;
@@ -76,13 +78,35 @@ export function planBatchedWeights(
   const nonFiniteFlag = layout.region("non-finite flag", 16);
   const tableWords = entries.reduce((sum, { products }) => sum + 2 + 2 * products.length, 0);
   const table = layout.region("table", tableWords * 4);
+  const pairsAt = pairs ? layout.region("pairs of sums", TILE * TILE * 32) : 0;
 
   /** The sums of a tile: (x, dout, total, panels), for some filters and channels. */
   function writeTile(f: Func, filters: number, channels: number): void {
     const [xAt, doutAt, total, count] = [0, 1, 2, 3];
     const [at, entry, left, xPart, doutPart, panel, sumAt] = f.locals("i32", 7);
-    const sums = f.locals("v128", filters * channels);
-    const inputs = f.locals("v128", channels), value = f.local("v128");
+    const sums = f.locals("v128", filters * channels * halves.length);
+    const inputs = f.locals("v128", 2 * channels), values = f.locals("v128", 2);
+    const vectorsOf = Array.from({ length: tileVectors(vector) }, (_, v) => v);
+    /** The products of some of the panel's vectors. */
+    const multiply = (some: readonly number[]) => {
+      for (let c = 0; c < channels; c++) {
+        for (const v of some) {
+          f.get(xPart).at("v128.load", c * Q * tileRow + v * 16).set(inputs[2 * c + v]);
+        }
+      }
+      for (let i = 0; i < filters; i++) {
+        for (const v of some) {
+          f.get(doutPart).at("v128.load", i * P * tileRow + v * 16).set(values[v]);
+        }
+        for (let c = 0; c < channels; c++) {
+          for (const v of some) {
+            const sum = sums[(i * channels + c) * halves.length + v % halves.length];
+            const input = inputs[2 * c + v];
+            multiplyAdd(f, vector, fused, sum, () => f.get(values[v]), () => f.get(input));
+          }
+        }
+      }
+    };
     f.const(table).set(at);
     f.repeat(entry, entries.length, () => {
       for (const sum of sums) {
@@ -97,24 +121,15 @@ export function planBatchedWeights(
         f.get(at).at("i32.load", 4).get(doutAt).op("i32.add").set(doutPart);
         f.advance(at, 8);
         f.countDown(panel, count, () => {
-          for (let v = 0; v < tileVectors(vector); v++) {
-            for (let c = 0; c < channels; c++) {
-              f.get(xPart).at("v128.load", c * Q * tileRow + v * 16).set(inputs[c]);
-            }
-            for (let i = 0; i < filters; i++) {
-              f.get(doutPart).at("v128.load", i * P * tileRow + v * 16).set(value);
-              for (let c = 0; c < channels; c++) {
-                const sum = sums[i * channels + c];
-                multiplyAdd(f, vector, fused, sum, () => f.get(value), () => f.get(inputs[c]));
-              }
-            }
-          }
+          if (pairs) multiply(vectorsOf);
+          else for (const v of vectorsOf) multiply([v]);
           f.advance(xPart, xPanel).advance(doutPart, doutPanel);
         });
       });
+      const whole = pairs ? addPairs(f, vector, sums, pairsAt) : sums;
       for (let i = 0; i < filters; i++) {
         for (let c = 0; c < channels; c++) {
-          writeTotal(f, vector, sums[i * channels + c], sumAt, (i * filter + c * taps) * 8);
+          writeTotal(f, vector, whole[i * channels + c], sumAt, (i * filter + c * taps) * 8);
         }
       }
     });
@@ -157,6 +172,7 @@ export function planBatchedWeights(
     const chunk = assembly.func("chunk", ["i32"]).reads(table, tableWords * 4);
     chunk.reads(x, panels * xPanel).reads(dout, panels * doutPanel);
     chunk.writes(totals, groups * outputs * filter * 8);
+    if (pairs) chunk.writes(pairsAt, TILE * TILE * 32);
     const [panel, from, to, group, c, i] = chunk.locals("i32", 6);
     const [xAt, doutGroup, doutAt, totalAt, totalGroup] = chunk.locals("i32", 5);
     const transposeAll = (staged: number, size: number, start: number, step: number) => {

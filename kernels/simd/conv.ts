@@ -228,8 +228,8 @@ export function simdConv(
     few: fewBy === "gemm" ? few : undefined,
   }, {
     batched: () => {
-      const single = vectorsIn(dtype, false), together = panelImages(single);
-      const { size, run } = weightAttempt(planBatchedWeights(forward, single, fused));
+      const together = panelImages(vectorsIn(dtype, false));
+      const { size, run } = weightAttempt(planBatchedWeights(forward, vector, fused));
       return { size, run: (N, ...args) => areBatched(N, schedule.dw, together) && run(N, ...args) };
     },
     gemm: gemmWeights,

@@ -128,10 +128,10 @@ export function directWeightsCost(pass: Pass, vector: Vector): Cost {
 }
 
 /** A weight gradient with images in the lanes: its sums are taken out of vectors in the memory. */
-export function batchedWeightsCost(pass: Pass, { lanes }: Vector): Cost {
+export function batchedWeightsCost(pass: Pass, vector: Vector): Cost {
   const { rows, columns, inputs, outputs, groups } = pass;
   const products = meetingsOf(rows).length * meetingsOf(columns).length;
-  const image = 1.1 * products * groups * inputs * outputs / lanes + copyCost(pass);
+  const image = 1.1 * products * groups * inputs * outputs / lanesTogether(vector) + copyCost(pass);
   const call = 10 * weightsOf(pass);
   return { call, prepared: call, image };
 }

@@ -12,12 +12,12 @@ import type { Layout } from "./memory.ts";
 import type { WeightTiles } from "./tiles.ts";
 import { type Moved, type Planes, spanOf } from "./planes.ts";
 import {
+  addPairs,
   multiplyAdd,
   pushMask,
   pushSum,
   pushZero,
   takeOut,
-  takeOutPairs,
   type Vector,
 } from "./vector.ts";
 
@@ -155,8 +155,9 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
   const partRows = Math.max(1, Math.floor(mostTerms / (whole + 1)));
   // The last vector of a row starts earlier where it can; lanes that are counted already, or that lie
   // after the row, are masked in both factors, as even zero times infinity would be NaN.
-  const tail = Math.max(0, columns - width);
-  const tailLanes = columns >= width ? [width - rest, width] : [0, columns];
+  // A pair whose first vector is the second one of the pair before would tear that apart.
+  const tailWidth = rest > lanes ? width : lanes, tail = Math.max(0, columns - tailWidth);
+  const tailLanes = columns >= tailWidth ? [tailWidth - rest, tailWidth] : [0, columns];
 
   /** The products of one vector of dout's row for a block of filters and a group of taps. */
   function writeVector(
@@ -252,8 +253,11 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
   /** Adds so many sums to their vectors. */
   function takeOutTile(count: number): void {
     const tile = sums.slice(0, count * halves.length);
-    if (paired) takeOutPairs(f, vector, tile, sumAt, job.pairs!);
-    else takeOut(f, vector, tile, sumAt);
+    takeOut(f, vector, paired ? addPairs(f, vector, tile, job.pairs!) : tile, sumAt);
+    for (const sum of paired ? tile : []) {
+      pushZero(f);
+      f.set(sum);
+    }
   }
 
   function writeTile(group: readonly number[]): void {

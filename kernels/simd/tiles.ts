@@ -109,16 +109,21 @@ export function convTiles(
     const [best] = (tile === undefined ? VECTORS[run.size - 1] : [tile.width])
       .map((vectors) => rowTiles(run.size, vectors, rows, columns, paired ? 2 * lanes : lanes))
       .sort((a, b) => a.cost - b.cost);
-    return { ...run, rows: paired ? inPairs(best.tiles, lanes) : best.tiles };
+    return { ...run, rows: paired ? inPairs(best.tiles, columns, lanes) : best.tiles };
   });
 }
 
-/** Writes tiles of pairs, whose columns are where pairs start, as tiles of vectors. */
-function inPairs(rows: readonly RowTile[], lanes: number): RowTile[] {
+/**
+ * Writes tiles of pairs, whose columns are where pairs start, as tiles of vectors. A last pair whose first
+ * vector is the second one of the pair before would tear that apart: its second vector stays alone.
+ */
+function inPairs(rows: readonly RowTile[], columns: number, lanes: number): RowTile[] {
+  const alone = columns % (2 * lanes) === lanes ? columns - 2 * lanes : -1;
+  const vectorsOf = (start: number) => start === alone ? [] : [start];
   return rows.map(({ tiles, ...rest }) => ({
     ...rest,
     tiles: tiles.map(({ columns, times }) => ({
-      columns: columns.flatMap((column) => [column, column + lanes]),
+      columns: columns.flatMap((start) => [...vectorsOf(start), start + lanes]),
       times,
     })),
   }));

@@ -157,31 +157,24 @@ export function takeOut(f: Func, vector: Vector, sums: readonly Local[], to: Loc
 }
 
 /**
- * Writes for each pair of sums: vector number i from an address on += both; then both = 0. Pairs go through
- * the memory at another address, as engines make pairs of what is stored side by side.
+ * Adds the two vectors of each pair of sums. They go through the memory, as engines make pairs of what is
+ * stored side by side.
+ *
+ * @returns The local of each pair's sum, the first of its two.
  */
-export function takeOutPairs(
+export function addPairs(
   f: Func,
   vector: Vector,
   sums: readonly Local[],
-  to: Local,
   through: number,
-): void {
-  for (const [i, sum] of sums.entries()) {
-    f.const(through).get(sum).at("v128.store", i * 16);
+): Local[] {
+  for (const [i, sum] of sums.entries()) f.const(through).get(sum).at("v128.store", i * 16);
+  const firsts = sums.filter((_, i) => i % 2 === 0);
+  for (const [i, first] of firsts.entries()) {
+    f.const(through).at("v128.load", i * 32).const(through).at("v128.load", i * 32 + 16);
+    f.op(vector.add).set(first);
   }
-  for (const sum of sums) {
-    pushZero(f);
-    f.set(sum);
-  }
-  for (let i = 0; i < sums.length / 2; i++) {
-    f.get(to).get(to).at("v128.load", i * 16);
-    for (const half of [0, 16]) {
-      f.const(through).at("v128.load", i * 32 + half);
-      if (half > 0) f.op(vector.add);
-    }
-    f.op(vector.add).at("v128.store", i * 16);
-  }
+  return firsts;
 }
 
 const zeros = new Uint8Array(16);

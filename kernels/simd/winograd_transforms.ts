@@ -20,8 +20,8 @@ import {
 } from "./winograd_tiles.ts";
 
 /**
- * Writes a loop over channels, rows of tiles and vectors of tiles of one image. The plain planes have two
- * rows a tile; the pointer into the transformed ones continues by itself.
+ * Writes a loop over channels, rows of tiles and vectors of tiles of one image, or pairs of vectors. The plain
+ * planes have two rows a tile; the pointer into the transformed ones continues by itself.
  */
 function eachVector(
   f: Func,
@@ -31,7 +31,8 @@ function eachVector(
   planes: Planes,
   planeStep: number,
   transformedAt: Local,
-  write: (at: Local) => void,
+  pairs: boolean,
+  write: (at: Local, together: number) => void,
   nextChannel: () => void = () => {},
 ): void {
   const [channel, row, column, rowAt, at] = f.locals("i32", 5);
@@ -39,10 +40,13 @@ function eachVector(
     f.get(planeStart).set(rowAt);
     f.repeat(row, patch.rows, () => {
       f.get(rowAt).set(at);
-      f.repeat(column, patch.vectors, () => {
-        write(at);
-        f.advance(at, planeStep).advance(transformedAt, 16);
-      });
+      const several = (times: number, together: number) =>
+        f.repeat(column, times, () => {
+          write(at, together);
+          f.advance(at, together * planeStep).advance(transformedAt, together * 16);
+        });
+      if (pairs) several(patch.vectors >> 1, 2);
+      several(pairs ? patch.vectors & 1 : patch.vectors, 1);
       f.advance(rowAt, 2 * planes.row);
     });
     f.advance(planeStart, planes.plane).advance(transformedAt, patch.blockBytes - patch.imageBytes);
@@ -71,46 +75,57 @@ const SCALES = [1, 0.5, 0.5, 1];
  *
  * @param f The function to write into.
  * @param vector The kind of vector.
+ * @param together How many vectors of lines: 2 are a pair.
  * @param along What a line is multiplied by.
  * @param across What the first results of the lines, the second and so on, are multiplied by.
- * @param load Pushes a number of a line.
+ * @param load Pushes a number of a line, of one vector.
  * @param store Takes a result, which is in a local.
  */
 function writeTransform(
   f: Func,
   vector: Vector,
+  together: number,
   along: Matrix,
   across: Matrix,
-  load: (line: number, place: number) => void,
-  store: (line: number, place: number, result: Local) => void,
+  load: (line: number, place: number, which: number) => void,
+  store: (line: number, place: number, result: Local, which: number) => void,
 ): void {
-  const loaded = f.locals("v128", along[0].length);
-  const lines = along.map(() => f.locals("v128", across[0].length));
-  const results = f.locals("v128", across.length);
-  const multiply = (matrix: Matrix, numbers: readonly Local[], results: readonly Local[]) => {
+  /** Locals for some numbers, of each vector. */
+  const numbers = (count: number) =>
+    Array.from({ length: count }, () => f.locals("v128", together));
+  const loaded = numbers(along[0].length);
+  const lines = along.map(() => numbers(across[0].length));
+  const results = numbers(across.length);
+  const multiply = (matrix: Matrix, from: readonly Local[][], to: readonly Local[][]) => {
     for (const [i, factors] of matrix.entries()) {
-      let some = false;
-      for (const [k, factor] of factors.entries()) {
-        if (factor === 0) continue;
-        if (!some && factor < 0) pushZero(f);
-        f.get(numbers[k]);
-        if (factor < 0) f.op(vector.sub);
-        else if (some) f.op(vector.add);
-        some = true;
+      for (const [which, result] of to[i].entries()) {
+        let some = false;
+        for (const [k, factor] of factors.entries()) {
+          if (factor === 0) continue;
+          if (!some && factor < 0) pushZero(f);
+          f.get(from[k][which]);
+          if (factor < 0) f.op(vector.sub);
+          else if (some) f.op(vector.add);
+          some = true;
+        }
+        f.set(result);
       }
-      f.set(results[i]);
     }
   };
   for (let line = 0; line < across[0].length; line++) {
-    for (const [place, number] of loaded.entries()) {
-      load(line, place);
-      f.set(number);
+    for (const [place, each] of loaded.entries()) {
+      for (const [which, number] of each.entries()) {
+        load(line, place, which);
+        f.set(number);
+      }
     }
     multiply(along, loaded, lines.map((numbers) => numbers[line]));
   }
   for (const [line, numbers] of lines.entries()) {
     multiply(across, numbers, results);
-    for (const [place, result] of results.entries()) store(line, place, result);
+    for (const [place, each] of results.entries()) {
+      for (const [which, result] of each.entries()) store(line, place, result, which);
+    }
   }
 }
 
@@ -132,14 +147,16 @@ export function writeInputTransform(
   // Columns 0 to 3 of a tile are two even and two odd ones of the split row.
   const columns = [0, pitch * bytes, bytes, (pitch + 1) * bytes];
   pushSum(f, target.start, 1).set(to);
-  eachVector(f, patch, channels, 0, x, 16, to, (at) => {
+  eachVector(f, patch, channels, 0, x, 16, to, vector.pairs, (at, together) => {
     writeTransform(
       f,
       vector,
+      together,
       INPUT,
       INPUT,
-      (row, k) => f.get(at).at("v128.load", row * x.row + columns[k]),
-      (k, row, result) => f.get(to).get(result).at("v128.store", (row * 4 + k) * target.step),
+      (row, k, which) => f.get(at).at("v128.load", row * x.row + columns[k] + which * 16),
+      (k, row, result, which) =>
+        f.get(to).get(result).at("v128.store", (row * 4 + k) * target.step + which * 16),
     );
   });
 }
@@ -169,6 +186,7 @@ export function writeOutputTransform(
     writeTransform(
       f,
       vector,
+      1,
       OUTPUT,
       OUTPUT,
       (k, row) => f.get(from).at("v128.load", (row * 4 + k) * products.step),
@@ -190,7 +208,8 @@ export function writeOutputTransform(
       },
     );
   };
-  eachVector(f, patch, filters, 0, out, 32, from, write, () => {
+  // Its results are merged, which keeps pairs apart.
+  eachVector(f, patch, filters, 0, out, 32, from, false, write, () => {
     f.advance(biasAt, vector.bytes);
     loadBias();
   });
@@ -209,14 +228,17 @@ export function writeGradientTransform(
 ): void {
   const to = f.local("i32");
   pushSum(f, target.start, 1).set(to);
-  eachVector(f, patch, filters, 0, dout, 16, to, (at) => {
+  eachVector(f, patch, filters, 0, dout, 16, to, vector.pairs, (at, together) => {
     writeTransform(
       f,
       vector,
+      together,
       OUTPUT_GRADIENT,
       OUTPUT_GRADIENT,
-      (row, k) => f.get(at).at("v128.load", row * dout.row + k * pitch * vector.bytes),
-      (k, row, result) => f.get(to).get(result).at("v128.store", (row * 4 + k) * target.step),
+      (row, k, which) =>
+        f.get(at).at("v128.load", row * dout.row + k * pitch * vector.bytes + which * 16),
+      (k, row, result, which) =>
+        f.get(to).get(result).at("v128.store", (row * 4 + k) * target.step + which * 16),
     );
   });
 }
@@ -269,6 +291,7 @@ export function writeWeightTransform(
     writeTransform(
       f,
       vectors.float64,
+      1,
       columns.map(({ factors }) => factors),
       rows.map(({ factors }) => factors),
       (ky, kx) => {
@@ -332,6 +355,7 @@ export function writeSumTransform(
     writeTransform(
       f,
       vectors.float64,
+      1,
       transposed(rows, KH),
       transposed(columns, KW),
       (column, row) => {
