@@ -128,12 +128,15 @@ function scheduleImages(pass: Pass, vector: Vector, features: Features): Choice 
   const direct = options.direct.costOf(pass, vector), gemm = options.gemm.costOf(pass, vector);
   // Direct sums are the simpler code: products of matrices must save something in a call of one image.
   const byGemm = gemm.image < 1.05 * direct.image && costOf(gemm, 1) < 0.95 * costOf(direct, 1);
-  const winograd = options.winograd.serves(pass, features) && winogradPays(vector, pass)
+  const tiles = options.winograd.serves(pass, features) && winogradPays(vector, pass)
     ? options.winograd.costOf(pass, vector)
     : undefined;
+  const from = tiles && fewestImages(tiles, gemm);
+  // Products of matrices may be faster for any number of images.
+  const winograd = from === undefined ? undefined : tiles;
   const algorithm = winograd ? "winograd" : byGemm ? "gemm" : "direct";
   const best = winograd ?? (byGemm ? gemm : direct);
-  const few = winograd && (fewestImages(winograd, gemm) ?? 1) - 1;
+  const few = from && from - 1;
   return {
     algorithm,
     few: few === 0 ? undefined : few,
@@ -149,9 +152,10 @@ function batchedChoice(
   vector: Vector,
   features: Features,
   other: Cost,
+  together = panelImages(vector),
 ): Pick<Choice, "batched" | "batchedRest"> {
   if (!batched.serves(pass, features)) return {};
-  const cost = batched.costOf(pass, vector), together = panelImages(vector);
+  const cost = batched.costOf(pass, vector);
   // Panels are computed whole: a rest must be worth one.
   const panel = together * cost.image, saved = together * other.image - panel;
   if (saved <= 0) return {};
@@ -200,10 +204,10 @@ function scheduleWeights(pass: Pass, vector: Vector, features: Features): Choice
   const algorithm = from === undefined && byGemm ? "gemm" : winograd ? "winograd" : "direct";
   const best = algorithm === "gemm" ? gemm : most;
   const few = algorithm === "gemm" ? 0 : (from ?? 1) - 1;
-  // Its sums are those of both vectors: there are no pairs.
-  const single = { ...vector, pairs: false };
-  const many = batchedChoice(options, pass, single, features, best);
-  const some = byGemm ? batchedChoice(options, pass, single, features, gemm) : {};
+  // A panel is one pair.
+  const together = panelImages({ ...vector, pairs: false });
+  const many = batchedChoice(options, pass, vector, features, best, together);
+  const some = byGemm ? batchedChoice(options, pass, vector, features, gemm, together) : {};
   // Images in the lanes are asked before products of matrices, but after direct sums of few images.
   const isSooner = some.batched !== undefined && some.batched <= few;
   return {
