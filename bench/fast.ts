@@ -11,6 +11,7 @@ import { RandomState, useThreads } from "../mod.ts";
 import { readForRecipe, recipeSolver } from "../examples/lib/recipe_solver.ts";
 import { type Recipe, recipes } from "../examples/lib/recipes.ts";
 import { path, scriptOptions, whole } from "../tools/options.ts";
+import { choosePairs, pairs } from "./vector_pairs.ts";
 
 const options = scriptOptions({
   usage: "deno task bench:fast",
@@ -20,8 +21,10 @@ const options = scriptOptions({
     threads: whole(2, [1, 64], "threads of both"),
     iterations: whole(100, [1, 10_000], "iterations of both"),
     slot: whole(20, [1, 1000], "iterations of one before the other takes its turn"),
+    pairs,
   },
 });
+choosePairs(options.pairs);
 
 const { data: folder = "data", threads, iterations, slot } = options;
 

@@ -20,6 +20,7 @@ import { bind, explain, ours, prepared } from "./peers/ours.ts";
 import { type Job, makeJob, type Peer, type Results } from "./peers/peer.ts";
 import { tfjs } from "./peers/tfjs.ts";
 import { torch } from "./peers/torch.ts";
+import { choosePairs, pairs } from "./vector_pairs.ts";
 
 const dtypes = ["float32", "float64"] as const;
 const directions = ["fwd", "bwd"] as const;
@@ -47,8 +48,10 @@ const options = scriptOptions({
       Object.keys(makers),
       "implementations, by parts of their names, separated by commas",
     ),
+    pairs,
   },
 });
+choosePairs(options.pairs);
 
 const settings: Settings = {
   rounds: options.quick ? 3 : 7,

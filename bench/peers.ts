@@ -22,10 +22,11 @@ import { bind, ours } from "./peers/ours.ts";
 import { type Job, type Peer, type Results, workloads } from "./peers/peer.ts";
 import { tfjs } from "./peers/tfjs.ts";
 import { torch } from "./peers/torch.ts";
+import { choosePairs, pairs } from "./vector_pairs.ts";
 
 const extras: Readonly<Record<string, () => string[][] | Promise<string[][]>>> = {
   small: smallCall,
-  cold: coldCalls,
+  cold: () => coldCalls(isPaired),
   size: bundleSizes,
 };
 
@@ -66,8 +67,10 @@ const options = scriptOptions({
       "implementations, by parts of their names, separated by commas",
     ),
     min: flag("the least time instead of the median: for a machine that others use too"),
+    pairs,
   },
 });
+const isPaired = choosePairs(options.pairs);
 
 const { threads } = options;
 const onThreads = threads > 1 ? `${threads} threads` : "one thread";

@@ -13,6 +13,7 @@
 import { recipes } from "../examples/lib/recipes.ts";
 import { LayerTimes, type Phase } from "./layer_times.ts";
 import { scriptOptions, whole, word } from "../tools/options.ts";
+import { choosePairs, pairs } from "./vector_pairs.ts";
 import {
   cropAndMirror,
   Net,
@@ -36,8 +37,10 @@ const options = scriptOptions({
     threads: whole(1, [1, 256], "threads, to compare with one"),
     kernels: word("auto", ["auto", "simd", "generated", "naive"], "which kernels run"),
     rounds: whole(10, [1, 100_000], "iterations that are timed"),
+    pairs,
   },
 });
+choosePairs(options.pairs);
 
 /** Iterations before the timed ones, for the compiler. */
 const WARMUP = 2;

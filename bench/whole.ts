@@ -15,6 +15,7 @@ import { firstLine, note } from "./compare.ts";
 import { LayerTimes } from "./layer_times.ts";
 import { loadOrt, sessionOptions } from "./peers/onnxruntime.ts";
 import { tfjsNet } from "./peers/tfjs_net.ts";
+import { choosePairs, pairs } from "./vector_pairs.ts";
 import { drawnNet, wholeNets } from "./whole_nets.ts";
 
 const names = Object.keys(wholeNets) as (keyof typeof wholeNets)[];
@@ -26,8 +27,10 @@ const options = scriptOptions({
     batch: whole(1, [1, 100], "images"),
     rounds: whole(7, [1, 1000], "rounds of each implementation in turn"),
     layers: flag("split ours by layers, in place of the others"),
+    pairs,
   },
 });
+choosePairs(options.pairs);
 
 /** How far scores may be from ours, relative to the largest: sums of other orders, in float32. */
 const TOLERANCE = 1e-3;

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { useArithmetic } from "../kernels/select.ts";
+import { useArithmetic, useVectorPairs } from "../kernels/select.ts";
 import { dump } from "../kernels/simd/dump.ts";
-import { hasSimd } from "../kernels/simd/features.ts";
+import { features, hasSimd } from "../kernels/simd/features.ts";
 import { geometryOf, geometryOptions } from "./geometry.ts";
 import { modulesOf } from "./modules.ts";
 import { flag, InputError, orRefused, runCommand, type Values, word } from "./options.ts";
@@ -17,6 +17,7 @@ const options = {
   direction: word("forward", ["forward", "dx", "dw"], "which of the kernel's passes"),
   relu: flag("a convolution's relu follows forward"),
   arithmetic: word("fast", ["fast", "reproducible"], "how the kernel may compute"),
+  pairs: flag("the kernel for pairs of vectors, which V8 may run as one of 32 bytes"),
 };
 
 const about = `Prints the WebAssembly of a shape's SIMD kernel as text.
@@ -34,6 +35,10 @@ function main(values: Values<typeof options>): number {
   const [N] = values.x!.length === 4 ? values.x! : [1];
   if (N < 1) throw new InputError("--x must hold an image: N is 0");
   using _ = useArithmetic(values.arithmetic);
+  using _pairs = useVectorPairs(values.pairs);
+  if (values.pairs && !features().pairs) {
+    throw new InputError("--pairs needs fast arithmetic, and relaxed multiply-add");
+  }
   if (!hasSimd()) throw new InputError("this host's WebAssembly has no vectors");
   const call = { images: N, dtype, direction, relu };
   const { name, modules } = orRefused(() => modulesOf(geometry, call));

@@ -5,6 +5,7 @@
  * @module
  */
 
+import process from "node:process";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { ArgumentRangeError, ArgumentTypeError } from "../kernels/errors.ts";
 
@@ -286,11 +287,11 @@ export function helpText({ usage, about, options }: Command<Options>): string {
 export async function runCommand<O extends Options>(
   command: Command<O>,
   main: (values: Values<O>, operands: readonly string[]) => number | Promise<number>,
-  args: readonly string[] = Deno.args,
+  args: readonly string[] = process.argv.slice(2),
 ): Promise<never> {
   try {
     const { values, operands } = argumentsOf(command, args);
-    Deno.exit(await main(values, operands));
+    process.exit(await main(values, operands));
   } catch (error) {
     refuse(error);
   }
@@ -304,7 +305,7 @@ export async function runCommand<O extends Options>(
  */
 export function scriptOptions<O extends Options>(command: Command<O>): Values<O> {
   try {
-    return argumentsOf(command, Deno.args).values;
+    return argumentsOf(command, process.argv.slice(2)).values;
   } catch (error) {
     refuse(error);
   }
@@ -317,11 +318,11 @@ function argumentsOf<O extends Options>(
   const read = readArguments(command, args);
   if (read !== undefined) return read;
   console.log(helpText(command));
-  Deno.exit(0);
+  process.exit(0);
 }
 
 function refuse(error: unknown): never {
   if (!(error instanceof InputError)) throw error;
   console.error(`Error: ${error.message}`);
-  Deno.exit(2);
+  process.exit(2);
 }

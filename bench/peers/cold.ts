@@ -1,16 +1,17 @@
 /**
  * Prints the milliseconds of the first forward and backward call of a workload, as JSON. Arguments: its
- * name, the dtype, and `warm` to run another shape before it. One image, so that what is measured is
- * making the kernel, not running it.
+ * name, the dtype, and then `warm` to run another shape before it, `pairs` to run on pairs of vectors. One
+ * image, so that what is measured is making the kernel, not running it.
  *
  * @module
  */
 
+import { useVectorPairs } from "../../mod.ts";
 import { bind } from "./ours.ts";
 import { makeJob, workloads } from "./peer.ts";
 import type { Workload } from "./peer.ts";
 
-const [name, dtype, warm] = Deno.args;
+const [name, dtype, ...words] = Deno.args;
 const workload = workloads.find((candidate) => candidate.name === name);
 if (workload === undefined || (dtype !== "float32" && dtype !== "float64")) {
   throw new Error(`No workload ${name} in ${dtype}`);
@@ -29,7 +30,8 @@ function firstCalls(workload: Workload): number[] {
   });
 }
 
-if (warm) {
+if (words.includes("pairs")) useVectorPairs(true);
+if (words.includes("warm")) {
   const [N, C, H, W] = workload.x;
   firstCalls({ ...workload, x: [N, C, H + 2, W + 2] });
 }

@@ -5,6 +5,7 @@
  */
 
 import { convForward, explainConv, RandomState } from "../../mod.ts";
+import { V8_FLAGS } from "../vector_pairs.ts";
 import { workloads } from "./peer.ts";
 
 const { pathname: root } = new URL("../../", import.meta.url);
@@ -50,8 +51,12 @@ export function smallCall(): string[][] {
   return rows;
 }
 
-/** The first call of each shape with one image, in a process of its own, and after another shape's. */
-export async function coldCalls(): Promise<string[][]> {
+/**
+ * The first call of each shape with one image, in a process of its own, and after another shape's.
+ *
+ * @param isPaired Whether these run on pairs of vectors, as this process does.
+ */
+export async function coldCalls(isPaired: boolean): Promise<string[][]> {
   const rows = [[
     "first call of one image, ms",
     "dtype",
@@ -61,10 +66,11 @@ export async function coldCalls(): Promise<string[][]> {
     "bwd, later shape",
   ]];
   const script = new URL("cold.ts", import.meta.url).pathname;
+  const flags = isPaired ? [`--v8-flags=${V8_FLAGS}`] : [], pairs = isPaired ? ["pairs"] : [];
   for (const { name } of workloads) {
     for (const dtype of ["float32", "float64"]) {
       const run = async (...more: string[]) => {
-        const args = ["run", "--no-lock", "-A", script, name, dtype, ...more];
+        const args = ["run", "--no-lock", "-A", ...flags, script, name, dtype, ...pairs, ...more];
         const { stdout } = await new Deno.Command(Deno.execPath(), { args, stderr: "inherit" })
           .output();
         return (JSON.parse(new TextDecoder().decode(stdout)) as number[]).map((ms) =>

@@ -48,9 +48,14 @@ export async function finish(child: Deno.ChildProcess): Promise<Finished> {
   return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
 }
 
-/** Runs a command to its end. */
-export async function run(script: string, args: readonly string[]): Promise<Finished> {
-  return await finish(start(script, args));
+/** Runs a command to its end, with more options of Deno's if there are any. */
+export async function run(
+  script: string,
+  args: readonly string[],
+  ...options: readonly string[]
+): Promise<Finished> {
+  const wrap = ([deno, run, ...rest]: string[]) => [deno, run, ...options, ...rest];
+  return await finish(start(script, args, wrap));
 }
 
 /** Asserts that a command says in one line what is wrong, and exits with 2. */

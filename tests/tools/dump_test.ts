@@ -38,6 +38,7 @@ describe("deno task dump", () => {
       /^;; conv-3x31x31-25x3x3-s2p1-f64\S* dw float64: /,
     ],
     "a convolution and its relu": [[...small, "--relu"], /^;; conv-8x9x9-8x3x3-s1p1\S* forward /],
+    "a convolution for pairs of vectors": [[...strided, "--pairs"], /^;; \S+-pairs-simd forward /],
     "a max-pool": [["--x", "3,8,8", "--pool", "2,2", "--stride", "2"], /^;; maxpool-8x8-2x2-s2/],
     "an average pool's gradient": [
       ["--x", "3,8,8", "--average", "2,2", "--stride", "2", "--direction", "dx"],
@@ -76,6 +77,10 @@ describe("deno task dump", () => {
     "a batch of no image": [["--x", "0,3,8,8", "--pool", "2,2"], /--x must hold an image/],
     "dw of a pool": [["--x", "3,8,8", "--pool", "2,2", "--direction", "dw"], /dw is for convol/],
     "relu of a pool": [["--x", "3,8,8", "--pool", "2,2", "--relu"], /--relu is for convolutions/],
+    "pairs that may not fuse": [
+      [...small, "--pairs", "--arithmetic", "reproducible"],
+      /--pairs needs fast arithmetic/,
+    ],
     "a direction that is none": [[...small, "--direction", "back"], /--direction must be one of/],
   };
   for (const [what, [args, message]] of Object.entries(mistakes)) {
