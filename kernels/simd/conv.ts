@@ -112,14 +112,14 @@ function taking(
   };
 }
 
-/** An attempt that, with packed weights, leaves an image that is alone to a program for one. */
+/** An attempt that leaves an image that is alone to a program for one. */
 function withSingle(attempt: ImageAttempt, single: ImageAttempt): ImageAttempt {
+  const choose = (several: ImageRun, one: ImageRun): ImageRun => (N, ...args) =>
+    (N === 1 ? one : several)(N, ...args);
   return {
-    ...attempt,
-    bind(w, epilogue) {
-      const several = attempt.bind(w, epilogue), one = single.bind(w, epilogue);
-      return (N, ...args) => (N === 1 ? one : several)(N, ...args);
-    },
+    size: attempt.size,
+    run: choose(attempt.run, single.run),
+    bind: (...args) => choose(attempt.bind(...args), single.bind(...args)),
   };
 }
 

@@ -7,7 +7,7 @@
 
 import { meetingsOf, type Pass, type Phase, phasesOf } from "../passes.ts";
 import { lanesTogether, type Vector } from "./vector.ts";
-import { forwardGrid, tileProducts, weightGrid, winogradCost } from "./winograd_tiles.ts";
+import { tileProducts, weightGrid, winogradCost } from "./winograd_tiles.ts";
 
 /** What a call costs: once, to pack its weights or if they are packed already, and for each image. */
 export interface Cost {
@@ -109,10 +109,7 @@ export function winogradCosts(pass: Pass, vector: Vector): Cost {
   const { rows, columns, inputs, outputs } = pass;
   const weights = tileProducts(rows.taps.length, columns.taps.length) * inputs * outputs;
   const image = 1.15 * winogradCost(vector, pass) + copyCost(pass);
-  // Images that are worked on together cost the same if some of them are not there.
-  const missing = (forwardGrid(vector, pass).images - 1) * image;
-  // With packed weights an image that is alone has a program of its own.
-  return { call: 15 * weights + missing, prepared: LOAD_COST * weights, image };
+  return { call: 4 * weights, prepared: LOAD_COST * weights, image };
 }
 
 /** Vectors of a plane below which the memory of the sums is what takes long. */

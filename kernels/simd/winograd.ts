@@ -57,6 +57,9 @@ import {
   writeWeightTransform,
 } from "./winograd_transforms.ts";
 
+/** Bytes between planes of weights: a multiple of 4 KB apart they would share their places in the cache. */
+const PLANE_GAP = 64;
+
 /** Plans a forward pass, or the gradient of the input: dout's correlation with the rotated kernels. */
 export function planWinograd(
   pass: Pass,
@@ -88,7 +91,9 @@ export function planWinograd(
   const kernels = filters * channels, taps = KH * KW;
   const matrix = kernels * bytes;
   const rawWeights = layout.region("weights", taps * matrix);
-  const weights = layout.region("transformed weights", tileProducts(KH, KW) * matrix);
+  const weightBytes = tileProducts(KH, KW) * matrix + (planes.length - 1) * PLANE_GAP;
+  const weights = layout.region("transformed weights", weightBytes);
+  const planeStarts = planes.map(({ before }, i) => before * matrix + i * PLANE_GAP);
   const bias = layout.region("bias", filters * bytes);
   const nonFiniteFlag = layout.region("non-finite flag", 16);
   const outSize = filters * OH * OW;
@@ -107,7 +112,7 @@ export function planWinograd(
 
   function make({ relu = false }: Epilogue, inPlace = false): ImageProgram {
     const assembly = new Assembly();
-    const packed = new PackedWeights(vector, weights, tileProducts(KH, KW) * kernels, inPlace);
+    const packed = new PackedWeights(vector, weights, weightBytes / bytes, inPlace);
     const pad = assembly.func("pad", ["i32", "i32"]);
     x.write(pad, { from: 0, to: 1 });
     const transform = assembly.func("transform", ["i32", "i32"]);
@@ -128,7 +133,7 @@ export function planWinograd(
         moved: {
           input: alike[alike.length - 1] * tilesIn.step,
           output: alike[alike.length - 1] * tilesOut.step,
-          weights: planes[alike[alike.length - 1]].before * matrix,
+          weights: planeStarts[alike[alike.length - 1]],
           bias: 0,
         },
       }));
@@ -171,8 +176,8 @@ export function planWinograd(
         imageBatch.get(xRow).get(at).call(transform);
         imageBatch.advance(xRow, x.step.planes).advance(at, inputs.imageBytes);
       });
-      for (const [i, { before }] of planes.entries()) {
-        imageBatch.const(i * tilesIn.step).const(i * tilesOut.step).const(before * matrix);
+      for (const [i, planeStart] of planeStarts.entries()) {
+        imageBatch.const(i * tilesIn.step).const(i * tilesOut.step).const(planeStart);
         imageBatch.const(0).call(multiply[i]);
       }
       imageBatch.get(outBlock).set(outRow).const(0).set(at);
@@ -189,21 +194,26 @@ export function planWinograd(
         imageBatch.advance(wideAt, wideBytes).advance(outAt, outSize * bytes);
       });
     }
-    writeWeightTransform(assembly, vector, KH, KW, channels, weights, matrix, rotated180)
-      .reads(rawWeights, taps * matrix);
-    const module = compile(assembly, layout, packed.layout);
-
     const kernel = taps * bytes;
     // A gradient's outputs are the kernels' channels.
     const [filterStep, channelStep] = rotated180
       ? [kernel, kernel * filters]
       : [kernel * channels, kernel];
+    const starts = planeStarts.map((start) => weights + start);
+    const steps = { channels, channelStep, filterStep, starts, bytes: weightBytes };
+    const transforms = writeWeightTransform(assembly, vector, { KH, KW, rotated180, ...steps });
+    for (const f of transforms) f.reads(rawWeights, taps * matrix);
+    const module = compile(assembly, layout, packed.layout);
+
     function transformWeights(queue: Queue, w: FloatArray): void {
       queue.load(rawWeights, w, 0, w.length);
       eachOutput(tiles, channels, (filter, at, block, before) => {
+        // Neighbors in a block go together: the second of them is done.
+        if (before % 2 === 1) return;
         const from = rawWeights + filter * filterStep;
         const [blocks, place] = [(at - before) * bytes, before * bytes];
-        queue.call("transformWeights", from, channelStep, blocks, place, block * bytes);
+        const together = before + 1 < block ? 2 : 1;
+        queue.call(`transform${together}`, from, blocks, place, block * bytes);
       });
     }
 

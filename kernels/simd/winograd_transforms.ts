@@ -14,7 +14,6 @@ import {
   partsOf,
   type Patch,
   placeOfProduct,
-  tileProducts,
   type Transformed,
   windowPlanes,
 } from "./winograd_tiles.ts";
@@ -250,34 +249,57 @@ function writeScale(f: Func, row: Part, column: Part): void {
   f.vector(new Uint8Array(Float64Array.of(scale, scale).buffer)).op("f64x2.mul");
 }
 
+/** What the transform of weights works on. */
+export interface WeightTransform {
+  /** The kernels' rows and columns, and whether they are turned by 180 degrees. */
+  readonly KH: number;
+  readonly KW: number;
+  readonly rotated180: boolean;
+  readonly channels: number;
+  /** Bytes from a channel's kernel to the next one's, and from a filter's. */
+  readonly channelStep: number;
+  readonly filterStep: number;
+  /** Where each plane's numbers go, and the bytes of all planes. */
+  readonly starts: readonly number[];
+  readonly bytes: number;
+}
+
 /**
- * Writes a function "transformWeights" for a filter's kernels, which computes in float64. Its parameters are
- * where the first kernel is, and the bytes from one channel to the next; the bytes of the blocks of filters
- * before the filter's, and of the filters before it in its block, in a plane of one product; and the bytes
- * from one number to the next there. So dx, where its planes are as large as out's, has the same code.
+ * Writes functions "transform1" for a filter's kernels and "transform2" for those of two that are neighbors in
+ * a block of filters, one in each lane: they compute in float64. Their parameters are where the first kernel
+ * is; the bytes of the blocks of filters before the filter's, and of the filters before it in its block, in a
+ * plane of one product; and the bytes from one number to the next there. So dx, where its planes are as large
+ * as out's, has the same code.
  *
  * @param assembly The module.
  * @param vector The kind of numbers.
- * @param KH The kernels' rows.
- * @param KW The kernels' columns.
- * @param channels How many channels there are.
- * @param start Where the first plane's numbers go.
- * @param matrix The bytes of one product's numbers, of all filters and channels.
- * @returns The function, which does not know yet where the kernels are.
+ * @param transform What it works on.
+ * @returns The functions, which do not know yet where the kernels are.
  */
 export function writeWeightTransform(
   assembly: Assembly,
-  { bytes, loadSplat, storeLane }: Vector,
-  KH: number,
-  KW: number,
-  channels: number,
-  start: number,
-  matrix: number,
-  rotated180: boolean,
+  vector: Vector,
+  transform: WeightTransform,
+): Func[] {
+  return [1, 2].map((filters) =>
+    writeFilters(
+      assembly.func(`transform${filters}`, Array(4).fill("i32")),
+      vector,
+      transform,
+      filters,
+    )
+  );
+}
+
+/** Writes one of them. */
+function writeFilters(
+  f: Func,
+  { bytes, loadSplat, loadLane, storeLane }: Vector,
+  { KH, KW, rotated180, channels, channelStep, filterStep, starts, bytes: all }: WeightTransform,
+  filters: number,
 ): Func {
-  const f = assembly.func("transformWeights", ["i32", "i32", "i32", "i32", "i32"])
-    .writes(start, tileProducts(KH, KW) * matrix);
-  const [from, fromStep, blocks, before, step] = [0, 1, 2, 3, 4];
+  f.writes(starts[0], all);
+  const [from, blocks, before, step] = [0, 1, 2, 3];
   const rows = partsOf(KH), columns = partsOf(KW), planes = windowPlanes(KH, KW);
   // Planes of as many products lie alike.
   const pointers = new Map<number, Local>();
@@ -295,8 +317,10 @@ export function writeWeightTransform(
       columns.map(({ factors }) => factors),
       rows.map(({ factors }) => factors),
       (ky, kx) => {
-        const tap = ky * KW + kx;
-        f.get(from).at(loadSplat, (rotated180 ? KH * KW - 1 - tap : tap) * bytes);
+        const tap = ky * KW + kx, at = (rotated180 ? KH * KW - 1 - tap : tap) * bytes;
+        if (filters > 1) f.get(from);
+        f.get(from).at(loadSplat, at);
+        if (filters > 1) f.laneAt(loadLane, 1, at + filterStep);
         if (bytes === 4) f.op("f64x2.promote_low_f32x4");
       },
       (column, row, result) => {
@@ -306,10 +330,13 @@ export function writeWeightTransform(
         f.get(result);
         writeScale(f, rows[row], columns[column]);
         if (bytes === 4) f.op("f32x4.demote_f64x2_zero");
-        f.laneAt(storeLane, 0, start + plane.before * matrix);
+        const at = starts[planes.indexOf(plane)];
+        if (filters === 1) f.laneAt(storeLane, 0, at);
+        else if (bytes === 4) f.laneAt("v128.store64_lane", 0, at);
+        else f.at("v128.store", at);
       },
     );
-    f.advanceBy(from, fromStep);
+    f.advance(from, channelStep);
     for (const [products, pointer] of pointers) {
       f.get(pointer).get(step).const(products).op("i32.mul").op("i32.add").set(pointer);
     }

@@ -103,7 +103,7 @@ describe("prepareConv()", () => {
       WebAssembly.Module.exports(module).map(({ name }) => name)
     );
     assertEquals(functions.length, 1);
-    assert(functions[0].includes("transformWeights"), functions[0].join());
+    assert(functions[0].includes("transform2"), functions[0].join());
     // One row of tiles holds the image, where several images take 8 vectors together.
     assertEquals(forwardGrid(vectors.float32, passOf(xShape, wShape, params)).images, 2);
   });
