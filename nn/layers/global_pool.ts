@@ -15,6 +15,9 @@ import { checkCache } from "../checks.ts";
 import { emptyLike, zerosLike } from "../tensor.ts";
 import { imageShape, type LayerDefinition, layerOf } from "./layer.ts";
 
+/** Values of a small plane. */
+const SMALL = 32;
+
 /** What a global average's backward pass needs of its forward pass. */
 export interface GlobalAverageCache {
   /** Shape of the input, (N, C, H, W). */
@@ -84,7 +87,10 @@ export function globalAverageBackward<A extends FloatArray>(
   const dx = emptyLike(dout, shape);
   const P = H * W, from = dout.data, to = dx.data;
   for (let plane = 0; plane < from.length; plane++) {
-    to.fill(from[plane] / P, plane * P, (plane + 1) * P);
+    const value = from[plane] / P, start = plane * P, end = start + P;
+    // A call of fill takes longer than a small plane.
+    if (P > SMALL) to.fill(value, start, end);
+    else for (let i = start; i < end; i++) to[i] = value;
   }
   return dx;
 }
