@@ -14,7 +14,7 @@ import { type DType, useThreads } from "../mod.ts";
 import { type Job, runHere, setJobRunner } from "../kernels/simd/job.ts";
 import { immediate } from "../kernels/simd/queue.ts";
 import { Recorder } from "../kernels/threads/recorder.ts";
-import { chunkSize, write } from "../kernels/threads/run.ts";
+import { beginWriting, chunkSize } from "../kernels/threads/run.ts";
 import { Team } from "../kernels/threads/team.ts";
 import { markdownTable } from "../tools/markdown.ts";
 import { scriptOptions, whole, word, words } from "../tools/options.ts";
@@ -39,7 +39,8 @@ interface Timed {
   /** Parts of a chunk. */
   readonly size: number;
   prepare: number;
-  /** What writes it down for other threads. */
+  /** What writes its first chunk down for other threads, and what writes all. */
+  writeFirst: number;
   write: number;
   readonly chunks: number[];
 }
@@ -56,16 +57,22 @@ function runTimed(job: Job, count: number, threads: number, recorder: Recorder):
   const size = chunkSize(job, count, threads), chunks: number[] = [];
   const endOf = (chunk: number) => Math.min(count, (chunk + 1) * size);
   const isCut = size < count, number = Math.ceil(count / size);
-  const writing = isCut
-    ? timeOf(() => write(recorder, job, number, (chunk) => [chunk * size, endOf(chunk)]))
-    : 0;
+  let write = 0, writeFirst = 0;
+  if (isCut) {
+    let next: ReturnType<typeof beginWriting>;
+    const rangeOf = (chunk: number) => [chunk * size, endOf(chunk)] as const;
+    writeFirst = timeOf(() => next = beginWriting(recorder, job, number, rangeOf));
+    write = writeFirst + timeOf(() => {
+      for (let chunk = 1; chunk < number; chunk++) next(chunk);
+    });
+  }
   const prepare = timeOf(() => {
     if (!job.prepare(immediate)) throw new Error("A job leaves its parts to the next attempt");
   });
   for (let chunk = 0; chunk < number; chunk++) {
     chunks.push(timeOf(() => job.run(immediate, chunk * size, endOf(chunk))));
   }
-  return { parts: count, size, prepare, write: writing, chunks };
+  return { parts: count, size, prepare, writeFirst, write, chunks };
 }
 
 /** How long one thread takes for a job. */
@@ -75,15 +82,18 @@ function onOne({ prepare, chunks }: Timed): number {
 
 /** How long threads take for a job, the dispatch included. */
 function makespan(timed: Timed, threads: number, dispatch: number): number {
-  const { prepare, write, chunks } = timed;
+  const { prepare, writeFirst, write, chunks } = timed;
   if (chunks.length === 1) return onOne(timed);
-  const free = Array<number>(Math.min(threads, chunks.length)).fill(prepare);
-  for (const chunk of chunks) {
-    // Whoever is free first takes the next chunk.
+  const woken = dispatch * Math.log2(threads);
+  const free = Array<number>(Math.min(threads, chunks.length)).fill(writeFirst + woken + prepare);
+  free[0] = write + woken + prepare;
+  const writeEach = (write - writeFirst) / (chunks.length - 1);
+  for (const [i, chunk] of chunks.entries()) {
+    // Whoever is free first takes the next chunk, when it is written.
     const at = free.indexOf(Math.min(...free));
-    free[at] += chunk;
+    free[at] = Math.max(free[at], writeFirst + i * writeEach) + chunk;
   }
-  return write + dispatch * Math.log2(threads) + Math.max(...free);
+  return Math.max(...free);
 }
 
 /** The milliseconds of an empty job on two threads. */
@@ -117,6 +127,7 @@ function simulate(name: string, direction: Direction, dtype: DType, team: Team, 
       jobs = round === 0 ? seen : jobs.map((job, i) => ({
         ...job,
         prepare: Math.min(job.prepare, seen[i].prepare),
+        writeFirst: Math.min(job.writeFirst, seen[i].writeFirst),
         write: Math.min(job.write, seen[i].write),
         chunks: job.chunks.map((chunk, k) => Math.min(chunk, seen[i].chunks[k])),
       }));

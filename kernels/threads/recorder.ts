@@ -104,9 +104,14 @@ export class Recorder implements Queue {
     this.#results[chunk] = [];
   }
 
+  /** Whether there is something that workers do not know yet. */
+  get hasMail(): boolean {
+    return this.#newBuffers.length + this.#newModules.length > 0;
+  }
+
   /** Sends workers what they do not know of the job yet. */
   send(): void {
-    if (this.#newBuffers.length + this.#newModules.length === 0) return;
+    if (!this.hasMail) return;
     const mail: Mail = {
       reset: this.#reset,
       buffers: this.#newBuffers,

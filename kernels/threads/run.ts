@@ -60,39 +60,51 @@ export function threadedRunner(team: Team, worth: Worth = WORTH): JobRunner {
     if (!team.isOpen || size >= count) return runHere(job, count);
     const chunks = Math.ceil(count / size);
     const endOf = (chunk: number) => Math.min(count, (chunk + 1) * size);
-    try {
-      write(recorder, job, chunks, (chunk) => [chunk * size, endOf(chunk)]);
-    } catch (error) {
-      if (error instanceof NoRoom) return runHere(job, count);
-      throw error;
-    }
+    const rangeOf = (chunk: number) => [chunk * size, endOf(chunk)] as const;
+    const writeChunk = whereRoom(() => beginWriting(recorder, job, chunks, rangeOf));
+    if (writeChunk === undefined) return runHere(job, count);
     recorder.send();
+    /** Writes a chunk, unless there is no room, or mail that workers could not read before the next job. */
+    const writeNext = (chunk: number) => whereRoom(writeChunk, chunk) === true && !recorder.hasMail;
     const own = new Set<number>();
     let isReady: boolean | undefined;
     const left = team.run(chunks, (chunk) => {
       own.add(chunk);
       isReady ??= job.prepare(immediate);
       if (!isReady) return 0;
-      const end = job.run(immediate, chunk * size, endOf(chunk));
+      const end = job.run(immediate, ...rangeOf(chunk));
       return end === endOf(chunk) ? -1 : end;
-    });
+    }, writeNext);
     for (let chunk = 0; chunk < chunks; chunk++) if (!own.has(chunk)) recorder.collect(chunk);
     return left.find((images) => images >= 0) ?? count;
   };
 }
 
-/** Writes a job down. */
-export function write(
+/** Writes a job down as far as its first chunk; returns what writes the next one, and then true. */
+export function beginWriting(
   recorder: Recorder,
   job: Job,
   chunks: number,
   rangeOf: (chunk: number) => readonly [first: number, end: number],
-): void {
+): (chunk: number) => true {
+  const writeChunk = (chunk: number) => {
+    job.run(recorder, ...rangeOf(chunk));
+    recorder.mark(chunk + 1);
+    return true as const;
+  };
   recorder.begin(chunks);
   job.prepare(recorder);
-  for (let chunk = 0; chunk < chunks; chunk++) {
-    recorder.mark(chunk);
-    job.run(recorder, ...rangeOf(chunk));
+  recorder.mark(0);
+  writeChunk(0);
+  return writeChunk;
+}
+
+/** Calls what writes; undefined if there is no room for what it writes. */
+function whereRoom<A extends unknown[], T>(write: (...args: A) => T, ...args: A): T | undefined {
+  try {
+    return write(...args);
+  } catch (error) {
+    if (error instanceof NoRoom) return undefined;
+    throw error;
   }
-  recorder.mark(chunks);
 }

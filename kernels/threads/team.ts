@@ -154,32 +154,56 @@ export class Team {
    * @param chunks How many chunks it has.
    * @param own Runs a chunk in this thread; returns like a worker's, how many images it did of a chunk
    * that it left, or else -1.
+   * @param writeNext Writes a chunk down, after the first one which is; returns false if that chunk and those
+   * after it must be left to this thread. Default: all are written down.
    * @returns What each chunk returned.
    * @throws {Error} If a worker failed, was ended or has not moved for long; the team is then closed.
    */
-  run(chunks: number, own: (chunk: number) => number): Int32Array {
+  run(
+    chunks: number,
+    own: (chunk: number) => number,
+    writeNext?: (chunk: number) => boolean,
+  ): Int32Array {
     const words = this.#words;
     const workers = this.count - 1;
-    words[CONTROL.chunks] = chunks;
+    let written = writeNext === undefined ? chunks : 1;
+    words[CONTROL.chunks] = words[CONTROL.end] = chunks;
+    words[CONTROL.written] = written;
     words[CONTROL.nextChunk] = words[CONTROL.failed] = 0;
     Atomics.store(words, CONTROL.busy, workers);
     Atomics.add(words, CONTROL.job, 1);
     Atomics.notify(words, CONTROL.job);
     let failure: unknown;
     try {
+      for (; written < chunks && writeNext!(written); written++) this.#release(written + 1);
+      if (written < chunks) this.#leave(written, chunks);
       for (;;) {
         const chunk = Atomics.add(words, CONTROL.nextChunk, 1);
-        if (chunk >= chunks) break;
+        if (chunk >= written) break;
         words[CONTROL.done + chunk] = own(chunk);
       }
+      for (let chunk = written; chunk < chunks; chunk++) words[CONTROL.done + chunk] = own(chunk);
     } catch (error) {
       failure = error;
       // Nobody starts another chunk.
       Atomics.store(words, CONTROL.nextChunk, chunks);
+      this.#leave(0, chunks);
     }
     this.#join();
     if (failure !== undefined) throw failure;
     return words.subarray(CONTROL.done, CONTROL.done + chunks);
+  }
+
+  /** Lets workers run so many chunks. */
+  #release(written: number): void {
+    Atomics.store(this.#words, CONTROL.written, written);
+    Atomics.notify(this.#words, CONTROL.written);
+  }
+
+  /** Lets workers go that have taken a chunk from the first on that is left to this thread. */
+  #leave(first: number, chunks: number): void {
+    Atomics.store(this.#words, CONTROL.end, first);
+    this.#release(chunks);
   }
 
   /** Waits until every worker is done. */

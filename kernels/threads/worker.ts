@@ -3,7 +3,7 @@
  * uses nothing of any module.
  *
  * A job is a list of numbers: where each chunk starts and the last one ends, what each thread does once,
- * and the chunks, which threads take until none is left. Threads wait for the next job without an event
+ * and the chunks, which threads take until none is left, while the main one still writes. Threads wait for the next job without an event
  * loop, as waking one takes longer than a small job.
  *
  * @module
@@ -49,6 +49,10 @@ export const CONTROL = {
   progress: 8,
   /** Messages that each worker has been sent after the first one. */
   mail: 9,
+  /** Chunks that are written down; workers wait for it to change where they have taken another. */
+  written: 10,
+  /** The first chunk that is left to the main thread. */
+  end: 11,
   /** Where a message lies, and the most words that it takes. */
   message: 16,
   messageMost: 256,
@@ -222,6 +226,10 @@ function runWorker(C: typeof CONTROL, K: typeof COMMAND): void {
       for (;;) {
         const chunk = Atomics.add(words, C.nextChunk, 1);
         if (chunk >= chunks) return;
+        for (let written; (written = Atomics.load(words, C.written)) <= chunk;) {
+          Atomics.wait(words, C.written, written);
+        }
+        if (chunk >= Atomics.load(words, C.end)) return;
         left ??= execute(chunks + 1, stream[0]);
         words[C.done + chunk] = left >= 0 ? left : execute(stream[chunk], stream[chunk + 1]);
       }

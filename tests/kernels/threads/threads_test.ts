@@ -35,7 +35,9 @@ import {
 } from "../../../mod.ts";
 import { addPenalty } from "../../../kernels/maps/penalty.ts";
 import { bindAffine } from "../../../nn/layers/bound_kernel.ts";
-import { setJobRunner } from "../../../kernels/simd/job.ts";
+import { type Job, type JobRunner, setJobRunner } from "../../../kernels/simd/job.ts";
+import { Layout, reserve } from "../../../kernels/simd/memory.ts";
+import type { FloatArray } from "../../../kernels/tensor.ts";
 import { chunkSize, threadedRunner } from "../../../kernels/threads/run.ts";
 import { Team } from "../../../kernels/threads/team.ts";
 import { CONTROL } from "../../../kernels/threads/worker.ts";
@@ -199,6 +201,75 @@ describe("threads", () => {
       team.close();
     }
     assert(cut >= 4, `${cut} jobs were cut`);
+  });
+
+  describe("begin a job while it is still being written", () => {
+    const layout = new Layout(), at = layout.region("a number", 8);
+    const shared = (length: number, value = -1) =>
+      new Float64Array(new SharedArrayBuffer(8 * length)).fill(value);
+    const counted = (array: FloatArray) => (array.forEach((_, i) => array[i] = i), array);
+    /** Copies numbers one by one: what each comes from, and goes to. */
+    const copying = (numbers: (i: number) => readonly [from: FloatArray, to: FloatArray]): Job => ({
+      cost: 1,
+      prepare: () => true,
+      run(queue, first, end) {
+        for (let i = first; i < end; i++) {
+          const [from, to] = numbers(i), place = i % from.length;
+          queue.load(at, from, place, place + 1);
+          queue.store(to, place, 1, at);
+        }
+        return end;
+      },
+    });
+    /** Runs jobs on two threads, cut however small they are. */
+    async function inTwo(run: (runJob: JobRunner) => void): Promise<void> {
+      assertEquals(reserve(layout.size), undefined);
+      const team = await start(1000);
+      try {
+        run(threadedRunner(team, { job: 0, chunk: 0 }));
+        assert(team.isOpen);
+      } finally {
+        team.close();
+      }
+    }
+
+    it("and do the rest here if there is no room for it", async () => {
+      const N = 80_000;
+      for (const make of [shared, (length: number) => new Float64Array(length)]) {
+        const from = counted(make(N)), to = make(N);
+        await inTwo((run) => assertEquals(run(copying(() => [from, to]), N), N));
+        assertSameBits(to, from);
+      }
+    });
+
+    it("and do what others do not know yet here", async () => {
+      const froms = Array.from({ length: 64 }, (_, i) => shared(1, i));
+      const tos = froms.map(() => shared(1));
+      const job = copying((i) => [froms[i], tos[i]]);
+      await inTwo((run) => {
+        for (let turn = 0; turn < 3; turn++) {
+          for (const to of tos) to.fill(-1);
+          assertEquals(run(job, froms.length), froms.length);
+          assertSameBits(tos, froms);
+        }
+      });
+    });
+
+    it("and let go of each other if it cannot be", async () => {
+      const N = 64, from = counted(shared(N)), to = shared(N), job = copying(() => [from, to]);
+      const failing = copying((i) => {
+        if (i >= N / 2) throw new Error("not this one");
+        return [from, to];
+      });
+      await inTwo((run) => {
+        for (let turn = 0; turn < 100; turn++) {
+          assertThrows(() => run(failing, N), Error, "not this one");
+          to.fill(-1);
+          assertEquals(run(job, N), N);
+          assertSameBits(to, from);
+        }
+      });
+    });
   });
 
   it("are not woken for what takes less than waking them", () => {
