@@ -42,6 +42,8 @@ export interface Pool extends PoolShape {
   readonly padded?: number;
   /** Not zero where {@linkcode writePass} may be wrong: the naive loops do these planes again. */
   readonly needsFallback: number;
+  /** Where the largest of a row's parts wait, if rows are shared: see emit_row_max.ts. */
+  readonly line?: number;
   /** Where gradients are summed if windows overlap or planes are padded. */
   readonly sums?: Sums;
 }

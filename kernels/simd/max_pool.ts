@@ -14,6 +14,7 @@ import { poolLabel, type PoolShape } from "../shape.ts";
 import type { Answer } from "../tier.ts";
 import { Assembly, type Func } from "./assembler.ts";
 import { type Pool, writeBackward, writeForward } from "./emit_max_pool.ts";
+import { sharesRows, writeSharedRows } from "./emit_row_max.ts";
 import { type Features, features } from "./features.ts";
 import { compile, Layout, type Module, type Region, reserve } from "./memory.ts";
 import { runJob } from "./job.ts";
@@ -35,6 +36,9 @@ const PLACE_COST = 0.2;
 const CHUNK = 1 << 17;
 /** Vectors beyond a region's last number that are read, or written with what was there. */
 const SLACK = 128;
+/** Bytes before the planes that may be read. */
+const LEAD = 64;
+
 /** Lays out the memory for a geometry. */
 function planPool(shape: PoolShape, vector: Vector): Pool {
   const { H, W, KH, KW, strideY, strideX, padTop, padLeft, OH, OW } = shape;
@@ -48,11 +52,12 @@ function planPool(shape: PoolShape, vector: Vector): Pool {
   const region = (name: string, numbers: number) => layout.region(name, numbers * bytes + SLACK);
   // Lanes beyond a row that is shorter than a vector are read too, as far apart as the others.
   const beyond = OW < lanes ? (lanes - OW) * strideX : 0;
-  const x = region("x", chunk * H * W + beyond);
+  const x = region("x", LEAD / bytes + chunk * H * W + beyond) + LEAD;
   const y = region("y", chunk * OH * OW);
   const dx = region("dx", chunk * H * W);
   const needsFallback = layout.region("needs fallback", 16);
-  const pool = { ...shape, vector, paddedW, paddedH, chunk, layout, x, y, dx, needsFallback };
+  const line = sharesRows(shape, vector) ? region("line", OW) : undefined;
+  const pool = { ...shape, vector, paddedW, paddedH, chunk, layout, x, y, dx, needsFallback, line };
   const isPadded = paddedW > W || paddedH > H;
   if (!isPadded && strideX === KW && strideY >= KH) return pool;
   const before = Math.floor((KW - 1) / strideX);
@@ -105,7 +110,7 @@ export function simdMaxPool(
   }
   const vector = vectors[dtype];
   const pool = planPool(shape, vector);
-  const { layout, chunk, paddedH, paddedW, padded, needsFallback } = pool;
+  const { layout, chunk, paddedH, paddedW, padded, needsFallback, line } = pool;
   const refusal = reserve(layout.size);
   if (refusal !== undefined) return { reason: refusal };
 
@@ -119,6 +124,7 @@ export function simdMaxPool(
     module: Module,
     inputs: readonly Planes[],
     result: Planes,
+    readsPadding: boolean,
     naive: (planes: number, ...parts: FloatArray[]) => void,
   ): void {
     let done = 0;
@@ -130,7 +136,7 @@ export function simdMaxPool(
         prepare(queue) {
           queue.use(module);
           // The kernel writes the inner part of the padded plane alone.
-          if (border) queue.load(padded!, border, 0, border.length);
+          if (border && readsPadding) queue.load(padded!, border, 0, border.length);
           return true;
         },
         run(queue, from, to) {
@@ -160,13 +166,13 @@ export function simdMaxPool(
     tier: "simd",
     regions: layout.regions,
     forward(N, x, out) {
-      forward ??= compilePass(pool, writeForward);
-      drive(N, forward, [xPlanes(x)], yPlanes(out), naive.forward);
+      forward ??= compilePass(pool, line === undefined ? writeForward : writeSharedRows);
+      drive(N, forward, [xPlanes(x)], yPlanes(out), line === undefined, naive.forward);
     },
     backward(N, x, dout, dx) {
       backward ??= compilePass(pool, writeBackward);
       const result = { ...xPlanes(dx), at: pool.dx };
-      drive(N, backward, [xPlanes(x), yPlanes(dout)], result, naive.backward);
+      drive(N, backward, [xPlanes(x), yPlanes(dout)], result, true, naive.backward);
     },
   };
   return { kernel, reason: available.interpreted ? available.reason : "assembled for the shape" };

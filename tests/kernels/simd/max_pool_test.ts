@@ -166,6 +166,39 @@ describe("simdMaxPool()", () => {
     }, 0.5);
   });
 
+  it("looks at rows once that windows of 3x3 share at a stride of 2, zeros of both signs too", () => {
+    const zeros = (u: number) => u < 0.5 ? -0 : u < 0.9 ? 0 : u < 0.95 ? -1 : 1;
+    const paddings = [
+      ...[[0, 0, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0], [0, 1, 0, 0], [1, 2, 1, 0]] as const,
+    ];
+    const served = new Set<string>();
+    for (const dtype of dtypes) {
+      for (const pad of paddings) {
+        for (let W = 4; W < 40; W += dtype === "float32" ? 1 : 3) {
+          const H = 3 + W % 5, options = { poolHeight: 3, poolWidth: 3, stride: 2, pad };
+          const shape = poolShape([1, 2, H, W], options);
+          const testCase = { N: 2, shape, seed: W };
+          const { regions } = kernelFor(testCase, dtype);
+          if (regions.some(({ name }) => name === "line")) served.add(`${dtype}, ${pad}`);
+          for (const next of [integers, zeros, fewSpecials]) {
+            const { x, dout } = inputs(testCase, dtype, next);
+            compare(testCase, dtype, x, dout);
+          }
+          // A NaN in any place is seen, at the edges too.
+          const { x, dout } = inputs(testCase, dtype, integers);
+          for (let i = 0; i < H * W; i += W < 12 ? 1 : 7) {
+            const nan = x.slice();
+            nan[i] = NaN;
+            compare(testCase, dtype, nan, dout);
+          }
+        }
+      }
+    }
+    const pads = ["0,0,0,0", "1,1,1,1", "1,0,0,0", "0,1,0,0"];
+    const expected = dtypes.flatMap((dtype) => pads.map((pad) => `${dtype}, ${pad}`));
+    assertEquals([...served].sort(), expected.sort());
+  });
+
   it("passes on gradients that are not numbers or infinite", () => {
     check((testCase, dtype) => {
       const { x } = inputs(testCase, dtype, integers);
