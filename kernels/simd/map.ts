@@ -60,7 +60,7 @@ export function simdMap(
     const f = assembly.func("map", ["i32", ...at.map(() => "i32" as const)]);
     const places = at.map((_, i) => ({ pointer: 1 + i, start: 0, memory: 1 + i }));
     writeMap(f, map, vector, computed, { at: places, set, totals });
-    f.reads(set, settings * 8);
+    f.reads(set, settings * 8).writes(totals, sums * 8);
     return compile(assembly, layout, null);
   }
 
@@ -69,8 +69,7 @@ export function simdMap(
     tier: "simd",
     run(data, values = []) {
       const used = copying ??= assemble(), [{ length }] = data;
-      // Sums are of blocks.
-      const kind = sums > 0 ? undefined : inMemories(data);
+      const kind = inMemories(data);
       const direct = kind && (inPlace[kind] ??= assembleInPlace(kind === "shared"));
       const blocks = Math.ceil(length / BLOCK);
       const blockSums = sums > 0 ? new Float64Array(sums * blocks) : undefined;
@@ -84,12 +83,17 @@ export function simdMap(
         },
         run(queue, from, to) {
           let first = from;
+          const storeSums = () => {
+            if (blockSums) queue.store(blockSums, sums * first / BLOCK, sums, totals);
+          };
           if (direct && to - from >= step) {
-            const steps = Math.floor((to - from) / step);
+            // Sums are of blocks, the last of which may hold a part of a step.
+            const whole = blockSums ? BLOCK : step, end = to - (to - from) % whole;
             queue.use(direct, data);
-            queue.call("map", steps, ...data.map((array) => addressOf(array, from)));
-            first += steps * step;
-            // What is left is less than a step.
+            for (const size = blockSums ? BLOCK : end - from; first < end; first += size) {
+              queue.call("map", size / step, ...data.map((array) => addressOf(array, first)));
+              storeSums();
+            }
             if (first < to) queue.use(used);
           }
           for (; first < to; first += BLOCK) {
@@ -105,7 +109,7 @@ export function simdMap(
               queue.clear(at[i] + count * bytes, beyond * bytes);
             }
             queue.call("map", steps);
-            if (blockSums) queue.store(blockSums, sums * first / BLOCK, sums, totals);
+            storeSums();
             for (let i = 0; i < at.length; i++) {
               if (arrays[i] !== "read") queue.store(data[i], first, count, at[i]);
             }

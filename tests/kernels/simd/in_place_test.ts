@@ -2,6 +2,7 @@ import { describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import fc from "fast-check";
 import { mapKernels, normKernels } from "../../../kernels/operations.ts";
+import { addPenalty } from "../../../kernels/maps/penalty.ts";
 import { reluMask } from "../../../kernels/maps/relu.ts";
 import { select } from "../../../kernels/select.ts";
 import { inMemories } from "../../../kernels/simd/memory.ts";
@@ -132,16 +133,17 @@ describe("Arrays that are memories", () => {
   });
 
   it("give maps the bits of copies, and nothing is written around them", async () => {
-    const run = (dtype: DType, length: number, kind: Kind) => {
-      const random = new RandomState(length);
-      const arrays = [0, 1, 2].map(() => place(kind, random.randn([length], dtype).data));
-      select(mapKernels, reluMask, dtype).run(arrays);
-      for (const array of arrays) assertKept(array);
-      return arrays.map((array) => array.slice());
-    };
+    const run = (dtype: DType, length: number, kind: Kind) =>
+      [reluMask, addPenalty].map((map) => {
+        const random = new RandomState(length);
+        const arrays = map.map.arrays.map(() => place(kind, random.randn([length], dtype).data));
+        const sums = select(mapKernels, map, dtype).run(arrays, [0.1]);
+        for (const array of arrays) assertKept(array);
+        return [sums, ...arrays.map((array) => array.slice())];
+      });
     const compare = (kinds: readonly Kind[]) => {
       for (const dtype of ["float32", "float64"] as const) {
-        for (const length of [1, 7, 8, 9, 100, 8192, 30_001]) {
+        for (const length of [1, 7, 8, 9, 100, 8192, 16_400, 30_001]) {
           const copied = run(dtype, length, "copied");
           for (const kind of kinds) assertSameBits(run(dtype, length, kind), copied);
         }
