@@ -65,7 +65,7 @@ export function directCost(pass: Pass, vector: Vector): Cost {
   });
   const taps = pass.rows.taps.length * pass.columns.taps.length;
   return {
-    call: (3 + 6 / taps) * weightsOf(pass),
+    call: ((pass.gradient ? 6 : 3.5) + 6 / taps) * weightsOf(pass),
     prepared: LOAD_COST * weightsOf(pass),
     image: 1.05 * vectors * groups * inputs * outputs + copyCost(pass),
   };

@@ -131,16 +131,16 @@ function scheduleImages(pass: Pass, vector: Vector, features: Features): Choice 
   const tiles = options.winograd.serves(pass, features) && winogradPays(vector, pass)
     ? options.winograd.costOf(pass, vector)
     : undefined;
-  const from = tiles && fewestImages(tiles, gemm);
   // Products of matrices may be faster for any number of images.
-  const winograd = from === undefined ? undefined : tiles;
+  const winograd = tiles && fewestImages(tiles, gemm) === undefined ? undefined : tiles;
   const algorithm = winograd ? "winograd" : byGemm ? "gemm" : "direct";
   const best = winograd ?? (byGemm ? gemm : direct);
-  const few = from && from - 1;
+  // Where packing weights is what takes long: products of matrices pack theirs sooner than direct sums do.
+  const isSooner = winograd !== undefined || costOf(gemm, 1) < 0.95 * costOf(direct, 1);
+  const few = isSooner ? (fewestImages(best, gemm) ?? 1) - 1 : 0;
   return {
     algorithm,
-    few: few === 0 ? undefined : few,
-    fewPrepared: winograd && (fewestImages(winograd, gemm, "prepared") ?? 1) - 1,
+    ...few > 0 && { few, fewPrepared: (fewestImages(best, gemm, "prepared") ?? 1) - 1 },
     ...batchedChoice(options, pass, vector, features, best),
   };
 }

@@ -420,6 +420,11 @@ describe(`products of matrices, over ${GEOMETRIES / 5} geometries, seed ${SEED}`
     );
     assertEquals(forward.algorithm, "winograd");
     assert(forward.few! >= 1, `for at most ${forward.few} images`);
+    // Four rows of a vector are no reason for direct sums if their weights take longer to pack.
+    const rows = convShape([1, 512, 4, 4], [512, 512, 3, 3], { pad: 1 });
+    const { few = 0, algorithm } = scheduleConv(rows, vectors.float32, features()).forward;
+    assertEquals(algorithm, "direct");
+    assert(few >= 1, `for at most ${few} images`);
     // Gradients of weights: for few positions, and for few images.
     const dw = (...[C, size, F, K]: [number, number, number, number]) =>
       scheduleConv(
@@ -477,6 +482,24 @@ describe(`schedules handed in, over ${GEOMETRIES / 10} geometries, seed ${SEED}`
         });
       });
       fc.assert(property, { numRuns: Math.ceil(GEOMETRIES / 40), seed: SEED });
+    });
+  }
+
+  for (const algorithm of ["direct", "winograd"] as const) {
+    it(`run few images as products of matrices, more of them otherwise, ${algorithm}`, () => {
+      const shape = convShape([1, 16, 8, 8], [16, 16, 3, 3], { pad: 1 });
+      for (const dtype of dtypes) {
+        const change = {
+          algorithm,
+          few: 1,
+          fewPrepared: 0,
+          fewBy: "gemm",
+          batched: undefined,
+        } as const;
+        const kernel = rescheduled(shape, dtype, change);
+        assertMatch(kernel.name, algorithm === "direct" ? /-gemm-simd$/ : /-gemm-winograd-simd$/);
+        for (const N of [1, 2, 1]) assertConv(kernel, shape, N, dtype, "integers");
+      }
     });
   }
 
