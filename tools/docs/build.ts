@@ -74,7 +74,8 @@ export async function buildDocs(
 
 /** Writes the styles, those of formulas and their fonts among them. */
 async function writeStyles(docs: string): Promise<void> {
-  await Deno.copyFile(join(SITE, "style.css"), join(docs, "style.css"));
+  const styles = ["base.css", "style.css"].map((name) => Deno.readTextFile(join(SITE, name)));
+  await Deno.writeTextFile(join(docs, "style.css"), (await Promise.all(styles)).join("\n"));
   const katex = dirname(fileURLToPath(import.meta.resolve("katex/dist/katex.min.css")));
   const text = await Deno.readTextFile(join(katex, "katex.min.css"));
   // Every browser that runs the library knows fonts of this form.

@@ -90,14 +90,15 @@ async function bundle(modules: string[], ...where: string[]): Promise<void> {
   if (!success) throw new Error(`deno bundle failed: ${new TextDecoder().decode(stderr)}`);
 }
 
-/** uPlot's styles, and the page's. */
+/** uPlot's styles, those that the documentation shares, and the page's. */
 async function styles(): Promise<string> {
   // Deno fetches the package when a file of it is imported, and says where to.
   await import("uplot");
   const curves = await Deno.readTextFile(
     fileURLToPath(import.meta.resolve("uplot/dist/uPlot.min.css")),
   );
-  return curves + await Deno.readTextFile(join(SOURCES, "style.css"));
+  const files = [join(ROOT, "site/base.css"), join(SOURCES, "style.css")];
+  return curves + (await Promise.all(files.map((file) => Deno.readTextFile(file)))).join("\n");
 }
 
 /** The service worker, which knows the site's files and their version. */
