@@ -353,8 +353,9 @@ export class LayeredNet<D extends DType = "float64"> implements Model<ArrayOf<D>
   }
 
   /**
-   * The net as it is now, for a server that predicts again and again: weights of convolutions are packed once,
-   * batch normalization after them is done by them, and large arrays are used again. Parameters and running
+   * The net as it is now, for a server that predicts again and again: weights of convolutions and of
+   * fully-connected layers are packed once, and large ones read where they lie; batch normalization after
+   * convolutions is done by them, and large arrays are used again. Parameters and running
    * statistics are copied: later training is not seen. The scores are those of {@linkcode LayeredNet.predict},
    * but for rounding.
    *
