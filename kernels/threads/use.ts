@@ -51,8 +51,9 @@ function apply(): void {
 
 /**
  * Runs layers on several threads from now on, until the result is disposed of: convolutions, pools,
- * fully-connected layers, normalizations, ReLU, GELU in float32, update rules and averages, forward and
- * backward, where a SIMD kernel runs. Results do not depend on how many threads there are, to the last bit.
+ * fully-connected layers, normalizations, ReLU, GELU in float32, penalties, update rules and averages,
+ * forward and backward, where a SIMD kernel runs. Results do not depend on how many threads there are,
+ * to the last bit.
  *
  * Tensors that are made meanwhile lie in shared memory, where every thread finds them; they stay valid
  * afterwards. Others are copied there for each call. A page's main thread may not wait for others, and
