@@ -25,7 +25,7 @@ import { choosePairs, pairs } from "./vector_pairs.ts";
 const dtypes = ["float32", "float64"] as const;
 const directions = ["fwd", "bwd"] as const;
 const makers: Record<string, () => Peer | Promise<Peer>> = {
-  ...Object.fromEntries(dtypes.map((dtype) => [`ours ${dtype}`, () => ours("simd", dtype)])),
+  ...Object.fromEntries(dtypes.map((dtype) => [`ours ${dtype}`, () => ours("simd", dtype, true)])),
   "prepared float32": () => prepared("float32"),
   "tfjs wasm": () => tfjs("wasm"),
   "onnxruntime-web": () => onnxruntime("web"),
