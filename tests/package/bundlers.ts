@@ -98,7 +98,7 @@ export function testBundlers({ folder, runtimes, run }: Installed): void {
         const { stdout, stderr } = await run(node, join("bundles", name, "slim.js"));
         assertEquals(stdout.trim(), SLIM, stderr);
         const bytes = await size("slim.js");
-        assert(bytes < 108_000, `${bytes} bytes`);
+        assert(bytes < 112_000, `${bytes} bytes`);
       });
     });
   }

@@ -124,7 +124,7 @@ export function testReadme({ folder, tarball, runtimes }: Installed): void {
         await Deno.writeTextFile(join(app, "main.mjs"), main.text);
         const printed = await printedBy([program, "main.mjs"], { cwd: app });
         assertPrinted(printed, main);
-        assertMatch(printed, /conv-3x8x8-4x3x3-s1p1-f64-simd/);
+        assertMatch(printed, /conv-3x8x8-4x3x3-s1p1-f64-batched-simd/);
       });
     }
     const own = documents.filter(({ info, text }) =>

@@ -8,9 +8,12 @@ import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { join } from "node:path";
 import { PACKAGE } from "../../tools/bundle.ts";
+import { hasAvx2, PAIRS_FLAG } from "../support/pairs.ts";
 import type { Installed } from "./install.ts";
 import { assertReport } from "./report.ts";
 import { TRAINED, TRAINING } from "./training.ts";
+
+const avx2 = await hasAvx2();
 
 /** Tests of the installed package in every runtime. */
 export function testRuntimes({ folder, runtimes, run }: Installed): void {
@@ -39,6 +42,20 @@ export function testRuntimes({ folder, runtimes, run }: Installed): void {
       });
     });
   }
+  describe("In node latest with V8's flag for pairs of vectors the package", () => {
+    const program = runtimes["node latest"];
+
+    it("has the naive loops' numbers and the known bits, by pairs", { skip: !avx2 }, async () => {
+      const { success, stdout, stderr } = await run(program, PAIRS_FLAG, "program.mjs");
+      assert(success, stderr);
+      assertReport(stdout, true);
+    });
+    it("trains in a worker to a solver's bits", async () => {
+      await Deno.writeTextFile(join(folder, "paired.mjs"), `${TRAINING} console.log(report);`);
+      const { stdout, stderr } = await run(program, PAIRS_FLAG, "paired.mjs");
+      assertEquals(stdout.trim(), TRAINED, stderr);
+    });
+  });
   it("can be required where Node requires modules", async () => {
     const text = `console.log(typeof require("${PACKAGE}").convForward)`;
     const { stdout, stderr } = await run(runtimes["node latest"], "-e", text);
