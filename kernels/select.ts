@@ -142,13 +142,13 @@ export function useArithmetic(arithmetic: Arithmetic): Disposable {
  * pairs are a third slower than the others.
  *
  * Node shows its command line, so that nothing needs to be set there: the first layer that runs finds out, by
- * timing a product for some milliseconds, whether pairs pay. Chromium needs `--js-flags` with the same, and
- * this call. Deno checks the bounds of every access by itself, which keeps pairs apart: there they need
+ * timing a product for some milliseconds, whether pairs pay. Deno needs this call, and checks the bounds of
+ * every access by itself, which keeps pairs apart: there they take
  * `--v8-flags=--experimental-wasm-revectorize,--no-wasm-bounds-checks`, which turns those checks off for all
- * WebAssembly of the program.
+ * WebAssembly of the program. Debian's Chromium 156 does not know the flag.
  *
  * Other kernels have other last bits: sums may have another order. Under reproducible arithmetic there are no
- * pairs.
+ * pairs. The choice is this thread's: threads of {@linkcode useThreads} follow it, other workers have theirs.
  *
  * @example
  * ```ts
