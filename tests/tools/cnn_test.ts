@@ -327,7 +327,10 @@ describe("deno task cnn", () => {
     assert(conv.forward.gigaflops > 0 && conv.backward.milliseconds > 0);
     assertEquals([pool.layer, pool.forward.gigaflops], ["average pool", null]);
     assertEquals([affine.layer, affine.dtype], ["fully-connected layer", "float64"]);
-    assertMatch(text.stdout, /tier +simd\nkernel +conv-3x9x9-4x3x3-s2-f32-batched-simd\nreason +simd: /);
+    assertMatch(
+      text.stdout,
+      /tier +simd\nkernel +conv-3x9x9-4x3x3-s2-f32-batched-simd\nreason +simd: /,
+    );
     assertMatch(text.stdout, /\nforward +[\d.]+ +[\d.]+\nbackward +[\d.]+ +[\d.]+\n$/);
   });
 
