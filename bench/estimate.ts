@@ -7,7 +7,7 @@
 
 import { forwardPass, gradientPass, type Pass } from "../kernels/passes.ts";
 import { type ConvShape, convShape } from "../kernels/shape.ts";
-import { panelImages } from "../kernels/simd/batched.ts";
+import { panelImages, weightPanelImages } from "../kernels/simd/batched.ts";
 import { type Cost, costOf } from "../kernels/simd/costs.ts";
 import { features } from "../kernels/simd/features.ts";
 import {
@@ -20,7 +20,7 @@ import {
   scheduleConv,
   weightOptions,
 } from "../kernels/simd/schedule.ts";
-import { vectors, vectorsIn } from "../kernels/simd/vector.ts";
+import { vectorsIn } from "../kernels/simd/vector.ts";
 import type { DType } from "../kernels/tensor.ts";
 import type { Direction, Workload } from "./peers/peer.ts";
 
@@ -75,5 +75,5 @@ export function estimateConv(
     return imagesCost(by(imageOptions, forward), panelImages(vector), schedule.forward, N);
   }
   return imagesCost(by(imageOptions, gradient), panelImages(vector), schedule.dx, N) +
-    weightsCost(by(weightOptions, forward), panelImages(vectors[dtype]), schedule.dw, N);
+    weightsCost(by(weightOptions, forward), weightPanelImages(vector), schedule.dw, N);
 }

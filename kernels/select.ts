@@ -212,8 +212,8 @@ function hashOf(facts: readonly unknown[]): number {
 /**
  * A tier's answer for a geometry, remembered. Every geometry of one kind lists its fields in the same
  * order. The arithmetic is asked too, so that a block with another finds its kernels again, whether vectors
- * come in pairs, and whether the host has any, as interpreted kernels have a memory of their own. Every call comes here: comparing
- * numbers is faster than joining them into a key.
+ * come in pairs, and whether the host has any, as interpreted kernels have a memory of their own. Every
+ * call comes here: comparing numbers is faster than joining them into a key.
  */
 function answerOf<O extends Operation>(
   tier: Tier,

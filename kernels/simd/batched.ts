@@ -44,6 +44,11 @@ export function panelImages(vector: Vector): number {
   return tileWidth(vector);
 }
 
+/** The same for a weight gradient, where a panel is one pair. */
+export function weightPanelImages(vector: Vector): number {
+  return panelImages({ ...vector, pairs: false });
+}
+
 /** A tap at a position: the number of the tap, and where it reads and writes in a plane. */
 export interface Product {
   readonly tap: number;

@@ -8,7 +8,7 @@
 import type { Pass } from "../passes.ts";
 import type { FloatArray } from "../tensor.ts";
 import { Assembly, type Func } from "./assembler.ts";
-import { panelBytes, panelImages, type Product, productsOf } from "./batched.ts";
+import { panelBytes, type Product, productsOf, weightPanelImages } from "./batched.ts";
 import { batchedWeightsCost, nanosecondsOf } from "./costs.ts";
 import { writeTransposed } from "./emit_affine.ts";
 import { tileBytes, tileVectors } from "./emit_product.ts";
@@ -54,7 +54,7 @@ export function planBatchedWeights(
   const { bytes, mostTerms } = vector;
   const P = rows.target.size * columns.target.size, Q = rows.source.size * columns.source.size;
   const taps = rows.taps.length * columns.taps.length;
-  const together = panelImages(vector), tileRow = tileBytes(vector);
+  const together = weightPanelImages(vector), tileRow = tileBytes(vector);
   const xSize = groups * inputs * Q, doutSize = groups * outputs * P;
   const xPanel = panelBytes(vector, xSize), doutPanel = panelBytes(vector, doutSize);
   const bothBytes = TILE * (P + Q) * tileRow;
@@ -85,24 +85,24 @@ export function planBatchedWeights(
     const [xAt, doutAt, total, count] = [0, 1, 2, 3];
     const [at, entry, left, xPart, doutPart, panel, sumAt] = f.locals("i32", 7);
     const sums = f.locals("v128", filters * channels * halves.length);
-    const inputs = f.locals("v128", 2 * channels), values = f.locals("v128", 2);
-    const vectorsOf = Array.from({ length: tileVectors(vector) }, (_, v) => v);
-    /** The products of some of the panel's vectors. */
+    const inputs = halves.map(() => f.locals("v128", channels));
+    const values = f.locals("v128", halves.length);
+    /** The products of one of the panel's vectors, or of both as a pair. */
     const multiply = (some: readonly number[]) => {
       for (let c = 0; c < channels; c++) {
         for (const v of some) {
-          f.get(xPart).at("v128.load", c * Q * tileRow + v * 16).set(inputs[2 * c + v]);
+          f.get(xPart).at("v128.load", c * Q * tileRow + v * 16).set(inputs[v % halves.length][c]);
         }
       }
       for (let i = 0; i < filters; i++) {
         for (const v of some) {
-          f.get(doutPart).at("v128.load", i * P * tileRow + v * 16).set(values[v]);
+          f.get(doutPart).at("v128.load", i * P * tileRow + v * 16).set(values[v % halves.length]);
         }
         for (let c = 0; c < channels; c++) {
           for (const v of some) {
-            const sum = sums[(i * channels + c) * halves.length + v % halves.length];
-            const input = inputs[2 * c + v];
-            multiplyAdd(f, vector, fused, sum, () => f.get(values[v]), () => f.get(input));
+            const half = v % halves.length, sum = sums[(i * channels + c) * halves.length + half];
+            const [value, input] = [values[half], inputs[half][c]];
+            multiplyAdd(f, vector, fused, sum, () => f.get(value), () => f.get(input));
           }
         }
       }
@@ -121,8 +121,8 @@ export function planBatchedWeights(
         f.get(at).at("i32.load", 4).get(doutAt).op("i32.add").set(doutPart);
         f.advance(at, 8);
         f.countDown(panel, count, () => {
-          if (pairs) multiply(vectorsOf);
-          else for (const v of vectorsOf) multiply([v]);
+          if (pairs) multiply(halves);
+          else for (let v = 0; v < tileVectors(vector); v++) multiply([v]);
           f.advance(xPart, xPanel).advance(doutPart, doutPanel);
         });
       });

@@ -12,7 +12,7 @@ import { type ImageRun, runImages, runWeights, type WeightRun } from "../runner.
 import { convLabel, type ConvShape } from "../shape.ts";
 import type { DType, FloatArray } from "../tensor.ts";
 import type { Answer } from "../tier.ts";
-import { panelImages, planBatched } from "./batched.ts";
+import { panelImages, planBatched, weightPanelImages } from "./batched.ts";
 import { planBatchedWeights } from "./batched_weights.ts";
 import { planDepthwise } from "./depthwise.ts";
 import { planDirect } from "./direct.ts";
@@ -228,7 +228,7 @@ export function simdConv(
     few: fewBy === "gemm" ? few : undefined,
   }, {
     batched: () => {
-      const together = panelImages(vectorsIn(dtype, false));
+      const together = weightPanelImages(vector);
       const { size, run } = weightAttempt(planBatchedWeights(forward, vector, fused));
       return { size, run: (N, ...args) => areBatched(N, schedule.dw, together) && run(N, ...args) };
     },

@@ -8,7 +8,7 @@
 import type { Assembly, Func, Local } from "./assembler.ts";
 import type { ColumnTile, TileBlock } from "./tiles.ts";
 import { type Planes, spanOf } from "./planes.ts";
-import { multiplyAdd, pushSum, pushZero, splatLane, takeOver, type Vector } from "./vector.ts";
+import { multiplyAdd, pushRepeated, pushSum, pushZero, takeOver, type Vector } from "./vector.ts";
 
 /** A convolution: output[f](y, x) = bias[f] + sum over c and taps of weight * input[c](y, x + tap). */
 export interface TapConv {
@@ -126,16 +126,7 @@ function writeBlock(f: Func, conv: TapConv, { size: block, rows: rowTiles }: Til
       const shared = block > 1;
       if (shared) offsets.forEach((_, v) => load(v).set(inputs[v]));
       for (let i = 0; i < block; i++, index++) {
-        if (conv.fused && !vector.pairs) {
-          // One load serves several weights.
-          const lane = index % lanes;
-          if (lane === 0) f.get(w).at("v128.load", index * bytes, weightsMemory).set(packed);
-          splatLane(f, vector, packed, lane);
-        } else {
-          // Multiply and add apart are twice the arithmetic: here a load each is cheaper. Pairs are made of
-          // such loads alone.
-          f.get(w).at(vector.loadSplat, index * bytes, weightsMemory);
-        }
+        pushRepeated(f, vector, conv.fused, w, index, packed, weightsMemory);
         f.set(weight);
         for (let v = 0; v < offsets.length; v++) {
           const sum = sums[i * offsets.length + v];

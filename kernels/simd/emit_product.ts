@@ -6,7 +6,7 @@
  */
 
 import type { Func, Local } from "./assembler.ts";
-import { multiplyAdd, pushZero, splatLane, type Vector } from "./vector.ts";
+import { multiplyAdd, pushRepeated, pushZero, type Vector } from "./vector.ts";
 
 /** Vectors of a tile. */
 export function tileVectors({ pairs }: Vector): number {
@@ -93,9 +93,7 @@ export function writeProductTile(
   plus?: Local,
   onto?: Local,
 ): void {
-  const { bytes, lanes, pairs } = vector;
-  const width = tileVectors(vector);
-  const aStep = rows * bytes;
+  const width = tileVectors(vector), aStep = rows * vector.bytes;
 
   function writeSteps(count: number): void {
     for (let k = 0; k < count; k++) {
@@ -103,16 +101,7 @@ export function writeProductTile(
         f.get(b).at("v128.load", k * step + v * 16, bMemory).set(columns[v]);
       }
       for (let i = 0; i < rows; i++) {
-        const index = k * rows + i;
-        if (fused && !pairs) {
-          // One load serves as many values as it has lanes.
-          if (index % lanes === 0) f.get(a).at("v128.load", index * bytes, aMemory).set(packed);
-          splatLane(f, vector, packed, index % lanes);
-        } else {
-          // Multiply and add apart are twice the arithmetic: here a load each is cheaper. Pairs are made of
-          // such loads alone.
-          f.get(a).at(vector.loadSplat, index * bytes, aMemory);
-        }
+        pushRepeated(f, vector, fused, a, k * rows + i, packed, aMemory);
         f.set(weight);
         for (let v = 0; v < width; v++) {
           const sum = sums[i * width + v];

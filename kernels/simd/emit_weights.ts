@@ -254,7 +254,8 @@ function writeBlock(f: Func, job: WeightSums, block: number): void {
   function takeOutTile(count: number): void {
     const tile = sums.slice(0, count * halves.length);
     takeOut(f, vector, paired ? addPairs(f, vector, tile, job.pairs!) : tile, sumAt);
-    for (const sum of paired ? tile : []) {
+    // The first of each pair is 0 again.
+    for (const sum of paired ? tile.filter((_, i) => i % 2 === 1) : []) {
       pushZero(f);
       f.set(sum);
     }

@@ -7,7 +7,7 @@
 
 import { forwardPass, gradientPass, type Pass } from "../passes.ts";
 import type { ConvShape } from "../shape.ts";
-import { panelImages } from "./batched.ts";
+import { panelImages, weightPanelImages } from "./batched.ts";
 import {
   batchedCost,
   batchedServes,
@@ -204,8 +204,7 @@ function scheduleWeights(pass: Pass, vector: Vector, features: Features): Choice
   const algorithm = from === undefined && byGemm ? "gemm" : winograd ? "winograd" : "direct";
   const best = algorithm === "gemm" ? gemm : most;
   const few = algorithm === "gemm" ? 0 : (from ?? 1) - 1;
-  // A panel is one pair.
-  const together = panelImages({ ...vector, pairs: false });
+  const together = weightPanelImages(vector);
   const many = batchedChoice(options, pass, vector, features, best, together);
   const some = byGemm ? batchedChoice(options, pass, vector, features, gemm, together) : {};
   // Images in the lanes are asked before products of matrices, but after direct sums of few images.

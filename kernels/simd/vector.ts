@@ -134,6 +134,38 @@ export function splatLane(f: Func, vector: Vector, from: Local, lane: number): v
   f.get(from).get(from).shuffle(Array(vector.lanes).fill(lane));
 }
 
+/**
+ * Pushes number `index` of those from an address on, repeated in every lane; `packed` holds the vector that it
+ * is in, which numbers in order share.
+ *
+ * @param f The function to write into.
+ * @param vector The kind of vector.
+ * @param fused Whether the host's fused multiply-add may be used.
+ * @param from Points at number 0.
+ * @param index Which one: all are asked for in order.
+ * @param packed A vector's local.
+ * @param memory The number of the memory. Default: 0.
+ */
+export function pushRepeated(
+  f: Func,
+  vector: Vector,
+  fused: boolean,
+  from: Local,
+  index: number,
+  packed: Local,
+  memory = 0,
+): void {
+  const { bytes, lanes, pairs, loadSplat } = vector;
+  // Multiply and add apart are twice the arithmetic: there a load each is cheaper. Pairs are made of such
+  // loads alone.
+  if (!fused || pairs) f.get(from).at(loadSplat, index * bytes, memory);
+  else {
+    // One load serves as many numbers as it has lanes.
+    if (index % lanes === 0) f.get(from).at("v128.load", index * bytes, memory).set(packed);
+    splatLane(f, vector, packed, index % lanes);
+  }
+}
+
 /** The lanes that merge two vectors: the lower half of each by turns, then the upper. */
 export function lowerAndUpper(lanes: number): [number[], number[]] {
   const lower = Array.from({ length: lanes }, (_, i) => (i >> 1) + (i & 1) * lanes);
